@@ -1,0 +1,259 @@
+/* gllm.h - local text embeddings (reranking and generation follow). The only public header.
+ *
+ * In three steps:
+ *     gllm_options opt;  gllm_options_init(&opt);  opt.model = "sentence-transformers/all-MiniLM-L6-v2";
+ *     gllm_client *c;    gllm_client_open(&c, &opt, &err);
+ *     gllm_embed(c, &request, &answer, &err);
+ *
+ * Rules that hold everywhere
+ *   - Strings are UTF-8. A `gllm_str` need not end in NUL; `len = GLLM_NTS` means that it does.
+ *   - Every fallible call returns a gllm_status; `err` may be NULL, else it gets a sentence for a human that
+ *     names the thing, what was found and what was expected. On failure *out is NULL and nothing is leaked.
+ *   - Structs that a caller fills start with `struct_size` and are set by their *_init function, so a caller
+ *     compiled against an older header keeps working. Structs that gllm returns only ever grow at the end.
+ *   - What gllm allocates is freed by the matching *_free, which accepts NULL.
+ *   - Every function may be called from any thread. A client serves any number of threads at once.
+ *   - The library never prints, exits, or installs a signal handler. */
+#ifndef GLLM_H
+#define GLLM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#if defined(__GNUC__) && !defined(_WIN32)
+#define GLLM_API __attribute__((visibility("default")))
+#else
+#define GLLM_API
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GLLM_VERSION_MAJOR 0
+#define GLLM_VERSION_MINOR 1
+#define GLLM_VERSION_PATCH 0
+GLLM_API uint32_t gllm_version(void);           /* (major << 16) | (minor << 8) | patch of the library linked */
+GLLM_API const char *gllm_version_string(void); /* "0.1.0"; static */
+
+/* ---- errors ------------------------------------------------------------------------------------------- */
+#define GLLM_STATUS_MAP(X)                             \
+    X(OK, 0, "ok")                                     \
+    X(INVALID, -1, "invalid argument")                 \
+    X(NOMEM, -2, "out of memory")                      \
+    X(IO, -3, "cannot read or write file")             \
+    X(FORMAT, -4, "malformed file")                    \
+    X(UNSUPPORTED, -5, "not supported")                \
+    X(DEVICE, -6, "device failure")                    \
+    X(TOO_LONG, -7, "input exceeds the model's limit") \
+    X(CANCELED, -8, "canceled")                        \
+    X(TIMEOUT, -9, "timed out")                        \
+    X(BUSY, -10, "queue is full")                      \
+    X(CLOSED, -11, "client is closing")                \
+    X(NOT_FOUND, -12, "model not found")
+typedef enum gllm_status {
+#define X(name, value, text) GLLM_##name = value,
+    GLLM_STATUS_MAP(X)
+#undef X
+        GLLM_STATUS_FORCE_INT = 0x7fffffff
+} gllm_status;
+
+typedef struct gllm_error {
+    gllm_status status;
+    char message[508]; /* NUL-terminated UTF-8, one line; cut at a character when longer */
+} gllm_error;          /* 512 bytes for ever */
+
+GLLM_API const char *gllm_status_name(gllm_status s); /* "GLLM_FORMAT"; static, never NULL */
+GLLM_API const char *gllm_status_text(gllm_status s); /* "malformed file"; static, never NULL */
+
+/* ---- basic types -------------------------------------------------------------------------------------- */
+typedef struct gllm_str {
+    const char *ptr;
+    size_t len;
+} gllm_str;
+#define GLLM_NTS SIZE_MAX
+
+typedef struct gllm_client gllm_client;
+
+typedef enum gllm_log_level { GLLM_LOG_ERROR, GLLM_LOG_WARN, GLLM_LOG_INFO, GLLM_LOG_DEBUG } gllm_log_level;
+/* Called on any thread, one call at a time per client; `line` is borrowed until it returns. */
+typedef void (*gllm_log_fn)(void *user, gllm_log_level level, const char *line);
+
+/* How activations are multiplied. AUTO: f32 for f32/f16/bf16 encoders. A precision that the model or the
+ * device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
+typedef enum gllm_precision { GLLM_PRECISION_AUTO, GLLM_PRECISION_F32, GLLM_PRECISION_BF16, GLLM_PRECISION_INT8 } gllm_precision;
+
+/* ---- client: a model and the worker thread that owns it ----------------------------------------------- */
+typedef struct gllm_options {
+    size_t struct_size;
+    const char *model;   /* directory, ORG/NAME or NAME of a model under the model folder; required */
+    const char *home;    /* model folder's parent; NULL: $GLLM_HOME, else ~/.gllm */
+    const char *backend; /* "auto" "cpu" "ref" …; NULL or "auto": $GLLM_BACKEND, else the best that answers */
+    uint32_t threads;    /* compute threads; 0: $GLLM_THREADS, else the processors this process may use */
+    uint32_t max_batch_tokens; /* tokens that one forward packs, all sequences together; default 1024. A single
+                                  longer sequence is still one forward */
+    uint32_t max_queue;  /* jobs waiting before GLLM_BUSY; default 1024 */
+    gllm_precision precision;
+    bool exact;          /* what the reference library computes: f32 everywhere; overrides precision AUTO */
+    gllm_log_fn log;     /* NULL: silent */
+    void *log_user;
+} gllm_options;
+GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
+static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(o, sizeof *o); }
+
+/* Finds, checks and loads the model, then starts its worker thread. The strings of `opt` are copied.
+ * GLLM_NOT_FOUND (no such model here), GLLM_FORMAT / GLLM_IO (a file is bad), GLLM_UNSUPPORTED (an architecture,
+ * precision or backend that this build lacks), GLLM_DEVICE, GLLM_NOMEM. */
+GLLM_API gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err);
+/* Waiting jobs end with GLLM_CLOSED, the running one is finished; then the worker is joined. The caller sees to it
+ * that no other thread still uses the client. NULL ok. */
+GLLM_API void gllm_client_close(gllm_client *c);
+
+/* ---- embeddings --------------------------------------------------------------------------------------- */
+typedef enum gllm_input_type { GLLM_INPUT_PLAIN, GLLM_INPUT_QUERY, GLLM_INPUT_DOCUMENT } gllm_input_type;
+typedef enum gllm_truncate { GLLM_TRUNCATE_END, GLLM_TRUNCATE_START, GLLM_TRUNCATE_NONE } gllm_truncate;
+typedef enum gllm_normalize { GLLM_NORMALIZE_MODEL, GLLM_NORMALIZE_ON, GLLM_NORMALIZE_OFF } gllm_normalize;
+typedef enum gllm_pooling {
+    GLLM_POOLING_MODEL, GLLM_POOLING_CLS, GLLM_POOLING_MEAN, GLLM_POOLING_MAX, GLLM_POOLING_LAST,
+    GLLM_POOLING_MEAN_SQRT_LEN, GLLM_POOLING_WEIGHTED_MEAN
+} gllm_pooling;
+
+typedef struct gllm_usage {
+    uint64_t prompt_tokens; /* tokens computed, special tokens included, after truncation */
+} gllm_usage;
+
+/* Called on the worker thread after each packed batch; false cancels the request (GLLM_CANCELED). */
+typedef bool (*gllm_progress_fn)(void *user, size_t done, size_t total);
+
+typedef struct gllm_embed_request { /* borrowed for the call */
+    size_t struct_size;
+    const gllm_str *inputs; /* [n_inputs]; invalid UTF-8 is GLLM_INVALID and names the input and the byte */
+    size_t n_inputs;        /* 0 is GLLM_INVALID. An empty text is a text: its special tokens alone */
+    gllm_input_type input_type; /* QUERY, DOCUMENT: the model's own prompt of that name, if it has one */
+    const char *prompt_name; /* a prompt of the model by name; unknown: GLLM_INVALID lists what exists. NULL: by
+                                input_type, else the model's default_prompt_name */
+    gllm_str prompt;         /* text glued before each input; ptr != NULL overrides prompt_name and input_type */
+    uint32_t dimensions;     /* cut each vector to its first `dimensions` values, before normalising; 0: all.
+                                More than the model has: GLLM_INVALID */
+    gllm_normalize normalize; /* MODEL: as the model's files say */
+    gllm_pooling pooling;     /* MODEL: as the model's files say */
+    gllm_truncate truncate;   /* default END; NONE makes a text above the limit GLLM_TOO_LONG */
+    gllm_progress_fn progress; /* NULL: none */
+    void *progress_user;
+} gllm_embed_request;
+GLLM_API void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size);
+static inline void gllm_embed_request_init(gllm_embed_request *r) { gllm_embed_request_init_sized(r, sizeof *r); }
+
+typedef struct gllm_embeddings { /* one block, freed as a whole */
+    size_t count, dim;
+    const float *data;         /* [count, dim] row-major, in input order; finite, a zero vector stays zero */
+    const uint32_t *tokens;    /* [count] tokens computed for each input, special tokens included */
+    const uint32_t *full_tokens; /* [count] tokens that each input has without truncation */
+    const bool *truncated;     /* [count] tokens < full_tokens */
+    size_t n_truncated;
+    gllm_usage usage;
+    const char *model;         /* the model's name, as the client opened it */
+    double compute_ms;         /* wall time spent in forwards */
+} gllm_embeddings;
+
+/* One vector for each input. The same text gives bit-identical values alone, in any batch, at any place in it and on any
+ * number of threads. Blocks until done. GLLM_INVALID, GLLM_TOO_LONG, GLLM_BUSY, GLLM_CLOSED, GLLM_CANCELED, GLLM_NOMEM. */
+GLLM_API gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *r, gllm_embeddings **out, gllm_error *err);
+GLLM_API void gllm_embeddings_free(gllm_embeddings *r);
+
+/* ---- tokens ------------------------------------------------------------------------------------------- */
+typedef struct gllm_tokenize_request {
+    size_t struct_size;
+    gllm_str text;
+    gllm_str pair;      /* second text of a pair; ptr NULL: none */
+    bool no_special;    /* add no special tokens around the text; default false */
+    bool parse_special; /* read special tokens written in the text as such; default false for user text */
+} gllm_tokenize_request;
+GLLM_API void gllm_tokenize_request_init_sized(gllm_tokenize_request *r, size_t size);
+static inline void gllm_tokenize_request_init(gllm_tokenize_request *r) { gllm_tokenize_request_init_sized(r, sizeof *r); }
+
+typedef struct gllm_tokens { /* one block */
+    size_t count;
+    const int32_t *ids;      /* [count] */
+    const gllm_str *pieces;  /* [count] the vocabulary's spelling of each id */
+    const uint32_t *types;   /* [count] token type (segment): 0 or 1 */
+} gllm_tokens;
+GLLM_API gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *r, gllm_tokens **out, gllm_error *err);
+GLLM_API void gllm_tokens_free(gllm_tokens *t);
+
+/* The text of `ids`. Special tokens are left out unless keep_special. *out is owned by the caller, NUL-terminated,
+ * freed with gllm_text_free. GLLM_INVALID names an id outside the vocabulary. */
+GLLM_API gllm_status gllm_detokenize(gllm_client *c, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err);
+GLLM_API void gllm_text_free(char *text);
+
+/* ---- what a model is ---------------------------------------------------------------------------------- */
+typedef struct gllm_prompt_info { const char *name, *text; } gllm_prompt_info;
+typedef struct gllm_tensor_info {
+    const char *name, *dtype, *file;
+    uint32_t rank;
+    uint64_t shape[8], bytes;
+} gllm_tensor_info;
+typedef struct gllm_memory_plan {
+    const char *backend, *device; /* "cpu", "AMD EPYC (avx512)" */
+    uint64_t weight_bytes, activation_bytes, total_bytes, free_bytes;
+    bool fits;
+} gllm_memory_plan;
+typedef struct gllm_model_info { /* one block */
+    const char *name, *path, *architecture, *format, *dtype, *tokenizer, *task;
+    const char *licence;        /* "" when the files do not say */
+    const char *pooling;        /* "mean", "cls+mean" …; "" when the model does not pool */
+    const char *similarity;     /* "cosine" or "dot" */
+    uint64_t n_params, file_bytes;
+    uint32_t n_layer, n_head, n_kv, d_model, d_head, d_ff, n_vocab;
+    uint32_t max_tokens;        /* longest input, special tokens included */
+    uint32_t dim;               /* of the vector returned */
+    bool normalize;
+    const char *default_prompt; /* name; "" for none */
+    size_t n_prompts; const gllm_prompt_info *prompts;
+    size_t n_tensors; const gllm_tensor_info *tensors;
+    size_t n_plans; const gllm_memory_plan *plans; /* one for each device that answers */
+} gllm_model_info;
+
+/* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one
+ * forward (0: the defaults). Uses opt->model, opt->home, opt->precision, opt->backend. */
+GLLM_API gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err);
+GLLM_API void gllm_model_info_free(gllm_model_info *i);
+
+/* What an open client runs on. Strings live as long as the client. */
+typedef struct gllm_client_info {
+    size_t struct_size;
+    const char *model, *path, *backend, *device, *isa, *precision;
+    uint32_t threads, dim, max_tokens;
+    bool normalize;
+    double load_ms;
+} gllm_client_info;
+GLLM_API gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err); /* set out->struct_size first */
+
+/* ---- the machine -------------------------------------------------------------------------------------- */
+typedef struct gllm_backend_info {
+    const char *name;      /* "cpu" */
+    bool built, available; /* compiled in; answered on this machine */
+    const char *device;    /* "AMD EPYC"; "" when not available */
+    const char *detail;    /* instruction level, or the reason why it is not available and how to get it */
+    uint64_t mem_total, mem_free;
+    uint32_t threads;
+} gllm_backend_info;
+typedef struct gllm_machine { /* one block */
+    size_t n_backends; const gllm_backend_info *backends; /* in the order in which "auto" tries them */
+    const char *chosen;   /* what "auto" takes here */
+    const char *home;     /* model folder's parent */
+} gllm_machine;
+GLLM_API gllm_status gllm_machine_describe(gllm_machine **out, gllm_error *err);
+GLLM_API void gllm_machine_free(gllm_machine *m);
+
+typedef struct gllm_peaks {
+    double gflops_f32;   /* fused multiply-add throughput, all threads, 1 MAC = 2 operations */
+    double gops_int8;    /* 8-bit dot products; 0 when the processor has none */
+    double read_gb_per_s; /* streaming read of memory larger than the caches */
+    uint32_t threads;
+} gllm_peaks;
+/* Measures for about 0.3 s on `threads` threads (0: as in gllm_options). */
+GLLM_API gllm_status gllm_measure_peaks(uint32_t threads, gllm_peaks *out, gllm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,115 @@
+/* tape.h - what a model says to a device: a list of coarse operations, recorded once, run often.
+ *
+ * Model code calls op_linear(t, &(struct op_linear){ .out = h, .x = x, .w = w }) and so on; each call checks shapes once and appends
+ * a tagged struct. A mistake is kept in the tape (the first one) and returned by tape_finish, so the recording code
+ * reads like the paper.
+ *
+ * Rows of a view are packed tokens (EXTENT_TOK), sequences (EXTENT_SEQ), or fixed. The tape is recorded for capacities; how many rows
+ * there are in a call is read from the step buffer when it runs. */
+#ifndef GLLM_BACKEND_TAPE_H
+#define GLLM_BACKEND_TAPE_H
+#include "backend/backend.h"
+
+/* ---- step buffer: u32 words, written by the host before each run ----
+ *   words[0] n_tok   words[1] n_seq   words[2] longest sequence   words[3..16) zero
+ *   tokens[cap_tok]  pos[cap_tok]  types[cap_tok]  seq[cap_tok]     by token, sequences one after the other
+ *   starts[cap_seq + 1]   first token of each sequence, starts[n_seq] = n_tok
+ *   pool_from[cap_seq]    tokens of the sequence that pooling leaves out at its start
+ * Offsets are in words. The host has checked ids, positions and types against their tables. */
+enum { STEP_N_TOK, STEP_N_SEQ, STEP_MAX_LEN, STEP_HEADER_WORDS = 16 };
+struct step_layout {
+    uint32_t cap_tok, cap_seq;
+    uint32_t tokens, pos, types, seq, starts, pool_from, words;
+};
+struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq);
+
+enum extent { EXTENT_FIXED, EXTENT_TOK, EXTENT_SEQ };
+struct view { /* f32 [rows, cols], rows `stride` elements apart */
+    struct buffer *buf;
+    uint64_t offset; /* bytes, a multiple of 4 */
+    uint32_t rows, cols, stride;
+    enum extent extent; /* rows is then the capacity */
+};
+struct view view_cols(struct view v, uint32_t first, uint32_t count); /* columns [first, first + count) of v */
+
+enum norm_kind { NORM_LAYER, NORM_RMS, NORM_L2 };
+enum act_kind { ACT_NONE, ACT_GELU, ACT_GELU_TANH, ACT_GELU_QUICK, ACT_RELU, ACT_SILU, ACT_TANH, ACT_COUNT };
+enum pool_kind { /* bits; outputs stand side by side in this order */
+    POOL_CLS = 1, POOL_MAX = 2, POOL_MEAN = 4, POOL_MEAN_SQRT_LEN = 8, POOL_WEIGHTED_MEAN = 16, POOL_LAST = 32, POOL_ALL = 63
+};
+
+/* out[i] = norm(word[tokens[i]] + pos[pos[i]] + type[types[i]])   out [n_tok, d]; tables [*, d]; pos, type may be NULL.
+ * norm_w NULL: no LayerNorm. */
+struct op_embed {
+    struct view out;
+    const struct weight *word, *pos, *type, *norm_w, *norm_b;
+    float eps;
+};
+/* y = x + res (res.buf NULL: y = x);  LAYER: (y - mean) / sqrt(var + eps) * w + b   RMS: y / sqrt(mean(y^2) + eps) * w
+ * L2: y / max(|y|, eps).  w, b [cols] may be NULL. out may be x or res. */
+struct op_norm {
+    struct view out, x, res;
+    const struct weight *w, *b;
+    enum norm_kind kind;
+    float eps;
+};
+/* out = act(x w^T + bias) + res      x [n, k], w [m, k], bias [m] or NULL, res [n, m] or none; out [n, m] may be res, not x.
+ * ACT_GELU 0.5 y (1 + erf(y / sqrt 2))   GELU_TANH 0.5 y (1 + tanh(sqrt(2/pi) (y + 0.044715 y^3)))   GELU_QUICK y sigmoid(1.702 y) */
+struct op_linear {
+    struct view out, x, res;
+    const struct weight *w, *bias;
+    enum act_kind act;
+};
+/* Full attention inside each sequence, heads side by side in the columns.
+ *   q, out [n_tok, n_head * d_head]   k, v [n_tok, n_kv * d_head]; head h reads kv head h / (n_head / n_kv)
+ *   p_ij = softmax_j(scale q_i k_j + rel[h, clamp(j - i, -R, R) + R]),  out_i = sum_j p_ij v_j
+ * rel [n_head, 2R + 1] table or NULL. out may not alias q, k or v. */
+struct op_attention {
+    struct view out, q, k, v;
+    const struct weight *rel;
+    uint32_t n_head, n_kv, d_head;
+    float scale;
+};
+/* Over the tokens of sequence s from pool_from[s] on (all of them for CLS, which is the sequence's first token; when none is left, zero):
+ * MAX, MEAN, sum / sqrt(n), sum(k x_k) / sum(k) with k = 1.. counted from the sequence's first token, LAST.
+ * x [n_tok, d], out [n_seq, d * number of modes]. */
+struct op_pool {
+    struct view out, x;
+    uint32_t modes;
+};
+
+enum op_kind {
+#define OP(KIND, member) OP_##KIND,
+#include "backend/ops.def"
+#undef OP
+    OP_COUNT
+};
+struct op {
+    enum op_kind kind;
+    int layer;         /* -1: before or after the layers */
+    const char *label; /* "ffn.up"; static or outliving the tape */
+    union {
+#define OP(KIND, member) struct op_##member member;
+#include "backend/ops.def"
+#undef OP
+    };
+};
+struct tape {
+    struct op *ops;
+    size_t n_ops, capacity;
+    struct buffer *step;
+    struct step_layout layout;
+    int layer; /* copied into each op recorded */
+    gllm_status status;
+    gllm_error error;
+};
+void tape_init(struct tape *t, struct buffer *step, struct step_layout layout);
+void tape_free(struct tape *t); /* frees the list, not the buffers it names */
+gllm_status tape_finish(const struct tape *t, gllm_error *err);
+#define OP(KIND, member) void op_##member(struct tape *t, const char *label, const struct op_##member *args);
+#include "backend/ops.def"
+#undef OP
+const char *op_name(enum op_kind k);          /* "linear"; static */
+const struct view *op_out(const struct op *op); /* the view an op writes */
+double op_flops(const struct op *op, const uint32_t *step, const struct step_layout *l); /* 1 MAC = 2; attention by its true lengths */
+#endif

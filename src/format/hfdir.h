@@ -1,0 +1,53 @@
+/* hfdir.h - a model directory in the Hugging Face / sentence-transformers layout, read and checked, not interpreted.
+ *
+ * What it owns: which files there are, the JSON of config.json, and the sentence-transformers pipeline as data. What the
+ * keys of config.json mean is the model layer's business; tokenizer files are the text layer's. */
+#ifndef GLLM_FORMAT_HFDIR_H
+#define GLLM_FORMAT_HFDIR_H
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/json.h"
+
+enum hf_pool { /* bits, in the order in which sentence-transformers concatenates */
+    HF_POOL_CLS = 1, HF_POOL_MAX = 2, HF_POOL_MEAN = 4, HF_POOL_MEAN_SQRT_LEN = 8, HF_POOL_WEIGHTED_MEAN = 16, HF_POOL_LAST = 32
+};
+enum hf_module_kind { HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE };
+enum hf_dense_act { HF_ACT_IDENTITY, HF_ACT_TANH };
+struct hf_module {
+    enum hf_module_kind kind;
+    const char *path; /* folder of the module, absolute or relative to the process as `dir` was; "" never */
+    struct {          /* HF_POOLING */
+        uint32_t modes; /* hf_pool bits, at least one */
+        uint32_t dim;   /* word_embedding_dimension; 0: not said */
+        bool include_prompt;
+    } pooling;
+    struct { /* HF_DENSE; weights `linear.weight` [out_dim, in_dim], `linear.bias` in path/model.safetensors */
+        uint32_t in_dim, out_dim;
+        bool bias;
+        enum hf_dense_act act;
+    } dense;
+};
+struct hf_prompt {
+    const char *name, *text;
+};
+struct hfdir {
+    struct arena arena;
+    const char *dir, *name;  /* as given; last path component */
+    const char *weights_dir; /* where config.json, the weights and the tokenizer lie (the Transformer module's folder) */
+    json_t *config;          /* config.json of weights_dir, an object */
+    struct hf_module *modules; /* from modules.json; n_modules = 0 when there is none */
+    size_t n_modules;
+    uint32_t max_seq_length; /* sentence_bert_config.json or a legacy name of it; 0: not said */
+    bool do_lower_case;      /* sentence_bert_config.json */
+    struct hf_prompt *prompts; /* config_sentence_transformers.json, in file order */
+    size_t n_prompts;
+    const char *default_prompt_name; /* NULL: none */
+    const char *similarity;          /* similarity_fn_name; NULL: not said */
+    const char *licence;             /* from README.md's front matter; NULL: not said */
+};
+/* Reads a model directory. Missing config.json: GLLM_NOT_FOUND naming what was looked for and, if the folder holds something
+ * else (GGUF, ONNX only, an adapter), what it is. An unknown module type, activation or pooling mode is GLLM_UNSUPPORTED by name.
+ * Needs neither weights nor tokenizer to be there. */
+gllm_status hfdir_open(struct hfdir *out, const char *dir, gllm_error *err);
+void hfdir_close(struct hfdir *d); /* NULL and all-zero ok */
+#endif

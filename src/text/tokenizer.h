@@ -1,0 +1,52 @@
+/* tokenizer.h - text to ids and back: normalizer -> pre-tokenizer -> model -> post-processor, and the decoder.
+ *
+ * A tokenizer is read once and then only read from: every function that takes `const struct tokenizer *` may run on many
+ * threads at once. Ids equal those of HF `tokenizers` for the same tokenizer.json. */
+#ifndef GLLM_TEXT_TOKENIZER_H
+#define GLLM_TEXT_TOKENIZER_H
+#include "base/error.h"
+
+struct tokenizer;
+/* Reads tokenizer.json in `dir`, else vocab.txt (WordPiece) with tokenizer_config.json and special_tokens_map.json.
+ * tokenizer.json's own "truncation" and "padding" sections are ignored: limits are the caller's.
+ * GLLM_NOT_FOUND names the files looked for; a component this build lacks is GLLM_UNSUPPORTED by its type's name. */
+gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *err);
+/* The same from the text of a tokenizer.json (fuzzers, GGUF). `name` is how messages call it. */
+gllm_status tokenizer_read(struct tokenizer **out, const char *json, size_t len, const char *name, gllm_error *err);
+void tokenizer_close(struct tokenizer *t);
+
+enum tokenizer_side { TOKENIZER_CUT_END, TOKENIZER_CUT_START };
+enum tokenizer_strategy { TOKENIZER_LONGEST_FIRST, TOKENIZER_ONLY_FIRST, TOKENIZER_ONLY_SECOND };
+struct encode_options {
+    bool add_special;   /* run the post-processor */
+    bool parse_special; /* added tokens marked special are recognised in the text (HF's default for encode()) */
+    bool lowercase;     /* lower-case the text first (sentence-transformers' do_lower_case) */
+    uint32_t max_tokens; /* 0: no limit; special tokens count */
+    enum tokenizer_side side;
+    enum tokenizer_strategy strategy; /* which text of a pair is cut; ONLY_* that cannot reach the limit is GLLM_TOO_LONG */
+};
+struct encoding { /* growable, reusable: all-zero before the first use, encoding_free after the last */
+    int32_t *ids;
+    uint8_t *types;    /* token type (segment) */
+    uint8_t *special;  /* 1: added by the post-processor */
+    uint32_t count;
+    uint32_t full_count; /* tokens without truncation */
+    uint32_t capacity;
+};
+/* Replaces *out by the encoding of text (and of `pair` unless NULL). GLLM_INVALID: not UTF-8, with the byte's offset. */
+gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, const char *pair, size_t pair_len, const struct encode_options *opt, struct encoding *out, gllm_error *err);
+void encoding_free(struct encoding *e);
+
+/* Text of the ids; owned by the caller (free), NUL-terminated beyond *len. GLLM_INVALID names an id without a token. */
+gllm_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len, gllm_error *err);
+
+uint32_t tokenizer_vocab_size(const struct tokenizer *t); /* highest id + 1 */
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *len); /* NULL: no such id; borrowed */
+bool tokenizer_id(const struct tokenizer *t, const char *piece, size_t len, int32_t *id);
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* an added token marked special */
+const char *tokenizer_kind(const struct tokenizer *t);            /* "WordPiece"; static */
+uint32_t tokenizer_special_count(const struct tokenizer *t, bool pair); /* what the post-processor adds */
+uint64_t tokenizer_model_max_length(const struct tokenizer *t); /* tokenizer_config.json; 0: not said or absurd (> 2^31) */
+/* The pad token's id (tokenizer_config / special_tokens_map / padding section); false: none. */
+bool tokenizer_pad_id(const struct tokenizer *t, int32_t *id);
+#endif
