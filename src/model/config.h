@@ -1,0 +1,10 @@
+/* config.h - config.json read into numbers: which architecture it names, and its model_cfg. */
+#ifndef GLLM_MODEL_CONFIG_H
+#define GLLM_MODEL_CONFIG_H
+#include "base/json.h"
+#include "model/arch.h"
+
+/* `name` is how messages call the file. GLLM_FORMAT: a key is missing, of another type or out of range; GLLM_UNSUPPORTED: an
+ * architecture, activation or position scheme that is not built, by name. */
+gllm_status config_read(const json_t *config, const char *name, const struct arch **arch, struct model_cfg *cfg, gllm_error *err);
+#endif
