@@ -70,8 +70,9 @@ struct op_attention {
     uint32_t n_head, n_kv, d_head;
     float scale;
 };
-/* Over the tokens of sequence s from pool_from[s] on (all of them for CLS, which is the sequence's first token; when none is left, zero):
+/* Over the tokens of sequence s from pool_from[s] on (when none is left, zero):
  * MAX, MEAN, sum / sqrt(n), sum(k x_k) / sum(k) with k = 1.. counted from the sequence's first token, LAST.
+ * CLS is the first token at or after pool_from, the sequence's first when none is left (sentence-transformers 6).
  * x [n_tok, d], out [n_seq, d * number of modes]. */
 struct op_pool {
     struct view out, x;
