@@ -1,0 +1,126 @@
+#include "backend/hostmem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ALIGN = 64 };
+#define HUGE_PAGE ((uint64_t)2 << 20)
+
+void *hostmem_pages(uint64_t bytes) {
+    uint64_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGN;
+    if (bytes > SIZE_MAX - HUGE_PAGE) return NULL;
+    size_t size = (size_t)((bytes + align - 1) / align * align);
+    void *p = aligned_alloc((size_t)align, size ? size : ALIGN);
+#ifdef MADV_HUGEPAGE
+    if (p && align == HUGE_PAGE) madvise(p, size, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
+gllm_status hostmem_alloc(struct backend *be, uint64_t bytes, enum buffer_kind kind, struct buffer **out, gllm_error *err) {
+    (void)be, (void)kind;
+    struct hostmem *m = malloc(sizeof *m);
+    if (m) *m = (struct hostmem){.base = {.bytes = bytes}, .data = hostmem_pages(bytes)};
+    if (!m || !m->data) {
+        free(m);
+        *out = NULL;
+        return err_set(err, GLLM_NOMEM, "out of memory: a buffer of %llu bytes", (unsigned long long)bytes);
+    }
+    *out = &m->base;
+    return GLLM_OK;
+}
+
+void hostmem_free(struct backend *be, struct buffer *b) {
+    (void)be;
+    if (b) free(((struct hostmem *)b)->data);
+    free(b);
+}
+
+static gllm_status in_range(const struct buffer *b, uint64_t offset, uint64_t n, gllm_error *err) {
+    if (offset <= b->bytes && n <= b->bytes - offset) return GLLM_OK;
+    return err_set(err, GLLM_INVALID, "bytes %llu + %llu leave a buffer of %llu", (unsigned long long)offset, (unsigned long long)n, (unsigned long long)b->bytes);
+}
+
+gllm_status hostmem_write(struct backend *be, struct buffer *b, uint64_t offset, const void *src, uint64_t n, gllm_error *err) {
+    (void)be;
+    TRY(in_range(b, offset, n, err));
+    memcpy(((struct hostmem *)b)->data + offset, src, n);
+    return GLLM_OK;
+}
+
+gllm_status hostmem_read(struct backend *be, struct buffer *b, uint64_t offset, void *dst, uint64_t n, gllm_error *err) {
+    (void)be;
+    TRY(in_range(b, offset, n, err));
+    memcpy(dst, ((struct hostmem *)b)->data + offset, n);
+    return GLLM_OK;
+}
+
+gllm_status hostmem_copy(struct backend *be, struct buffer *dst, uint64_t dst_offset, struct buffer *src, uint64_t src_offset, uint64_t n, gllm_error *err) {
+    (void)be;
+    TRY(in_range(dst, dst_offset, n, err));
+    TRY(in_range(src, src_offset, n, err));
+    memmove(((struct hostmem *)dst)->data + dst_offset, ((struct hostmem *)src)->data + src_offset, n);
+    return GLLM_OK;
+}
+
+gllm_status hostmem_fill(struct backend *be, struct buffer *b, uint64_t offset, uint32_t word, uint64_t n, gllm_error *err) {
+    (void)be;
+    TRY(in_range(b, offset, n, err));
+    if (n % 4) return err_set(err, GLLM_INVALID, "fill of %llu bytes, expected a multiple of 4", (unsigned long long)n);
+    for (uint64_t i = 0; i < n; i += 4) memcpy(((struct hostmem *)b)->data + offset + i, &word, 4);
+    return GLLM_OK;
+}
+
+/* The number in a one-line file; false: none ("max" included). */
+static bool read_number(const char *path, uint64_t *out) {
+    FILE *f = fopen(path, "re");
+    if (!f) return false;
+    unsigned long long v;
+    bool ok = fscanf(f, "%llu", &v) == 1;
+    fclose(f);
+    if (ok) *out = v;
+    return ok;
+}
+
+void hostmem_info(uint64_t *free_bytes, uint64_t *total_bytes) {
+    *free_bytes = *total_bytes = 0;
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kib;
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "MemTotal: %llu", &kib) == 1) *total_bytes = (uint64_t)kib * 1024;
+        if (sscanf(line, "MemAvailable: %llu", &kib) == 1) *free_bytes = (uint64_t)kib * 1024;
+    }
+    if (f) fclose(f);
+    uint64_t limit, used = 0;
+    if (read_number("/sys/fs/cgroup/memory.max", &limit)) read_number("/sys/fs/cgroup/memory.current", &used);
+    else if (read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", &limit)) read_number("/sys/fs/cgroup/memory/memory.usage_in_bytes", &used);
+    else return;
+    if (limit < *total_bytes) *total_bytes = limit;
+    uint64_t left = limit > used ? limit - used : 0;
+    if (left < *free_bytes) *free_bytes = left;
+}
+
+gllm_status step_check(const struct tape *t, gllm_error *err) {
+    const uint32_t *s = step_ptr(t);
+    if (s[STEP_N_TOK] <= t->layout.cap_tok && s[STEP_N_SEQ] <= t->layout.cap_seq) return GLLM_OK;
+    return err_set(err, GLLM_INVALID, "step of %u tokens in %u sequences, expected at most %u in %u", s[STEP_N_TOK], s[STEP_N_SEQ], t->layout.cap_tok, t->layout.cap_seq);
+}
+
+gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err) {
+    uint64_t total = 0;
+    if (!d->n_parts || d->n_parts > WEIGHT_MAX_PARTS || !d->cols)
+        return err_set(err, GLLM_INVALID, "%s: %u parts of %u columns, expected 1 to %d parts", d->name, d->n_parts, d->cols, WEIGHT_MAX_PARTS);
+    for (uint32_t i = 0; i < d->n_parts; i++) {
+        if (d->parts[i].data && ((unsigned)d->parts[i].dtype >= DTYPE_COUNT || !dtype_traits(d->parts[i].dtype)->computed))
+            return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has a dtype that is not computed", d->name, i);
+        total += d->parts[i].rows;
+    }
+    uint64_t expected = d->role == WEIGHT_VECTOR ? d->cols : total;
+    if (!total || total > UINT32_MAX || total != expected)
+        return err_set(err, GLLM_INVALID, "%s: parts of %llu values, expected %llu", d->name, (unsigned long long)total, (unsigned long long)expected);
+    *rows = d->role == WEIGHT_VECTOR ? 1 : (uint32_t)total;
+    return GLLM_OK;
+}

@@ -1,0 +1,31 @@
+/* hostmem.h - buffers that are host memory: what the backends `ref` and `cpu` share.
+ *
+ * 64-byte aligned; large ones ask for huge pages. Every access is checked against the buffer's size. */
+#ifndef GLLM_BACKEND_HOSTMEM_H
+#define GLLM_BACKEND_HOSTMEM_H
+#include "backend/tape.h"
+
+struct hostmem {
+    struct buffer base;
+    unsigned char *data;
+};
+static inline float *view_ptr(const struct view *v) { return (float *)(void *)(((struct hostmem *)v->buf)->data + v->offset); }
+static inline const uint32_t *step_ptr(const struct tape *t) { return (const uint32_t *)(const void *)((struct hostmem *)t->step)->data; }
+/* Rows that a view has in this call. */
+static inline uint32_t view_rows(const struct view *v, const uint32_t *step) {
+    return v->extent == EXTENT_TOK ? step[STEP_N_TOK] : v->extent == EXTENT_SEQ ? step[STEP_N_SEQ] : v->rows;
+}
+
+void *hostmem_pages(uint64_t bytes); /* 64-byte aligned, undefined; NULL: out of memory. Freed with free() */
+gllm_status hostmem_alloc(struct backend *be, uint64_t bytes, enum buffer_kind kind, struct buffer **out, gllm_error *err);
+void hostmem_free(struct backend *be, struct buffer *b);
+gllm_status hostmem_write(struct backend *be, struct buffer *b, uint64_t offset, const void *src, uint64_t n, gllm_error *err);
+gllm_status hostmem_read(struct backend *be, struct buffer *b, uint64_t offset, void *dst, uint64_t n, gllm_error *err);
+gllm_status hostmem_copy(struct backend *be, struct buffer *dst, uint64_t dst_offset, struct buffer *src, uint64_t src_offset, uint64_t n, gllm_error *err);
+gllm_status hostmem_fill(struct backend *be, struct buffer *b, uint64_t offset, uint32_t word, uint64_t n, gllm_error *err);
+void hostmem_info(uint64_t *free_bytes, uint64_t *total_bytes); /* of the system, cut by the cgroup's limit */
+/* GLLM_INVALID unless the step's counts fit its layout. */
+gllm_status step_check(const struct tape *t, gllm_error *err);
+/* Checks that every backend makes of a weight's description: parts, dtypes, rows. Total rows in *rows. */
+gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err);
+#endif
