@@ -8,16 +8,15 @@
 #include "base/error.h"
 #include "base/json.h"
 
-enum hf_pool { /* bits, in the order in which sentence-transformers concatenates */
-    HF_POOL_CLS = 1, HF_POOL_MAX = 2, HF_POOL_MEAN = 4, HF_POOL_MEAN_SQRT_LEN = 8, HF_POOL_WEIGHTED_MEAN = 16, HF_POOL_LAST = 32
-};
+enum hf_pool { HF_POOL_CLS, HF_POOL_MAX, HF_POOL_MEAN, HF_POOL_MEAN_SQRT_LEN, HF_POOL_WEIGHTED_MEAN, HF_POOL_LAST, HF_POOL_COUNT };
 enum hf_module_kind { HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE };
 enum hf_dense_act { HF_ACT_IDENTITY, HF_ACT_TANH };
 struct hf_module {
     enum hf_module_kind kind;
     const char *path; /* folder of the module, absolute or relative to the process as `dir` was; "" never */
     struct {          /* HF_POOLING */
-        uint32_t modes; /* hf_pool bits, at least one */
+        enum hf_pool modes[HF_POOL_COUNT]; /* outputs stand side by side in this order; at least one, none twice */
+        uint32_t n_modes;
         uint32_t dim;   /* word_embedding_dimension; 0: not said */
         bool include_prompt;
     } pooling;

@@ -1,0 +1,47 @@
+/* kernels.h - the kernels of one instruction level, behind one table.
+ *
+ * Each level compiles simd_body.h with its own vector width. The layouts of packed operands belong to the level: a weight packed by
+ * one table is read by that table only.
+ *
+ * Invariant, the root of bit-identical results: an output element is one chain of fused multiply-adds over k = 0..K-1 into one
+ * accumulator, whatever the tile around it. */
+#ifndef GLLM_BACKEND_CPU_KERNELS_H
+#define GLLM_BACKEND_CPU_KERNELS_H
+#include "backend/tape.h"
+
+enum { CPU_MAX_MR = 12, CPU_MAX_NR = 32, CPU_MAX_PANELS = 4 };
+
+/* One tile: mr rows of packed A against n_panels panels of packed B.
+ *   a [k][a_stride]: the first mr of each row are this tile's rows      b: panels of [k][nr], panel_stride floats apart
+ *   y[m][n] = sum_k a[k][m] b[k][n];  y = act(y * row_scale[m] + bias[n]) + res[m][n]
+ * Columns n >= n_cols are computed and dropped. bias is readable to n_panels * nr. */
+struct cpu_tile {
+    const float *a, *b, *bias, *res, *row_scale; /* the last three may be NULL */
+    float *out;
+    size_t a_stride, panel_stride, out_stride, res_stride;
+    uint32_t k, mr, n_panels, n_cols;
+    enum act_kind act;
+};
+struct cpu_kernels {
+    const char *name;
+    unsigned nr, mr;
+    void (*tile)(const struct cpu_tile *t);
+    /* out[k][mr] = x[m][k], the rest of each row of out untouched; out rows are out_stride apart */
+    void (*pack_rows)(const float *x, size_t stride, uint32_t rows, uint32_t k, float scale, float *out, size_t out_stride);
+    /* s [len][nr] scores, a lane a query: s = exp(s - max over len), inv[nr] = 1 / sum over len */
+    void (*softmax)(float *s, uint32_t len, float *inv);
+    /* s[j][lane] += g[-j + lane]: relative bias, g points at the value of (j = 0, lane = 0) */
+    void (*add_bias)(float *s, uint32_t len, const float *g);
+    void (*norm)(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, float eps, float *out);
+    void (*add)(float *y, const float *x, uint32_t n); /* y += x */
+    void (*pool)(enum pool_kind mode, const float *x, size_t stride, uint32_t first_weight, uint32_t rows, uint32_t n, float *out);
+};
+extern const struct cpu_kernels cpu_kernels_portable;
+#if defined(__x86_64__)
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512;
+#endif
+/* The level called `isa` (NULL: the best here). GLLM_UNSUPPORTED names the levels present. */
+gllm_status cpu_kernels_choose(const char *isa, const struct cpu_kernels **out, gllm_error *err);
+void cpu_brand(char *buf, size_t size); /* "AMD EPYC 9554"; "CPU" when the processor does not say */
+bool cpu_has_vnni(void);
+#endif

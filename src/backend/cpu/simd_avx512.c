@@ -1,0 +1,5 @@
+/* simd_avx512.c - the kernels at level "avx512". */
+#define KERNELS cpu_kernels_avx512
+#define NAME "avx512"
+#define MR 12
+#include "backend/cpu/simd_body.h"

@@ -1,0 +1,239 @@
+/* simd_body.h - the kernels, written once; each simd_<isa>.c includes this with its KERNELS name, NAME text and MR. */
+#include <math.h>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/vec.h"
+
+enum { NV = 2, NR = NV * VL }; /* a panel is two vectors wide */
+_Static_assert((int)NR <= (int)CPU_MAX_NR && MR <= (int)CPU_MAX_MR, "table limits");
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf v_act(enum act_kind act, vf y) {
+    switch (act) {
+    case ACT_GELU: {
+        vf h = y * 0.5f;
+        return v_fma(h, v_erf(y * 0.70710678118654752f), h);
+    }
+    case ACT_GELU_TANH: return y * v_sigmoid(y * v_fma(y * y, v_set(2 * 0.79788456080286536f * 0.044715f), v_set(2 * 0.79788456080286536f)));
+    case ACT_GELU_QUICK: return y * v_sigmoid(y * 1.702f);
+    case ACT_RELU: return v_max(y, v_set(0));
+    case ACT_SILU: return y * v_sigmoid(y);
+    case ACT_TANH: return v_tanh(y);
+    default: return y;
+    }
+}
+
+/* Writes one finished vector of a tile: n <= VL columns. */
+INLINE void emit(const struct cpu_tile *t, enum act_kind act, uint32_t row, uint32_t col, vf y) {
+    if (t->row_scale) y = y * v_set(t->row_scale[row]);
+    if (t->bias) y = y + v_load(t->bias + col);
+    y = v_act(act, y);
+    float *out = t->out + row * t->out_stride + col;
+    const float *res = t->res ? t->res + row * t->res_stride + col : NULL;
+    if (col + VL <= t->n_cols) {
+        v_store(out, res ? y + v_load(res) : y);
+        return;
+    }
+    float edge[VL];
+    v_store(edge, y);
+    for (uint32_t i = 0; col + i < t->n_cols; i++) out[i] = res ? edge[i] + res[i] : edge[i];
+}
+
+INLINE void tile_emit(const struct cpu_tile *t, enum act_kind act, uint32_t mr, uint32_t np, vf acc[MR][CPU_MAX_PANELS * NV]) {
+    for (uint32_t m = 0; m < mr; m++)
+        for (uint32_t v = 0; v < np * NV; v++) emit(t, act, m, v * VL, acc[m][v]);
+}
+
+/* mr and np are constants where this is inlined, so acc lives in registers. */
+INLINE void tile_body(const struct cpu_tile *t, const uint32_t mr, const uint32_t np) {
+    vf acc[MR][CPU_MAX_PANELS * NV];
+    for (uint32_t m = 0; m < mr; m++)
+        for (uint32_t v = 0; v < np * NV; v++) acc[m][v] = v_set(0);
+    const float *a = t->a, *b = t->b;
+    const size_t a_stride = t->a_stride, panel_stride = t->panel_stride;
+    for (uint32_t k = t->k; k; k--, a += a_stride, b += NR) {
+        vf w[CPU_MAX_PANELS * NV];
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < np * NV; v++) w[v] = v_load(b + (v / NV) * panel_stride + (v % NV) * VL);
+#pragma GCC unroll 12
+        for (uint32_t m = 0; m < mr; m++) {
+            vf x = v_set(a[m]);
+#pragma GCC unroll 8
+            for (uint32_t v = 0; v < np * NV; v++) acc[m][v] = v_fma(x, w[v], acc[m][v]);
+        }
+    }
+    switch (t->act) { /* one specialised copy for each activation, chosen once a tile */
+    case ACT_GELU: tile_emit(t, ACT_GELU, mr, np, acc); break;
+    case ACT_NONE: tile_emit(t, ACT_NONE, mr, np, acc); break;
+    default: tile_emit(t, t->act, mr, np, acc); break;
+    }
+}
+
+static __attribute__((noinline)) void tile_1x1(const struct cpu_tile *t) { tile_body(t, 1, 1); }
+static __attribute__((noinline)) void tile_1x4(const struct cpu_tile *t) { tile_body(t, 1, 4); }
+static __attribute__((noinline)) void tile_2x1(const struct cpu_tile *t) { tile_body(t, 2, 1); }
+#if MR >= 12
+static __attribute__((noinline)) void tile_2x4(const struct cpu_tile *t) { tile_body(t, 2, 4); }
+static __attribute__((noinline)) void tile_7x1(const struct cpu_tile *t) { tile_body(t, 7, 1); }
+static __attribute__((noinline)) void tile_8x1(const struct cpu_tile *t) { tile_body(t, 8, 1); }
+static __attribute__((noinline)) void tile_9x1(const struct cpu_tile *t) { tile_body(t, 9, 1); }
+static __attribute__((noinline)) void tile_10x1(const struct cpu_tile *t) { tile_body(t, 10, 1); }
+static __attribute__((noinline)) void tile_11x1(const struct cpu_tile *t) { tile_body(t, 11, 1); }
+static __attribute__((noinline)) void tile_12x1(const struct cpu_tile *t) { tile_body(t, 12, 1); }
+#endif
+static __attribute__((noinline)) void tile_3x1(const struct cpu_tile *t) { tile_body(t, 3, 1); }
+static __attribute__((noinline)) void tile_4x1(const struct cpu_tile *t) { tile_body(t, 4, 1); }
+static __attribute__((noinline)) void tile_5x1(const struct cpu_tile *t) { tile_body(t, 5, 1); }
+static __attribute__((noinline)) void tile_6x1(const struct cpu_tile *t) { tile_body(t, 6, 1); }
+
+static void k_tile(const struct cpu_tile *t) {
+    static void (*const one[])(const struct cpu_tile *) = {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1,
+#if MR >= 12
+                                                          tile_7x1, tile_8x1, tile_9x1, tile_10x1, tile_11x1, tile_12x1
+#endif
+    };
+    struct cpu_tile s = *t;
+    while (s.n_panels) {
+        uint32_t np = 1;
+        if (s.mr == 1 && s.n_panels >= 4) np = 4;
+#if MR >= 12
+        if (s.mr == 2 && s.n_panels >= 4) np = 4;
+        if (np == 4 && s.mr == 2) tile_2x4(&s);
+        else
+#endif
+            if (np == 4) tile_1x4(&s);
+            else one[s.mr - 1](&s);
+        uint32_t cols = np * NR;
+        s.b += np * s.panel_stride;
+        s.out += cols;
+        s.bias = s.bias ? s.bias + cols : NULL;
+        s.res = s.res ? s.res + cols : NULL;
+        s.n_cols = s.n_cols > cols ? s.n_cols - cols : 0;
+        s.n_panels -= np;
+    }
+}
+
+typedef float v4 __attribute__((vector_size(16)));
+typedef int32_t i4 __attribute__((vector_size(16)));
+INLINE v4 v4_load(const float *p) {
+    v4 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Four rows by four columns at a time: loads along rows, stores along columns. */
+static void k_pack_rows(const float *x, size_t stride, uint32_t rows, uint32_t k, float scale, float *out, size_t out_stride) {
+    uint32_t m = 0;
+    for (; m + 4 <= rows; m += 4) {
+        const float *r = x + m * stride;
+        uint32_t c = 0;
+        for (; c + 4 <= k; c += 4) {
+            v4 a = v4_load(r + c), b = v4_load(r + stride + c), d = v4_load(r + 2 * stride + c), e = v4_load(r + 3 * stride + c);
+            v4 ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+            v4 de0 = __builtin_shufflevector(d, e, 0, 4, 1, 5), de1 = __builtin_shufflevector(d, e, 2, 6, 3, 7);
+            v4 t[4] = {__builtin_shufflevector(ab0, de0, 0, 1, 4, 5), __builtin_shufflevector(ab0, de0, 2, 3, 6, 7),
+                       __builtin_shufflevector(ab1, de1, 0, 1, 4, 5), __builtin_shufflevector(ab1, de1, 2, 3, 6, 7)};
+            for (unsigned i = 0; i < 4; i++) {
+                v4 s = t[i] * scale;
+                memcpy(out + (c + i) * out_stride + m, &s, sizeof s);
+            }
+        }
+        for (; c < k; c++)
+            for (unsigned i = 0; i < 4; i++) out[c * out_stride + m + i] = r[i * stride + c] * scale;
+    }
+    for (; m < rows; m++)
+        for (uint32_t c = 0; c < k; c++) out[c * out_stride + m] = x[m * stride + c] * scale;
+}
+
+static void k_softmax(float *s, uint32_t len, float *inv) {
+    for (unsigned v = 0; v < NV; v++) {
+        float *p = s + v * VL;
+        vf top = v_load(p), sum = v_set(0);
+        for (uint32_t j = 1; j < len; j++) top = v_max(top, v_load(p + (size_t)j * NR));
+        for (uint32_t j = 0; j < len; j++) {
+            vf e = v_exp(v_load(p + (size_t)j * NR) - top);
+            sum = sum + e;
+            v_store(p + (size_t)j * NR, e);
+        }
+        v_store(inv + v * VL, 1.0f / sum);
+    }
+}
+
+static void k_add_bias(float *s, uint32_t len, const float *g) {
+    for (uint32_t j = 0; j < len; j++, g--)
+        for (unsigned v = 0; v < NV; v++) {
+            float *p = s + (size_t)j * NR + v * VL;
+            v_store(p, v_load(p) + v_load(g + v * VL));
+        }
+}
+
+/* Loads x[i..i+VL) (+ res), zero beyond n. */
+INLINE vf load_sum(const float *x, const float *res, uint32_t i, uint32_t n) {
+    if (i + VL <= n) return res ? v_load(x + i) + v_load(res + i) : v_load(x + i);
+    float edge[VL] = {0};
+    for (uint32_t k = 0; i + k < n; k++) edge[k] = res ? x[i + k] + res[i + k] : x[i + k];
+    return v_load(edge);
+}
+
+INLINE void store_part(float *out, uint32_t i, uint32_t n, vf y) {
+    if (i + VL <= n) {
+        v_store(out + i, y);
+        return;
+    }
+    float edge[VL];
+    v_store(edge, y);
+    for (uint32_t k = 0; i + k < n; k++) out[i + k] = edge[k];
+}
+
+/* w and b are readable to the next multiple of VL. Three passes over a row that lies in L1. */
+static void k_norm(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, float eps, float *out) {
+    vf sum = v_set(0), square = v_set(0);
+    float mean = 0;
+    if (kind == NORM_LAYER) {
+        for (uint32_t i = 0; i < n; i += VL) sum = sum + load_sum(x, res, i, n);
+        mean = v_sum(sum) / (float)n;
+    }
+    uint32_t whole = n / VL * VL;
+    for (uint32_t i = 0; i < whole; i += VL) {
+        vf y = load_sum(x, res, i, n) - mean;
+        square = v_fma(y, y, square);
+    }
+    float tail = 0;
+    for (uint32_t i = whole; i < n; i++) {
+        float y = (res ? x[i] + res[i] : x[i]) - mean;
+        tail += y * y;
+    }
+    float total = v_sum(square) + tail;
+    float scale = kind == NORM_L2 ? 1.0f / fmaxf(sqrtf(total), eps) : 1.0f / sqrtf(total / (float)n + eps);
+    for (uint32_t i = 0; i < n; i += VL) {
+        vf y = (load_sum(x, res, i, n) - mean) * scale;
+        if (w) y = y * v_load(w + i);
+        if (b) y = y + v_load(b + i);
+        store_part(out, i, n, y);
+    }
+}
+
+static void k_add(float *y, const float *x, uint32_t n) {
+    for (uint32_t i = 0; i < n; i += VL) store_part(y, i, n, load_sum(y, x, i, n));
+}
+
+/* MAX, MEAN, MEAN_SQRT_LEN or WEIGHTED_MEAN of rows >= 1 rows; the first has weight first_weight. */
+static void k_pool(enum pool_kind mode, const float *x, size_t stride, uint32_t first_weight, uint32_t rows, uint32_t n, float *out) {
+    float total = 0;
+    for (uint32_t r = 0; r < rows; r++) total += mode == POOL_WEIGHTED_MEAN ? (float)(first_weight + r) : 1.0f;
+    if (mode == POOL_MEAN_SQRT_LEN) total = sqrtf(total);
+    for (uint32_t i = 0; i < n; i += VL) {
+        vf acc = mode == POOL_MAX ? load_sum(x, NULL, i, n) : v_set(0);
+        for (uint32_t r = 0; r < rows; r++) {
+            vf y = load_sum(x + r * stride, NULL, i, n);
+            if (mode == POOL_MAX) acc = v_max(acc, y);
+            else acc = v_fma(y, v_set(mode == POOL_WEIGHTED_MEAN ? (float)(first_weight + r) : 1.0f), acc);
+        }
+        store_part(out, i, n, mode == POOL_MAX ? acc : acc / total);
+    }
+}
+
+const struct cpu_kernels KERNELS = {
+    .name = NAME, .nr = NR, .mr = MR, .tile = k_tile, .pack_rows = k_pack_rows, .softmax = k_softmax,
+    .add_bias = k_add_bias, .norm = k_norm, .add = k_add, .pool = k_pool,
+};

@@ -1,0 +1,308 @@
+#include "format/hfdir.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define MAX_JSON ((uint64_t)16 << 20)
+enum { MAX_MODULES = 64, MAX_PROMPTS = 4096 };
+
+/* The last component of a dotted class path. */
+static const char *class_name(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+static gllm_status join(struct arena *a, const char *dir, const char *name, const char **out, gllm_error *err) {
+    char *p = path_join(dir, name);
+    *out = p ? arena_strdup(a, p) : NULL;
+    free(p);
+    return *out ? GLLM_OK : err_nomem(err, dir);
+}
+
+/* Reads dir/name as an object; absent: *out NULL and GLLM_OK. */
+static gllm_status read_optional(const char *dir, const char *name, json_t **out, gllm_error *err) {
+    char *path = path_join(dir, name);
+    *out = NULL;
+    if (!path) return err_nomem(err, name);
+    gllm_status status = json_read_file(path, MAX_JSON, out, err);
+    if (status == GLLM_NOT_FOUND) status = GLLM_OK;
+    else if (status == GLLM_OK && !json_is_object(*out) && !json_is_array(*out)) {
+        status = err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", path, json_kind(*out));
+        json_decref(*out);
+        *out = NULL;
+    }
+    free(path);
+    return status;
+}
+
+static gllm_status want_object(const json_t *v, const char *name, gllm_error *err) {
+    return json_is_object(v) ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", name, json_kind(v));
+}
+
+/* ---- pooling ---- */
+
+static const struct {
+    const char *mode, *flag;
+} POOLS[HF_POOL_COUNT] = {
+    [HF_POOL_CLS] = {"cls", "pooling_mode_cls_token"},
+    [HF_POOL_MAX] = {"max", "pooling_mode_max_tokens"},
+    [HF_POOL_MEAN] = {"mean", "pooling_mode_mean_tokens"},
+    [HF_POOL_MEAN_SQRT_LEN] = {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"},
+    [HF_POOL_WEIGHTED_MEAN] = {"weightedmean", "pooling_mode_weightedmean_tokens"},
+    [HF_POOL_LAST] = {"lasttoken", "pooling_mode_lasttoken"},
+};
+
+static gllm_status add_mode(struct hf_module *m, const json_t *v, const char *name, gllm_error *err) {
+    const char *text = json_string_value(v);
+    for (unsigned i = 0; text && i < HF_POOL_COUNT; i++) {
+        if (strcmp(POOLS[i].mode, text)) continue;
+        for (uint32_t k = 0; k < m->pooling.n_modes; k++)
+            if (m->pooling.modes[k] == i) return err_set(err, GLLM_FORMAT, "%s: pooling_mode: \"%s\" stands twice", name, text);
+        m->pooling.modes[m->pooling.n_modes++] = (enum hf_pool)i;
+        return GLLM_OK;
+    }
+    if (text) return err_set(err, GLLM_UNSUPPORTED, "%s: pooling_mode: found \"%.40s\", expected cls, max, mean, mean_sqrt_len_tokens, weightedmean or lasttoken", name, text);
+    return err_set(err, GLLM_FORMAT, "%s: pooling_mode: found %s, expected a string", name, json_kind(v));
+}
+
+static gllm_status read_pooling(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    m->kind = HF_POOLING;
+    m->pooling.include_prompt = true;
+    if (!root) { /* sentence-transformers' default */
+        m->pooling.modes[m->pooling.n_modes++] = HF_POOL_MEAN;
+        return GLLM_OK;
+    }
+    TRY(want_object(root, name, err));
+    TRY(json_u32(root, name, "word_embedding_dimension", &m->pooling.dim, err));
+    TRY(json_u32(root, name, "embedding_dimension", &m->pooling.dim, err));
+    TRY(json_flag(root, name, "include_prompt", &m->pooling.include_prompt, err));
+    const json_t *mode = json_object_get(root, "pooling_mode");
+    if (json_is_array(mode)) {
+        for (size_t i = 0; i < json_array_size(mode); i++) TRY(add_mode(m, json_array_get(mode, i), name, err));
+    } else if (mode && !json_is_null(mode)) TRY(add_mode(m, mode, name, err));
+    else {
+        bool said = false;
+        for (unsigned i = 0; i < HF_POOL_COUNT; i++) {
+            bool on = false;
+            said |= json_object_get(root, POOLS[i].flag) != NULL;
+            TRY(json_flag(root, name, POOLS[i].flag, &on, err));
+            if (on) m->pooling.modes[m->pooling.n_modes++] = (enum hf_pool)i;
+        }
+        if (!said) m->pooling.modes[m->pooling.n_modes++] = HF_POOL_MEAN;
+    }
+    return m->pooling.n_modes ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: no pooling mode is on, expected at least one", name);
+}
+
+static gllm_status read_dense(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    m->kind = HF_DENSE;
+    m->dense.bias = true;
+    m->dense.act = HF_ACT_TANH;
+    TRY(want_object(root, name, err));
+    TRY(json_u32(root, name, "in_features", &m->dense.in_dim, err));
+    TRY(json_u32(root, name, "out_features", &m->dense.out_dim, err));
+    if (!m->dense.in_dim || !m->dense.out_dim || m->dense.in_dim > 1 << 20 || m->dense.out_dim > 1 << 20)
+        return err_set(err, GLLM_FORMAT, "%s: in_features %u, out_features %u: expected 1 to 1048576", name, m->dense.in_dim, m->dense.out_dim);
+    TRY(json_flag(root, name, "bias", &m->dense.bias, err));
+    const char *act = NULL;
+    TRY(json_str(root, name, "activation_function", &act, err));
+    if (!act || !strcmp(class_name(act), "Tanh")) return GLLM_OK;
+    m->dense.act = HF_ACT_IDENTITY;
+    if (!strcmp(class_name(act), "Identity")) return GLLM_OK;
+    return err_set(err, GLLM_UNSUPPORTED, "%s: activation_function: found \"%.80s\", expected Identity or Tanh", name, act);
+}
+
+/* ---- modules.json ---- */
+
+static bool path_inside(const char *p) {
+    if (*p == '/') return false;
+    for (const char *s = p; s; s = strchr(s, '/')) {
+        if (*s == '/') s++;
+        if (!strncmp(s, "..", 2) && (s[2] == '/' || !s[2])) return false;
+    }
+    return true;
+}
+
+static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char *type, const char *path, const char *file, gllm_error *err) {
+    const char *name = class_name(type);
+    TRY(join(&d->arena, d->dir, path, &m->path, err));
+    if (!strcmp(name, "Normalize")) {
+        m->kind = HF_NORMALIZE;
+        return GLLM_OK;
+    }
+    if (!strcmp(name, "Transformer")) {
+        m->kind = HF_TRANSFORMER;
+        d->weights_dir = m->path;
+        return GLLM_OK;
+    }
+    const bool pooling = !strcmp(name, "Pooling"), dense = !strcmp(name, "Dense");
+    if (!pooling && !dense) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, Pooling, Dense or Normalize", file, type);
+    json_t *config;
+    const char *config_path;
+    TRY(join(&d->arena, m->path, "config.json", &config_path, err));
+    TRY(read_optional(m->path, "config.json", &config, err));
+    gllm_status status;
+    if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
+    else status = pooling ? read_pooling(m, config, config_path, err) : read_dense(m, config, config_path, err);
+    json_decref(config);
+    return status;
+}
+
+static gllm_status read_modules(struct hfdir *d, const json_t *list, const char *file, gllm_error *err) {
+    if (!json_is_array(list)) return err_set(err, GLLM_FORMAT, "%s: found %s, expected an array", file, json_kind(list));
+    size_t n = json_array_size(list);
+    if (!n || n > MAX_MODULES) return err_set(err, GLLM_FORMAT, "%s: found %zu modules, expected 1 to %d", file, n, MAX_MODULES);
+    d->modules = arena_array(&d->arena, n, sizeof *d->modules);
+    if (!d->modules) return err_nomem(err, file);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *entry = json_array_get(list, i);
+        const char *type = NULL, *path = "";
+        TRY(want_object(entry, file, err));
+        TRY(json_str(entry, file, "type", &type, err));
+        TRY(json_str(entry, file, "path", &path, err));
+        if (!type) return err_set(err, GLLM_FORMAT, "%s: module %zu: type: found nothing, expected a class path", file, i);
+        if (!path_inside(path)) return err_set(err, GLLM_FORMAT, "%s: module %zu: path \"%.80s\" leaves the model's directory", file, i, path);
+        TRY(read_module(d, &d->modules[i], type, path, file, err));
+        if ((d->modules[i].kind == HF_TRANSFORMER) != (i == 0))
+            return err_set(err, GLLM_UNSUPPORTED, "%s: module %zu is %s, expected a Transformer first and only there", file, i, class_name(type));
+        d->n_modules = i + 1;
+    }
+    return GLLM_OK;
+}
+
+/* No modules.json but a pooling folder: the pipeline that it belongs to. */
+static gllm_status lone_pooling(struct hfdir *d, gllm_error *err) {
+    json_t *config;
+    const char *folder, *file;
+    TRY(join(&d->arena, d->dir, "1_Pooling", &folder, err));
+    TRY(join(&d->arena, folder, "config.json", &file, err));
+    TRY(read_optional(folder, "config.json", &config, err));
+    if (!config) return GLLM_OK;
+    gllm_status status = GLLM_OK;
+    d->modules = arena_array(&d->arena, 2, sizeof *d->modules);
+    if (!d->modules) status = err_nomem(err, file);
+    else {
+        d->modules[0] = (struct hf_module){.kind = HF_TRANSFORMER, .path = d->dir};
+        d->modules[1].path = folder;
+        status = read_pooling(&d->modules[1], config, file, err);
+        d->n_modules = 2;
+    }
+    json_decref(config);
+    return status;
+}
+
+/* ---- the other files ---- */
+
+static gllm_status read_limits(struct hfdir *d, gllm_error *err) {
+    static const char *const NAMES[] = {"sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json", "sentence_camembert_config.json",
+                                        "sentence_albert_config.json", "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json"};
+    for (unsigned i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        json_t *root;
+        TRY(read_optional(d->weights_dir, NAMES[i], &root, err));
+        if (!root) continue;
+        gllm_status status = want_object(root, NAMES[i], err);
+        if (status == GLLM_OK) status = json_u32(root, NAMES[i], "max_seq_length", &d->max_seq_length, err);
+        if (status == GLLM_OK) status = json_flag(root, NAMES[i], "do_lower_case", &d->do_lower_case, err);
+        json_decref(root);
+        return status;
+    }
+    return GLLM_OK;
+}
+
+static gllm_status keep(struct arena *a, const char *text, const char **out, gllm_error *err) {
+    if (text) *out = arena_strdup(a, text);
+    return !text || *out ? GLLM_OK : err_nomem(err, text);
+}
+
+static gllm_status read_prompts(struct hfdir *d, const json_t *root, const char *file, gllm_error *err) {
+    json_t *prompts, *value;
+    const char *name, *text = NULL;
+    TRY(want_object(root, file, err));
+    TRY(json_object_at(root, file, "prompts", &prompts, err));
+    size_t n = json_object_size(prompts);
+    if (n > MAX_PROMPTS) return err_set(err, GLLM_FORMAT, "%s: prompts: found %zu, expected at most %d", file, n, MAX_PROMPTS);
+    d->prompts = arena_array(&d->arena, n, sizeof *d->prompts);
+    if (!d->prompts) return err_nomem(err, file);
+    json_object_foreach(prompts, name, value) {
+        if (!json_is_string(value)) return err_set(err, GLLM_FORMAT, "%s: prompts: %s: found %s, expected a string", file, name, json_kind(value));
+        struct hf_prompt *p = &d->prompts[d->n_prompts];
+        TRY(keep(&d->arena, name, &p->name, err));
+        TRY(keep(&d->arena, json_string_value(value), &p->text, err));
+        d->n_prompts++;
+    }
+    TRY(json_str(root, file, "default_prompt_name", &text, err));
+    TRY(keep(&d->arena, text, &d->default_prompt_name, err));
+    if (text && !json_object_get(prompts, text)) return err_set(err, GLLM_FORMAT, "%s: default_prompt_name: found \"%.60s\", expected a name of prompts", file, text);
+    text = NULL;
+    TRY(json_str(root, file, "similarity_fn_name", &text, err));
+    return keep(&d->arena, text, &d->similarity, err);
+}
+
+/* `license: NAME` between the two lines of dashes that open a README. Best effort: no README is no licence. */
+static gllm_status read_licence(struct hfdir *d, gllm_error *err) {
+    char *path = path_join(d->dir, "README.md"), *text = NULL;
+    size_t len = 0;
+    gllm_status status = GLLM_OK;
+    if (!path) return err_nomem(err, d->dir);
+    if (file_read(path, MAX_JSON, &text, &len, NULL) == GLLM_OK && !strncmp(text, "---", 3)) {
+        char *end = strstr(text + 3, "\n---"), *at = strstr(text, "\nlicense:");
+        if (at && end && at < end) {
+            at += strlen("\nlicense:");
+            at += strspn(at, " \t\"'");
+            size_t n = strcspn(at, " \t\r\n\"'#");
+            d->licence = n && n < 64 ? arena_strndup(&d->arena, at, n) : NULL;
+        }
+    }
+    free(text);
+    free(path);
+    return status;
+}
+
+static gllm_status read_config(struct hfdir *d, gllm_error *err) {
+    const char *path;
+    TRY(join(&d->arena, d->weights_dir, "config.json", &path, err));
+    gllm_status status = json_read_file(path, MAX_JSON, &d->config, err);
+    if (status == GLLM_NOT_FOUND) return err_set(err, GLLM_NOT_FOUND, "%s: no such file; expected a model directory with config.json, tokenizer.json and model.safetensors", path);
+    TRY(status);
+    return want_object(d->config, path, err);
+}
+
+static gllm_status read_all(struct hfdir *d, gllm_error *err) {
+    json_t *root;
+    const char *file;
+    TRY(join(&d->arena, d->dir, "modules.json", &file, err));
+    TRY(read_optional(d->dir, "modules.json", &root, err));
+    gllm_status status = root ? read_modules(d, root, file, err) : lone_pooling(d, err);
+    json_decref(root);
+    TRY(status);
+    TRY(read_config(d, err));
+    TRY(read_limits(d, err));
+    TRY(join(&d->arena, d->dir, "config_sentence_transformers.json", &file, err));
+    TRY(read_optional(d->dir, "config_sentence_transformers.json", &root, err));
+    status = root ? read_prompts(d, root, file, err) : GLLM_OK;
+    json_decref(root);
+    TRY(status);
+    return read_licence(d, err);
+}
+
+gllm_status hfdir_open(struct hfdir *out, const char *dir, gllm_error *err) {
+    *out = (struct hfdir){0};
+    if (!dir_exists(dir)) return err_set(err, GLLM_NOT_FOUND, "%s: no such directory", dir);
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/') n--;
+    out->dir = arena_strndup(&out->arena, dir, n);
+    if (!out->dir) return err_nomem(err, dir);
+    out->name = path_base(out->dir);
+    out->weights_dir = out->dir;
+    gllm_status status = read_all(out, err);
+    if (status != GLLM_OK) hfdir_close(out);
+    return status;
+}
+
+void hfdir_close(struct hfdir *d) {
+    if (!d) return;
+    json_decref(d->config);
+    arena_free(&d->arena);
+    *d = (struct hfdir){0};
+}

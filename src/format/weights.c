@@ -1,0 +1,183 @@
+#include "format/weights.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "format/safetensors.h"
+
+#define MAX_INDEX ((uint64_t)256 << 20)
+
+struct shard {
+    const char *name; /* file name */
+    struct file_map map;
+    struct safetensors st;
+};
+struct weights {
+    struct arena arena;
+    struct shard *shards;
+    uint32_t n_shards;
+    const struct tensor **tensors; /* all shards', in file order */
+    size_t n_tensors;
+    struct map by_name; /* name -> index in tensors */
+};
+
+static gllm_status open_shard(struct weights *w, const char *path, gllm_error *err) {
+    struct shard *s = &w->shards[w->n_shards];
+    TRY(file_map_open(&s->map, path, err));
+    uint32_t index = w->n_shards++;
+    s->name = arena_strdup(&w->arena, path_base(path));
+    if (!s->name) return err_nomem(err, path);
+    TRY(safetensors_read(&s->st, &w->arena, s->map.data, s->map.size, path, err));
+    for (size_t i = 0; i < s->st.n_tensors; i++) s->st.tensors[i].shard = index;
+    return GLLM_OK;
+}
+
+/* Joins the shards' tensors under one name space. */
+static gllm_status join(struct weights *w, const char *path, gllm_error *err) {
+    for (uint32_t s = 0; s < w->n_shards; s++) w->n_tensors += w->shards[s].st.n_tensors;
+    w->tensors = arena_array(&w->arena, w->n_tensors, sizeof *w->tensors);
+    if (!w->tensors || !map_reserve(&w->by_name, w->n_tensors)) return err_nomem(err, path);
+    uint32_t at = 0, other;
+    for (uint32_t s = 0; s < w->n_shards; s++)
+        for (size_t i = 0; i < w->shards[s].st.n_tensors; i++) {
+            const struct tensor *t = &w->shards[s].st.tensors[i];
+            size_t len = strlen(t->name);
+            if (map_get(&w->by_name, t->name, len, &other))
+                return err_set(err, GLLM_FORMAT, "%s: tensor %s is in both %s and %s", path, t->name, w->shards[w->tensors[other]->shard].name, w->shards[s].name);
+            if (!map_put(&w->by_name, t->name, len, at)) return err_nomem(err, path);
+            w->tensors[at++] = t;
+        }
+    return GLLM_OK;
+}
+
+static uint32_t shard_index(const struct weights *w, const char *name) {
+    for (uint32_t i = 0; i < w->n_shards; i++)
+        if (!strcmp(w->shards[i].name, name)) return i;
+    return UINT32_MAX;
+}
+
+static gllm_status open_indexed(struct weights *w, const char *dir, const char *index, const json_t *map, gllm_error *err) {
+    const char *tensor;
+    json_t *value;
+    w->shards = arena_array(&w->arena, json_object_size(map), sizeof *w->shards);
+    if (!w->shards) return err_nomem(err, index);
+    json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
+        const char *name = json_string_value(value);
+        if (!name || !*name || strchr(name, '/') || strchr(name, '\\') || !strcmp(name, ".."))
+            return err_set(err, GLLM_FORMAT, "%s: weight_map: %s: expected the name of a file beside the index", index, tensor);
+        if (shard_index(w, name) != UINT32_MAX) continue;
+        char *path = path_join(dir, name);
+        if (!path) return err_nomem(err, index);
+        gllm_status status = open_shard(w, path, err);
+        free(path);
+        if (status != GLLM_OK) return err_wrap(err, status == GLLM_NOT_FOUND ? GLLM_FORMAT : status, "shard of %s", path_base(index));
+    }
+    TRY(join(w, index, err));
+    json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
+        const struct tensor *t = weights_find(w, tensor);
+        if (!t || strcmp(w->shards[t->shard].name, json_string_value(value)))
+            return err_set(err, GLLM_FORMAT, "%s: tensor %s is not in %s", index, tensor, json_string_value(value));
+    }
+    return GLLM_OK;
+}
+
+static gllm_status open_index(struct weights *w, const char *dir, const char *index, gllm_error *err) {
+    json_t *root, *map = NULL;
+    TRY(json_read_file(index, MAX_INDEX, &root, err));
+    gllm_status status = GLLM_OK;
+    if (!json_is_object(root)) status = err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", index, json_kind(root));
+    else status = json_object_at(root, index, "weight_map", &map, err);
+    if (status == GLLM_OK && json_object_size(map) == 0) status = err_set(err, GLLM_FORMAT, "%s: weight_map: found nothing, expected tensor names and files", index);
+    if (status == GLLM_OK) status = open_indexed(w, dir, index, map, err);
+    json_decref(root);
+    return status;
+}
+
+/* Names what a directory without safetensors holds instead. */
+static gllm_status nothing_here(const char *dir, gllm_error *err) {
+    static const char *const OTHERS[] = {".gguf", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot"};
+    char found[128] = "";
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && !*found && (e = readdir(d));) {
+        size_t n = strlen(e->d_name);
+        for (unsigned i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
+            size_t k = strlen(OTHERS[i]);
+            if (n > k && n < sizeof found && !strcmp(e->d_name + n - k, OTHERS[i])) memcpy(found, e->d_name, n + 1);
+        }
+    }
+    if (d) closedir(d);
+    if (*found) return err_set(err, GLLM_UNSUPPORTED, "%s: found %s, expected model.safetensors or model.safetensors.index.json", dir, found);
+    return err_set(err, GLLM_NOT_FOUND, "%s: found no weights, expected model.safetensors or model.safetensors.index.json", dir);
+}
+
+static gllm_status open_dir(struct weights *w, const char *dir, gllm_error *err) {
+    char *single = path_join(dir, "model.safetensors"), *index = path_join(dir, "model.safetensors.index.json");
+    gllm_status status;
+    if (!single || !index) status = err_nomem(err, dir);
+    else if (file_exists(single)) {
+        w->shards = arena_array(&w->arena, 1, sizeof *w->shards);
+        status = w->shards ? open_shard(w, single, err) : err_nomem(err, dir);
+        if (status == GLLM_OK) status = join(w, single, err);
+    } else if (file_exists(index)) status = open_index(w, dir, index, err);
+    else status = nothing_here(dir, err);
+    free(single);
+    free(index);
+    return status;
+}
+
+gllm_status weights_open(struct weights **out, const char *path, gllm_error *err) {
+    *out = NULL;
+    struct weights *w = calloc(1, sizeof *w);
+    if (!w) return err_nomem(err, path);
+    gllm_status status;
+    if (dir_exists(path)) status = open_dir(w, path, err);
+    else {
+        w->shards = arena_array(&w->arena, 1, sizeof *w->shards);
+        status = w->shards ? open_shard(w, path, err) : err_nomem(err, path);
+        if (status == GLLM_OK) status = join(w, path, err);
+    }
+    if (status != GLLM_OK) weights_close(w);
+    else *out = w;
+    return status;
+}
+
+void weights_close(struct weights *w) {
+    if (!w) return;
+    for (uint32_t i = 0; i < w->n_shards; i++) file_map_close(&w->shards[i].map);
+    map_free(&w->by_name);
+    arena_free(&w->arena);
+    free(w);
+}
+
+const struct tensor *weights_find(const struct weights *w, const char *name) {
+    uint32_t i;
+    return map_get(&w->by_name, name, strlen(name), &i) ? w->tensors[i] : NULL;
+}
+size_t weights_count(const struct weights *w) { return w->n_tensors; }
+const struct tensor *weights_at(const struct weights *w, size_t i) { return w->tensors[i]; }
+const char *weights_meta(const struct weights *w, const char *key) {
+    const struct safetensors *st = &w->shards[0].st;
+    for (size_t i = 0; i < st->n_meta; i++)
+        if (!strcmp(st->meta[2 * i], key)) return st->meta[2 * i + 1];
+    return NULL;
+}
+const char *weights_format(const struct weights *w) {
+    (void)w;
+    return "safetensors";
+}
+uint32_t weights_shards(const struct weights *w) { return w->n_shards; }
+const char *weights_shard_name(const struct weights *w, uint32_t shard) { return w->shards[shard].name; }
+uint64_t weights_file_bytes(const struct weights *w) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < w->n_shards; i++) n += w->shards[i].map.size;
+    return n;
+}
+void weights_release(const struct weights *w, const struct tensor *t) {
+    (void)w;
+    file_map_release(t->data, t->bytes);
+}
