@@ -36,6 +36,7 @@ static inline float rng_unit(uint64_t *state) { /* [-1, 1) */
 struct draw {
     float spread, offset;
     bool integers, nothing; /* nothing: stays poison */
+    bool last_nan;          /* of a weight: its last row is NaN */
 };
 static inline float draw_value(struct draw d, uint64_t *rng) {
     float v = d.offset + d.spread * rng_unit(rng);
@@ -113,33 +114,38 @@ struct step {
     uint32_t *words; /* owned */
     uint32_t n_tok, n_seq;
 };
-enum { N_VOCAB = 37, N_TYPES = 2, FIRST_POS = 2 };
+enum { N_VOCAB = 37, N_TYPES = 2, FIRST_POS = 2 }; /* the table's last row is for ids that a test puts there itself */
 
-/* Sequences of the lengths given, in buffers with room for `spare` more tokens and sequences. Pooling leaves out `skip` tokens of
- * each (all of them where a sequence has fewer). */
-static inline struct step step_make(const uint32_t *len, uint32_t n_seq, uint32_t spare, uint32_t skip, uint64_t seed) {
-    uint32_t n_tok = 0;
-    for (uint32_t s = 0; s < n_seq; s++) n_tok += len[s];
-    struct step st = {.layout = step_layout_make(n_tok + spare, n_seq + spare), .n_tok = n_tok, .n_seq = n_seq};
+/* Sequences of the lengths given, laid out as `layout` says. What sequence s holds follows from id[s] (NULL: s) and the seed alone.
+ * Pooling leaves out `skip` tokens of each (all of them where a sequence has fewer). */
+static inline struct step step_make(struct step_layout layout, const uint32_t *len, const uint32_t *id, uint32_t n_seq, uint32_t skip, uint64_t seed) {
+    struct step st = {.layout = layout, .n_seq = n_seq};
     const struct step_layout *l = &st.layout;
     uint32_t *w = st.words = malloc(l->words * sizeof *w);
     assert_non_null(w);
     for (uint32_t i = 0; i < l->words; i++) w[i] = i < STEP_HEADER_WORDS ? 0 : POISON;
-    w[STEP_N_TOK] = n_tok;
-    w[STEP_N_SEQ] = n_seq;
     w[l->starts] = 0;
-    for (uint32_t s = 0, i = 0; s < n_seq; s++) {
+    for (uint32_t s = 0; s < n_seq; s++) {
+        uint64_t rng = seed + 0x10001u * (id ? id[s] : s);
+        assert_true(s < l->cap_seq && len[s] <= l->cap_tok - st.n_tok);
         if (len[s] > w[STEP_MAX_LEN]) w[STEP_MAX_LEN] = len[s];
-        for (uint32_t p = 0; p < len[s]; p++, i++) {
-            w[l->tokens + i] = (uint32_t)(rng_next(&seed) % N_VOCAB);
-            w[l->pos + i] = p + FIRST_POS;
-            w[l->types + i] = (uint32_t)(rng_next(&seed) % N_TYPES);
-            w[l->seq + i] = s;
+        for (uint32_t p = 0; p < len[s]; p++, st.n_tok++) {
+            w[l->tokens + st.n_tok] = (uint32_t)(rng_next(&rng) % (N_VOCAB - 1));
+            w[l->pos + st.n_tok] = p + FIRST_POS;
+            w[l->types + st.n_tok] = (uint32_t)(rng_next(&rng) % N_TYPES);
+            w[l->seq + st.n_tok] = s;
         }
-        w[l->starts + s + 1] = i;
+        w[l->starts + s + 1] = st.n_tok;
         w[l->pool_from + s] = skip < len[s] ? skip : len[s];
     }
+    w[STEP_N_TOK] = st.n_tok;
+    w[STEP_N_SEQ] = n_seq;
     return st;
+}
+static inline uint32_t sum_of(const uint32_t *len, uint32_t n) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) sum += len[i];
+    return sum;
 }
 
 /* ---- a scene ---- */
@@ -215,6 +221,11 @@ static inline struct view scene_out(struct scene *s, enum extent extent, uint32_
     return scene_view(s, extent, rows, cols, (struct draw){.nothing = true});
 }
 
+/* Every view as it was made: outputs are poison again. */
+static inline void scene_reset(struct scene *s) {
+    for (unsigned i = 0; i < s->n_areas; i++) OK(s->be->ops->write(s->be, s->areas[i].buf, 0, s->areas[i].init, s->areas[i].n * sizeof(uint32_t), err));
+}
+
 /* How the host data of a weight is stored: parts of about equal size, one of them zeros when `hole`, the first of dtype `dtype` and the
  * next of the dtypes that follow it, at an odd address. */
 struct storage {
@@ -245,7 +256,11 @@ static inline struct weight *scene_weight(struct scene *s, enum weight_role role
         if (st.hole && n_parts > 1 && i == n_parts / 2) continue;
         p->data = at;
         size_t size = dtype_traits(p->dtype)->bits / 8;
-        for (size_t j = 0; j < (size_t)p->rows * width; j++, at += size) store_value(at, p->dtype, draw_value(d, &s->rng));
+        for (size_t j = 0; j < (size_t)p->rows * width; j++, at += size) {
+            float v = draw_value(d, &s->rng);
+            bool last = i + 1 == n_parts && j >= (size_t)(p->rows - 1) * width;
+            store_value(at, p->dtype, d.last_nan && last ? NAN : v);
+        }
     }
     assert_true(s->n_weights < MAX_WEIGHTS);
     struct weight **w = &s->weights[s->n_weights];

@@ -67,7 +67,8 @@ static void check(const struct op_case *c) {
     seed++;
     for (size_t t = 0; t < n_targets; t++) none &= !all && !strstr(targets[t].name, filter);
     if (none && n_targets) return;
-    struct step step = step_make(c->len, c->n_seq, c->spare, c->skip, seed);
+    struct step_layout layout = step_layout_make(sum_of(c->len, c->n_seq) + c->spare, c->n_seq + c->spare);
+    struct step step = step_make(layout, c->len, NULL, c->n_seq, c->skip, seed);
     scene_open(&want, ref, &step, seed);
     case_record(&want, c);
     run_scene(&want, n_targets, name);
