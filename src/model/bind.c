@@ -1,0 +1,189 @@
+#include "model/bind.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_ROOM = 256 };
+
+struct binder { /* what the functions below share */
+    struct bindings *b;
+    const struct weights *w;
+    char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
+};
+
+/* Checkpoints put the encoder below a prefix of their own: it is what stands before the word table's name. */
+static gllm_status find_prefix(struct binder *s, const char *word, gllm_error *err) {
+    char stem[NAME_ROOM], first[NAME_ROOM] = "";
+    int n = snprintf(stem, sizeof stem, "%s.weight", word);
+    s->prefix[0] = '\0';
+    if (weights_find(s->w, stem)) return GLLM_OK;
+    for (size_t i = 0; i < weights_count(s->w); i++) {
+        const char *name = weights_at(s->w, i)->name;
+        size_t len = strlen(name);
+        if (len <= (size_t)n || len >= NAME_ROOM || strcmp(name + len - (size_t)n, stem) || name[len - (size_t)n - 1] != '.') continue;
+        if (*first) return err_set(err, GLLM_FORMAT, "two encoders in one file: %s and %s", first, name);
+        memcpy(first, name, len + 1);
+        memcpy(s->prefix, name, len - (size_t)n);
+        s->prefix[len - (size_t)n] = '\0';
+    }
+    if (!*first) return err_set(err, GLLM_FORMAT, "%s: no such tensor, nor one that ends so", stem);
+    return GLLM_OK;
+}
+
+static struct binding *append(struct binder *s, struct weight **slot) {
+    struct bindings *b = s->b;
+    if (b->count == b->capacity) {
+        size_t n = b->capacity ? 2 * b->capacity : 128;
+        struct binding *list = realloc(b->list, n * sizeof *list);
+        if (!list) return NULL;
+        b->list = list;
+        b->capacity = n;
+    }
+    b->list[b->count] = (struct binding){.slot = slot};
+    return &b->list[b->count++];
+}
+
+/* Finds prefix + name (with its layer) + suffix. `old` is the suffix's spelling in early checkpoints, or NULL. */
+static const struct tensor *find(const struct binder *s, const char *name, uint32_t layer, const char *suffix, const char *old, char full[2 * NAME_ROOM]) {
+    char stem[NAME_ROOM];
+    snprintf(stem, sizeof stem, name, layer); /* the tables of names.c hold at most one %u */
+    snprintf(full, 2 * NAME_ROOM, "%s%s%s", s->prefix, stem, suffix);
+    const struct tensor *t = weights_find(s->w, full);
+    if (t || !old) return t;
+    char legacy[2 * NAME_ROOM];
+    snprintf(legacy, sizeof legacy, "%s%s%s", s->prefix, stem, old);
+    return weights_find(s->w, legacy);
+}
+
+/* Adds one tensor as the next part of a binding after checking its shape: [rows, cols], or [cols] for a vector. */
+static gllm_status add_part(struct binding *b, const struct tensor *t, const char *name, uint32_t rows, uint32_t cols, gllm_error *err) {
+    char found[200];
+    bool vector = b->desc.role == WEIGHT_VECTOR;
+    if (!t) return err_set(err, GLLM_FORMAT, "%s: no such tensor", name);
+    bool ok = vector ? t->rank == 1 && t->shape[0] == rows : t->rank == 2 && t->shape[0] == rows && t->shape[1] == cols;
+    tensor_shape_text(t->shape, t->rank, found, sizeof found);
+    if (!ok && vector) return err_set(err, GLLM_FORMAT, "%s: shape %s, expected [%u]", name, found, rows);
+    if (!ok) return err_set(err, GLLM_FORMAT, "%s: shape %s, expected [%u,%u]", name, found, rows, cols);
+    if (!dtype_traits(t->dtype)->computed) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected F32, F16 or BF16", name, dtype_traits(t->dtype)->name);
+    uint32_t i = b->desc.n_parts++;
+    b->tensors[i] = t;
+    b->desc.parts[i] = (struct weight_part){.data = t->data, .dtype = t->dtype, .rows = rows};
+    b->desc.cols = vector ? b->desc.cols + rows : cols;
+    return GLLM_OK;
+}
+
+/* One weight from one to three names stacked along rows. */
+static gllm_status take(struct binder *s, struct weight **slot, enum weight_role role, const char *const *names, uint32_t n_names, uint32_t layer, const char *suffix, const char *old, uint32_t rows, uint32_t cols, gllm_error *err) {
+    struct binding *b = append(s, slot);
+    if (!b) return err_nomem(err, "bindings");
+    b->desc.role = role;
+    char full[2 * NAME_ROOM];
+    for (uint32_t i = 0; i < n_names; i++) {
+        const struct tensor *t = find(s, names[i], layer, suffix, old, full);
+        if (!b->desc.name) b->desc.name = arena_strdup(s->b->arena, full);
+        if (!b->desc.name) return err_nomem(err, full);
+        TRY(add_part(b, t, full, rows, cols, err));
+    }
+    return GLLM_OK;
+}
+
+static gllm_status take_table(struct binder *s, struct weight **slot, const char *name, uint32_t rows, uint32_t cols, gllm_error *err) {
+    return take(s, slot, WEIGHT_TABLE, &name, 1, 0, ".weight", NULL, rows, cols, err);
+}
+
+static gllm_status take_linear(struct binder *s, struct weight **w, struct weight **bias, const char *const *names, uint32_t n, uint32_t layer, uint32_t rows, uint32_t cols, gllm_error *err) {
+    TRY(take(s, w, WEIGHT_MATRIX, names, n, layer, ".weight", NULL, rows, cols, err));
+    return take(s, bias, WEIGHT_VECTOR, names, n, layer, ".bias", NULL, rows, 0, err);
+}
+
+static gllm_status take_norm(struct binder *s, struct norm_weights *out, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
+    TRY(take(s, &out->w, WEIGHT_VECTOR, &name, 1, layer, ".weight", ".gamma", n, 0, err));
+    return take(s, &out->b, WEIGHT_VECTOR, &name, 1, layer, ".bias", ".beta", n, 0, err);
+}
+
+/* The bucket of key - query = delta (T5, bidirectional): half of the buckets for keys after the query; in each half, distances below a quarter of
+ * all stand alone and longer ones share buckets by logarithm up to max_distance. The 1e-9 keeps exact powers on their side. */
+static uint32_t rel_bucket(int32_t delta, uint32_t n_buckets, uint32_t max_distance) {
+    uint32_t half = n_buckets / 2, exact = half / 2, n = (uint32_t)(delta < 0 ? -delta : delta), base = delta > 0 ? half : 0;
+    if (n < exact) return base + n;
+    double place = log((double)n / exact) / log((double)max_distance / exact) * (half - exact);
+    uint32_t bucket = exact + (uint32_t)(place + 1e-9);
+    return base + (bucket < half ? bucket : half - 1);
+}
+
+/* The table [n_buckets, n_head] spread out to [n_head, 2 R + 1] by distance: beyond R = max_distance a bucket no longer changes. */
+static gllm_status take_rel(struct binder *s, struct weight **slot, const char *name, const struct model_cfg *c, gllm_error *err) {
+    struct weight *unused = NULL;
+    TRY(take_table(s, &unused, name, c->rel_buckets, c->n_head, err));
+    struct binding *b = &s->b->list[s->b->count - 1];
+    const uint32_t radius = c->rel_distance, cols = 2 * radius + 1;
+    float *table = arena_array(s->b->arena, (size_t)c->n_head * cols, sizeof *table), *raw = malloc((size_t)c->rel_buckets * c->n_head * sizeof *raw);
+    if (!table || !raw) {
+        free(raw);
+        return err_nomem(err, name);
+    }
+    dtype_to_f32(b->desc.parts[0].dtype, b->desc.parts[0].data, raw, (size_t)c->rel_buckets * c->n_head);
+    for (uint32_t h = 0; h < c->n_head; h++)
+        for (uint32_t i = 0; i < cols; i++) table[(size_t)h * cols + i] = raw[(size_t)rel_bucket((int32_t)i - (int32_t)radius, c->rel_buckets, radius) * c->n_head + h];
+    free(raw);
+    b->slot = slot;
+    b->tensors[0] = NULL;
+    b->desc.cols = cols;
+    b->desc.parts[0] = (struct weight_part){.data = table, .dtype = DTYPE_F32, .rows = c->n_head};
+    return GLLM_OK;
+}
+
+static gllm_status take_layer(struct binder *s, struct layer *l, const struct name_table *n, const struct model_cfg *c, uint32_t i, gllm_error *err) {
+    const char *qkv[] = {n->q, n->k, n->v};
+    TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, qkv, 3, i, c->d_model, c->d_model, err));
+    TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, c->d_model, c->d_model, err));
+    TRY(take_norm(s, &l->attn.norm_res, n->attn_norm_res, i, c->d_model, err));
+    TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->up, 1, i, c->d_ff, c->d_model, err));
+    TRY(take_linear(s, &l->ffn.down, &l->ffn.down_bias, &n->down, 1, i, c->d_model, c->d_ff, err));
+    return take_norm(s, &l->ffn.norm_res, n->ffn_norm_res, i, c->d_model, err);
+}
+
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, struct encoder_weights *out, gllm_error *err) {
+    const struct name_table *n = arch->names;
+    struct binder s = {.b = b, .w = w};
+    TRY(find_prefix(&s, n->word, err));
+    out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
+    if (!out->layers) return err_nomem(err, "layers");
+    TRY(take_table(&s, &out->word, n->word, c->n_vocab, c->d_embd, err));
+    TRY(take_table(&s, &out->pos, n->pos, c->n_pos, c->d_embd, err));
+    if (n->type && c->n_type) TRY(take_table(&s, &out->type, n->type, c->n_type, c->d_embd, err));
+    TRY(take_norm(&s, &out->embd_norm, n->embd_norm, 0, c->d_embd, err));
+    if (c->d_embd != c->d_model) {
+        if (!n->embd_proj) return err_set(err, GLLM_FORMAT, "embedding size %u differs from hidden size %u", c->d_embd, c->d_model);
+        TRY(take_linear(&s, &out->embd_proj, &out->embd_proj_bias, &n->embd_proj, 1, 0, c->d_model, c->d_embd, err));
+    }
+    if (n->rel_bias) TRY(take_rel(&s, &out->rel, n->rel_bias, c, err));
+    for (uint32_t i = 0; i < c->n_layer; i++) TRY(take_layer(&s, &out->layers[i], n, c, i, err));
+    return GLLM_OK;
+}
+
+gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err) {
+    struct binder s = {.b = b, .w = w};
+    const char *name = "linear";
+    TRY(take(&s, &out->w, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, m->dense.out_dim, m->dense.in_dim, err));
+    return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, m->dense.out_dim, 0, err) : GLLM_OK;
+}
+
+gllm_status bind_prepare(const struct bindings *b, const struct weights *w, struct backend *be, gllm_error *err) {
+    for (size_t i = 0; i < b->count; i++) {
+        const struct binding *x = &b->list[i];
+        TRY(be->ops->weight_prepare(be, &x->desc, x->slot, err));
+        for (uint32_t k = 0; k < x->desc.n_parts; k++)
+            if (x->tensors[k] && !be->ops->weight_borrows(*x->slot)) weights_release(w, x->tensors[k]);
+    }
+    return GLLM_OK;
+}
+
+void bind_release(const struct bindings *b, struct backend *be) {
+    for (size_t i = 0; i < b->count; i++) {
+        be->ops->weight_free(be, *b->list[i].slot);
+        *b->list[i].slot = NULL;
+    }
+}

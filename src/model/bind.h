@@ -1,0 +1,36 @@
+/* bind.h - names to weights: which tensors an architecture needs, their shapes checked, in the form that a backend prepares.
+ *
+ * Binding has two steps, so that a model can be inspected without a device: bind_collect fills a list of bindings (host data, nothing copied);
+ * bind_prepare gives them to a backend. All that is irregular about storage ends here. */
+#ifndef GLLM_MODEL_BIND_H
+#define GLLM_MODEL_BIND_H
+#include "base/arena.h"
+#include "format/hfdir.h"
+#include "format/weights.h"
+#include "model/arch.h"
+
+struct binding {
+    struct weight_desc desc;
+    const struct tensor *tensors[WEIGHT_MAX_PARTS]; /* whose pages may be dropped once prepared; NULL: none */
+    struct weight **slot;                           /* where the prepared weight goes */
+};
+struct bindings {
+    struct binding *list;
+    size_t count, capacity;
+    struct arena *arena; /* names and tables computed at bind time */
+};
+struct encoder_weights {
+    struct weight *word, *pos, *type, *embd_proj, *embd_proj_bias, *rel;
+    struct norm_weights embd_norm;
+    struct layer *layers; /* [n_layer] */
+};
+struct dense_weights {
+    struct weight *w, *bias;
+};
+
+/* GLLM_FORMAT names a tensor that is missing or whose shape or dtype is wrong. `w` stays borrowed by the bindings. */
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, struct encoder_weights *out, gllm_error *err);
+gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err);
+gllm_status bind_prepare(const struct bindings *b, const struct weights *w, struct backend *be, gllm_error *err);
+void bind_release(const struct bindings *b, struct backend *be); /* frees what was prepared */
+#endif

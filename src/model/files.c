@@ -1,0 +1,44 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/config.h"
+#include "model/model.h"
+
+/* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
+static uint32_t longest_input(const struct model_files *f, const struct log *log) {
+    const struct model_cfg *c = &f->cfg;
+    uint32_t positions = c->n_pos - (c->pos == POS_AFTER_PAD ? c->pad_id + 1 : 0), limit = f->dir.max_seq_length;
+    uint64_t own = tokenizer_model_max_length(f->tokenizer);
+    if (!limit) limit = own && own < positions ? (uint32_t)own : positions;
+    if (limit <= positions) return limit;
+    log_line(log, GLLM_LOG_WARN, "%s: max_seq_length %u is above the model's %u positions, which count", f->dir.name, limit, positions);
+    return positions;
+}
+
+static gllm_status open_all(struct model_files *f, const char *dir, const struct log *log, gllm_error *err) {
+    TRY(hfdir_open(&f->dir, dir, err));
+    char path[4096];
+    snprintf(path, sizeof path, "%s/config.json", f->dir.weights_dir);
+    TRY(config_read(f->dir.config, path, &f->arch, &f->cfg, err));
+    TRY(weights_open(&f->weights, f->dir.weights_dir, err));
+    TRY(tokenizer_open(&f->tokenizer, f->dir.weights_dir, err));
+    f->max_tokens = longest_input(f, log);
+    uint32_t special = tokenizer_special_count(f->tokenizer, false);
+    if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", dir, f->max_tokens, special);
+    return GLLM_OK;
+}
+
+gllm_status model_files_open(struct model_files *f, const char *dir, const struct log *log, gllm_error *err) {
+    *f = (struct model_files){0};
+    gllm_status status = open_all(f, dir, log, err);
+    if (status != GLLM_OK) model_files_close(f);
+    return status;
+}
+
+void model_files_close(struct model_files *f) {
+    tokenizer_close(f->tokenizer);
+    weights_close(f->weights);
+    hfdir_close(&f->dir);
+    *f = (struct model_files){0};
+}

@@ -1,0 +1,67 @@
+/* model.h - an open model: its files, tokenizer, weights on a device, and the session that runs packed batches.
+ *
+ * Thread rule: everything that only reads (limits, tokenizer) may be used by any thread; model_run belongs to one owner. */
+#ifndef GLLM_MODEL_MODEL_H
+#define GLLM_MODEL_MODEL_H
+#include "format/hfdir.h"
+#include "format/weights.h"
+#include "model/arch.h"
+#include "model/bind.h"
+#include "text/tokenizer.h"
+
+struct model_files { /* read and checked, no device yet */
+    struct hfdir dir;
+    struct weights *weights;
+    struct tokenizer *tokenizer;
+    const struct arch *arch;
+    struct model_cfg cfg;
+    uint32_t max_tokens; /* longest input, special tokens included */
+};
+/* Opens directory `dir`. `log` hears what is assumed in place of what the files do not say. */
+gllm_status model_files_open(struct model_files *f, const char *dir, const struct log *log, gllm_error *err);
+void model_files_close(struct model_files *f);
+
+/* What follows the encoder: pooling, dense layers, normalisation; from the files, or as a request overrides the pooling. */
+struct head {
+    enum pool_kind modes[HF_POOL_COUNT];
+    uint32_t n_modes, n_steps;
+    bool include_prompt;
+    bool normalize;           /* the last step is a Normalize: done by the caller, after a cut to fewer dimensions */
+    const struct hf_module **steps; /* [n_steps] after pooling, without that last Normalize */
+    uint32_t dim;
+};
+
+struct model {
+    struct model_files files;
+    struct backend *backend;
+    struct arena arena;
+    struct bindings bindings;
+    struct encoder_weights encoder;
+    struct dense_weights *dense;      /* [modules] by module index */
+    struct weights **dense_weights;   /* [modules] likewise, the files they lie in */
+    struct head head;
+    struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
+    struct log log;
+};
+/* Moves `files` into the model also on failure. The backend is borrowed until model_close. */
+gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err);
+void model_close(struct model *m);
+
+/* A packed batch on the host: sequences one after the other. */
+struct batch {
+    uint32_t n_tok, n_seq;
+    const int32_t *tokens;      /* [n_tok] */
+    const uint8_t *types;       /* [n_tok] */
+    const uint32_t *starts;     /* [n_seq + 1] */
+    const uint32_t *pool_from;  /* [n_seq] */
+};
+/* Runs one forward. pooling 0: the model's own; else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
+ * GLLM_INVALID: an id outside the vocabulary. */
+gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err);
+/* Device memory for weights; for the buffers of a forward of n_tok tokens in n_seq sequences. */
+uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *ops);
+uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint32_t n_seq);
+/* Collects what `f` needs into `b` without a device, for inspection; the slots are scratch in the arena. */
+gllm_status model_collect(struct model *m, gllm_error *err);
+const char *pool_name(enum pool_kind k); /* "mean"; static */
+#endif

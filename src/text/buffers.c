@@ -1,0 +1,83 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "text/parts.h"
+
+/* Grows *data to hold `need` items of `size`; false leaves it as it was. */
+static bool reserve(void **data, size_t *capacity, size_t need, size_t size) {
+    if (need <= *capacity) return true;
+    size_t n = *capacity ? *capacity : 64;
+    while (n < need) {
+        if (n > SIZE_MAX / 2 / size) return false;
+        n *= 2;
+    }
+    void *p = realloc(*data, n * size);
+    if (!p) return false;
+    *data = p;
+    *capacity = n;
+    return true;
+}
+
+void textbuf_add(struct textbuf *b, const char *s, size_t n) {
+    void *data = b->data;
+    if (!n) return;
+    if (n > SIZE_MAX - b->len || !reserve(&data, &b->capacity, b->len + n, 1)) {
+        b->failed = true;
+        return;
+    }
+    b->data = data;
+    memcpy(b->data + b->len, s, n);
+    b->len += n;
+}
+
+void textbuf_add_cp(struct textbuf *b, uint32_t cp) {
+    char s[4];
+    textbuf_add(b, s, utf8_write(cp, s));
+}
+
+void textbuf_free(struct textbuf *b) {
+    free(b->data);
+    *b = (struct textbuf){0};
+}
+
+void pieces_add(struct pieces *p, size_t at, size_t len, int32_t id) {
+    void *list = p->list;
+    if (!reserve(&list, &p->capacity, p->count + 1, sizeof *p->list)) {
+        p->failed = true;
+        return;
+    }
+    p->list = list;
+    p->list[p->count++] = (struct piece){at, len, id};
+}
+
+void pieces_free(struct pieces *p) {
+    free(p->list);
+    *p = (struct pieces){0};
+}
+
+bool encoding_push(struct encoding *e, int32_t id, uint8_t type, bool special) {
+    if (e->count == e->capacity) {
+        if (e->capacity > UINT32_MAX / 2) return false;
+        uint32_t n = e->capacity ? 2 * e->capacity : 64;
+        int32_t *ids = realloc(e->ids, n * sizeof *ids);
+        if (ids) e->ids = ids;
+        uint8_t *types = realloc(e->types, n);
+        if (types) e->types = types;
+        uint8_t *specials = realloc(e->special, n);
+        if (specials) e->special = specials;
+        if (!ids || !types || !specials) return false;
+        e->capacity = n;
+    }
+    e->ids[e->count] = id;
+    e->types[e->count] = type;
+    e->special[e->count++] = special;
+    return true;
+}
+
+void encoding_free(struct encoding *e) {
+    free(e->ids);
+    free(e->types);
+    free(e->special);
+    *e = (struct encoding){0};
+}

@@ -1,0 +1,93 @@
+/* parts.h - the stages of the pipeline as seen by tokenizer.c. Each stage reads its own JSON, runs on UTF-8, and knows no other.
+ *
+ * A new component is a kind in its stage's table: nothing else changes. All memory of a stage lies in the tokenizer's arena; running a stage
+ * only reads it, so that any number of threads may. */
+#ifndef GLLM_TEXT_PARTS_H
+#define GLLM_TEXT_PARTS_H
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "text/tokenizer.h"
+
+struct textbuf { /* growable bytes; all-zero is empty */
+    char *data;
+    size_t len, capacity;
+    bool failed; /* memory ran out: what was appended since is lost */
+};
+void textbuf_add(struct textbuf *b, const char *s, size_t n);
+void textbuf_add_cp(struct textbuf *b, uint32_t cp);
+void textbuf_free(struct textbuf *b);
+
+struct piece { /* bytes [at, at + len) of a text */
+    size_t at, len;
+    int32_t id; /* an added token; -1: text */
+};
+struct pieces {
+    struct piece *list;
+    size_t count, capacity;
+    bool failed;
+};
+void pieces_add(struct pieces *p, size_t at, size_t len, int32_t id);
+void pieces_free(struct pieces *p);
+
+enum { COMPONENT_MAX_DEPTH = 16 };
+
+/* unicode.c: character classes as HF `tokenizers` has them */
+bool unicode_is_space(uint32_t cp);        /* White_Space */
+bool unicode_is_control(uint32_t cp);      /* BERT: category Other, but for tab and newlines */
+bool unicode_is_punctuation(uint32_t cp);  /* BERT: ASCII punctuation, or category P* */
+bool unicode_is_chinese(uint32_t cp);      /* BERT: the CJK ideograph blocks */
+bool unicode_is_mark(uint32_t cp);         /* category Mn */
+bool unicode_is_word(uint32_t cp);         /* \w of a Unicode regular expression */
+void unicode_lower(uint32_t cp, struct textbuf *out);
+enum unicode_form { UNICODE_NFC, UNICODE_NFD, UNICODE_NFKC, UNICODE_NFKD };
+void unicode_normalize(enum unicode_form form, const char *s, size_t n, struct textbuf *out);
+
+/* normalize.c */
+struct normalizer;
+gllm_status normalizer_read(struct normalizer **out, struct arena *a, const json_t *v, const char *name, unsigned depth, gllm_error *err); /* null: NULL */
+struct normalizer *normalizer_bert(struct arena *a, bool clean, bool chinese, int strip_accents /* -1: as lowercase */, bool lowercase);
+void normalizer_run(const struct normalizer *n, const char *s, size_t len, struct textbuf *out); /* n NULL: copies */
+
+/* pretok.c */
+struct pretok;
+gllm_status pretok_read(struct pretok **out, struct arena *a, const json_t *v, const char *name, unsigned depth, gllm_error *err);
+struct pretok *pretok_bert(struct arena *a);
+void pretok_run(const struct pretok *p, const char *s, size_t at, size_t len, struct pieces *out); /* p NULL: one piece */
+
+/* model.c: the vocabulary and the model that cuts words into its entries */
+struct vocab {
+    struct map ids;          /* piece -> id; keys in the arena */
+    const char **piece;      /* [size] by id; NULL: no such id */
+    uint32_t *piece_len;
+    uint32_t size, longest;  /* highest id + 1; longest piece in bytes */
+};
+gllm_status vocab_add(struct vocab *v, struct arena *a, const char *piece, size_t len, uint32_t id, gllm_error *err);
+gllm_status vocab_index(struct vocab *v, struct arena *a, uint32_t size, gllm_error *err); /* makes piece[] of size entries, before vocab_add */
+struct token_model;
+gllm_status token_model_read(struct token_model **out, struct vocab *v, struct arena *a, const json_t *model, uint32_t max_added, const char *name, gllm_error *err);
+struct token_model *token_model_wordpiece(struct arena *a, int32_t unk, const char *prefix, uint32_t max_chars);
+const char *token_model_kind(const struct token_model *m);
+void token_model_run(const struct token_model *m, const struct vocab *v, const char *word, size_t len, struct encoding *out, bool *failed);
+bool encoding_push(struct encoding *e, int32_t id, uint8_t type, bool special); /* false: out of memory */
+
+/* added.c: tokens matched in the text before anything else */
+struct added;
+gllm_status added_read(struct added **out, struct arena *a, const json_t *list, const struct normalizer *n, const char *name, gllm_error *err);
+/* Splits s[at, at + len) at added tokens. normalized: those matched after normalisation, else those on the raw text. */
+void added_split(const struct added *a, bool normalized, bool parse_special, const char *s, size_t at, size_t len, struct pieces *out);
+bool added_special(const struct added *a, int32_t id);
+
+/* template.c */
+struct template;
+gllm_status template_read(struct template **out, struct arena *a, const json_t *v, const struct vocab *vocab, const char *name, unsigned depth, gllm_error *err);
+struct template *template_bert(struct arena *a, int32_t cls, int32_t sep);
+uint32_t template_count(const struct template *t, bool pair);
+/* Builds out from the encodings of the texts; pair may be NULL. t NULL: the texts alone, the second with type 1 … as HF does. */
+bool template_run(const struct template *t, bool add_special, const struct encoding *a, const struct encoding *pair, struct encoding *out);
+
+/* decode.c */
+struct decoder;
+gllm_status decoder_read(struct decoder **out, struct arena *a, const json_t *v, const char *name, gllm_error *err);
+void decoder_token(const struct decoder *d, const char *piece, size_t len, bool first, struct textbuf *out);
+#endif

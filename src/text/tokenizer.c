@@ -1,0 +1,303 @@
+#include "text/tokenizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/utf8.h"
+#include "text/impl.h"
+
+#define MAX_JSON ((uint64_t)512 << 20)
+
+/* ---- reading ---- */
+
+/* The highest id among the added tokens, so that the vocabulary's table has room for them. */
+static gllm_status highest_added(const json_t *list, uint32_t *out, const char *name, gllm_error *err) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        uint32_t id = 0;
+        TRY(json_u32(json_array_get(list, i), name, "id", &id, err));
+        if (id > 1 << 24) return err_set(err, GLLM_FORMAT, "%s: added_tokens: found id %u, expected at most %d", name, id, 1 << 24);
+        if (id > *out) *out = id;
+    }
+    return GLLM_OK;
+}
+
+static gllm_status add_tokens(struct tokenizer *t, const json_t *list, const char *name, gllm_error *err) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        const char *text = NULL;
+        uint32_t id = 0, other;
+        TRY(json_str(v, name, "content", &text, err));
+        TRY(json_u32(v, name, "id", &id, err));
+        if (!text || id >= t->vocab.size || map_get(&t->vocab.ids, text, strlen(text), &other)) continue;
+        uint32_t longest = t->vocab.longest; /* added tokens are not pieces of words */
+        TRY(vocab_add(&t->vocab, &t->arena, text, strlen(text), id, err));
+        t->vocab.longest = longest;
+    }
+    return GLLM_OK;
+}
+
+static gllm_status read_json(struct tokenizer *t, const json_t *root, const char *name, gllm_error *err) {
+    if (!json_is_object(root)) return err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", name, json_kind(root));
+    json_t *added, *padding;
+    uint32_t top = 0, pad = UINT32_MAX;
+    TRY(json_array_at(root, name, "added_tokens", &added, err));
+    TRY(highest_added(added, &top, name, err));
+    TRY(token_model_read(&t->model, &t->vocab, &t->arena, json_object_get(root, "model"), top, name, err));
+    TRY(add_tokens(t, added, name, err));
+    TRY(normalizer_read(&t->normalizer, &t->arena, json_object_get(root, "normalizer"), name, 0, err));
+    TRY(pretok_read(&t->pretok, &t->arena, json_object_get(root, "pre_tokenizer"), name, 0, err));
+    TRY(template_read(&t->template, &t->arena, json_object_get(root, "post_processor"), &t->vocab, name, 0, err));
+    TRY(decoder_read(&t->decoder, &t->arena, json_object_get(root, "decoder"), name, err));
+    TRY(added_read(&t->added, &t->arena, added, t->normalizer, name, err));
+    TRY(json_object_at(root, name, "padding", &padding, err));
+    TRY(json_u32(padding, name, "pad_id", &pad, err));
+    if (pad < t->vocab.size) t->pad_id = (int32_t)pad;
+    return GLLM_OK;
+}
+
+static struct tokenizer *create(void) {
+    struct tokenizer *t = calloc(1, sizeof *t);
+    if (t) t->pad_id = -1;
+    return t;
+}
+
+gllm_status tokenizer_read(struct tokenizer **out, const char *json, size_t len, const char *name, gllm_error *err) {
+    *out = NULL;
+    json_t *root;
+    TRY(json_parse(json, len, name, &root, err));
+    struct tokenizer *t = create();
+    gllm_status status = t ? read_json(t, root, name, err) : err_nomem(err, name);
+    json_decref(root);
+    if (status != GLLM_OK) tokenizer_close(t);
+    else *out = t;
+    return status;
+}
+
+/* tokenizer_config.json, with the special tokens of special_tokens_map.json where it names none; *out NULL when there is neither. */
+static gllm_status read_config(const char *dir, json_t **out, gllm_error *err) {
+    static const char *const FILES[] = {"tokenizer_config.json", "special_tokens_map.json"};
+    *out = NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        char *path = path_join(dir, FILES[i]);
+        json_t *v = NULL;
+        gllm_status status = path ? json_read_file(path, MAX_JSON, &v, err) : err_nomem(err, dir);
+        if (status == GLLM_OK && !json_is_object(v)) status = err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", path, json_kind(v));
+        free(path);
+        if (status == GLLM_OK && !*out) *out = v;
+        else {
+            if (status == GLLM_OK) json_object_update_missing(*out, v);
+            json_decref(v);
+        }
+        if (status != GLLM_OK && status != GLLM_NOT_FOUND) {
+            json_decref(*out);
+            *out = NULL;
+            return status;
+        }
+    }
+    return GLLM_OK;
+}
+
+static void apply_config(struct tokenizer *t, const json_t *config) {
+    double max = json_number_value(json_object_get(config, "model_max_length"));
+    if (max >= 1 && max < 2147483648.0) t->model_max_length = (uint64_t)max;
+    const json_t *pad = json_object_get(config, "pad_token");
+    if (json_is_object(pad)) pad = json_object_get(pad, "content");
+    uint32_t id;
+    if (json_is_string(pad) && map_get(&t->vocab.ids, json_string_value(pad), json_string_length(pad), &id)) t->pad_id = (int32_t)id;
+}
+
+gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *err) {
+    *out = NULL;
+    json_t *config;
+    TRY(read_config(dir, &config, err));
+    char *json = path_join(dir, "tokenizer.json"), *vocab = path_join(dir, "vocab.txt"), *text = NULL;
+    size_t len;
+    struct tokenizer *t = NULL;
+    gllm_status status;
+    if (!json || !vocab) status = err_nomem(err, dir);
+    else if (file_exists(json)) {
+        status = file_read(json, MAX_JSON, &text, &len, err);
+        if (status == GLLM_OK) status = tokenizer_read(&t, text, len, json, err);
+    } else if (file_exists(vocab)) {
+        t = create();
+        status = t ? vocab_txt_read(t, vocab, config, err) : err_nomem(err, dir);
+    } else status = err_set(err, GLLM_NOT_FOUND, "%s: found no tokenizer, expected tokenizer.json or vocab.txt", dir);
+    if (status == GLLM_OK) apply_config(t, config);
+    free(text);
+    free(json);
+    free(vocab);
+    json_decref(config);
+    if (status != GLLM_OK) tokenizer_close(t);
+    else *out = t;
+    return status;
+}
+
+void tokenizer_close(struct tokenizer *t) {
+    if (!t) return;
+    map_free(&t->vocab.ids);
+    arena_free(&t->arena);
+    free(t);
+}
+
+/* ---- encoding ---- */
+
+struct scratch { /* one call's working memory */
+    struct textbuf lower, text;
+    struct pieces raw, cut, words;
+    bool failed;
+};
+static void scratch_free(struct scratch *s) {
+    textbuf_free(&s->lower);
+    textbuf_free(&s->text);
+    pieces_free(&s->raw);
+    pieces_free(&s->cut);
+    pieces_free(&s->words);
+}
+
+/* A stretch of raw text between added tokens: normalise, split at normalised added tokens, pre-tokenise, cut words. */
+static void encode_piece(const struct tokenizer *t, const char *s, size_t len, bool parse_special, struct scratch *m, struct encoding *out) {
+    m->text.len = m->cut.count = 0;
+    normalizer_run(t->normalizer, s, len, &m->text);
+    added_split(t->added, true, parse_special, m->text.data, 0, m->text.len, &m->cut);
+    for (size_t i = 0; i < m->cut.count; i++) {
+        const struct piece *p = &m->cut.list[i];
+        if (p->id >= 0) {
+            m->failed |= !encoding_push(out, p->id, 0, false);
+            continue;
+        }
+        m->words.count = 0;
+        pretok_run(t->pretok, m->text.data, p->at, p->len, &m->words);
+        for (size_t k = 0; k < m->words.count; k++) token_model_run(t->model, &t->vocab, m->text.data + m->words.list[k].at, m->words.list[k].len, out, &m->failed);
+    }
+}
+
+static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t len, const struct encode_options *opt, struct encoding *out, gllm_error *err) {
+    struct scratch m = {0};
+    size_t bad;
+    out->count = 0;
+    if (!utf8_valid(s, len, &bad)) return err_set(err, GLLM_INVALID, "byte %zu of the text is not UTF-8 (0x%02x)", bad, (unsigned char)s[bad]);
+    added_split(t->added, false, opt->parse_special, s, 0, len, &m.raw);
+    for (size_t i = 0; i < m.raw.count; i++) {
+        const struct piece *p = &m.raw.list[i];
+        if (p->id >= 0) {
+            m.failed |= !encoding_push(out, p->id, 0, false);
+            continue;
+        }
+        const char *piece = s + p->at;
+        size_t n = p->len;
+        if (opt->lowercase) {
+            m.lower.len = 0;
+            for (size_t k = 0; k < n;) {
+                uint32_t cp;
+                k += utf8_read(piece + k, n - k, &cp);
+                unicode_lower(cp, &m.lower);
+            }
+            piece = m.lower.data, n = m.lower.len;
+        }
+        encode_piece(t, piece, n, opt->parse_special, &m, out);
+    }
+    bool failed = m.failed || m.lower.failed || m.text.failed || m.raw.failed || m.cut.failed || m.words.failed;
+    scratch_free(&m);
+    return failed ? err_nomem(err, "tokens") : GLLM_OK;
+}
+
+static void cut(struct encoding *e, uint32_t keep, enum tokenizer_side side) {
+    if (keep >= e->count) return;
+    if (side == TOKENIZER_CUT_START) memmove(e->ids, e->ids + (e->count - keep), keep * sizeof *e->ids);
+    e->count = keep;
+}
+
+/* Cuts a and b (may be NULL) to `room` tokens together. LONGEST_FIRST on a pair: the longer one down to the other's length, then both evenly,
+ * the odd token going to the longer. */
+static gllm_status truncate(struct encoding *a, struct encoding *b, uint32_t room, const struct encode_options *opt, gllm_error *err) {
+    uint64_t total = (uint64_t)a->count + (b ? b->count : 0);
+    if (total <= room) return GLLM_OK;
+    uint32_t excess = (uint32_t)(total - room);
+    if (opt->strategy == TOKENIZER_LONGEST_FIRST) {
+        if (!b) {
+            cut(a, room, opt->side);
+            return GLLM_OK;
+        }
+        struct encoding *small = a->count > b->count ? b : a, *large = small == a ? b : a;
+        uint32_t n1 = small->count, n2 = n1 > room || room - n1 < n1 ? n1 : room - n1;
+        if ((uint64_t)n1 + n2 > room) n1 = room / 2, n2 = n1 + room % 2;
+        cut(small, n1, opt->side);
+        cut(large, n2, opt->side);
+        return GLLM_OK;
+    }
+    struct encoding *target = opt->strategy == TOKENIZER_ONLY_FIRST ? a : b;
+    if (!target || target->count <= excess)
+        return err_set(err, GLLM_TOO_LONG, "the text to cut has %u tokens, expected more than the %u that must go", target ? target->count : 0, excess);
+    cut(target, target->count - excess, opt->side);
+    return GLLM_OK;
+}
+
+gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, const char *pair, size_t pair_len, const struct encode_options *opt, struct encoding *out, gllm_error *err) {
+    struct encoding a = {0}, b = {0};
+    gllm_status status;
+    uint32_t extra = opt->add_special ? template_count(t->template, pair != NULL) : 0;
+    TRY_GO(encode_text(t, text, len, opt, &a, err));
+    if (pair) TRY_GO(encode_text(t, pair, pair_len, opt, &b, err));
+    uint64_t full = (uint64_t)a.count + b.count + extra;
+    if (opt->max_tokens && opt->max_tokens < extra) {
+        status = err_set(err, GLLM_TOO_LONG, "a limit of %u tokens, expected room for %u special tokens", opt->max_tokens, extra);
+        goto done;
+    }
+    if (opt->max_tokens) TRY_GO(truncate(&a, pair ? &b : NULL, opt->max_tokens - extra, opt, err));
+    if (!template_run(t->template, opt->add_special, &a, pair ? &b : NULL, out)) status = err_nomem(err, "tokens");
+    out->full_count = full > UINT32_MAX ? UINT32_MAX : (uint32_t)full;
+done:
+    encoding_free(&a);
+    encoding_free(&b);
+    return status;
+}
+
+/* ---- decoding and questions ---- */
+
+gllm_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len, gllm_error *err) {
+    struct textbuf b = {0};
+    bool first = true;
+    *out = NULL;
+    for (size_t i = 0; i < n; i++) {
+        size_t k;
+        const char *piece = tokenizer_piece(t, ids[i], &k);
+        if (!piece) {
+            textbuf_free(&b);
+            return err_set(err, GLLM_INVALID, "token id %d: expected 0 to %u", ids[i], t->vocab.size - 1);
+        }
+        if (skip_special && tokenizer_is_special(t, ids[i])) continue;
+        decoder_token(t->decoder, piece, k, first, &b);
+        first = false;
+    }
+    textbuf_add(&b, "", 1);
+    if (b.failed) {
+        textbuf_free(&b);
+        return err_nomem(err, "text");
+    }
+    *out = b.data;
+    *len = b.len - 1;
+    return GLLM_OK;
+}
+
+uint32_t tokenizer_vocab_size(const struct tokenizer *t) { return t->vocab.size; }
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *len) {
+    if (id < 0 || (uint32_t)id >= t->vocab.size || !t->vocab.piece[id]) return NULL;
+    *len = t->vocab.piece_len[id];
+    return t->vocab.piece[id];
+}
+bool tokenizer_id(const struct tokenizer *t, const char *piece, size_t len, int32_t *id) {
+    uint32_t v;
+    if (!map_get(&t->vocab.ids, piece, len, &v)) return false;
+    *id = (int32_t)v;
+    return true;
+}
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id) { return added_special(t->added, id); }
+const char *tokenizer_kind(const struct tokenizer *t) { return token_model_kind(t->model); }
+uint32_t tokenizer_special_count(const struct tokenizer *t, bool pair) { return template_count(t->template, pair); }
+uint64_t tokenizer_model_max_length(const struct tokenizer *t) { return t->model_max_length; }
+bool tokenizer_pad_id(const struct tokenizer *t, int32_t *id) {
+    *id = t->pad_id;
+    return t->pad_id >= 0;
+}
