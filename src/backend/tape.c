@@ -17,8 +17,9 @@ struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq) {
 }
 
 struct view view_cols(struct view v, uint32_t first, uint32_t count) {
-    v.offset += (uint64_t)first * sizeof(float);
-    v.cols = count;
+    bool inside = (uint64_t)first + count <= v.cols;
+    v.offset += inside ? (uint64_t)first * sizeof(float) : 0;
+    v.cols = inside ? count : 0;
     return v;
 }
 

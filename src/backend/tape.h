@@ -30,7 +30,7 @@ struct view { /* f32 [rows, cols], rows `stride` elements apart */
     uint32_t rows, cols, stride;
     enum extent extent; /* rows is then the capacity */
 };
-struct view view_cols(struct view v, uint32_t first, uint32_t count); /* columns [first, first + count) of v */
+struct view view_cols(struct view v, uint32_t first, uint32_t count); /* columns [first, first + count) of v; none, which every operation refuses, when v has fewer */
 
 enum norm_kind { NORM_LAYER, NORM_RMS, NORM_L2 };
 enum act_kind { ACT_NONE, ACT_GELU, ACT_GELU_TANH, ACT_GELU_QUICK, ACT_RELU, ACT_SILU, ACT_TANH, ACT_COUNT };
