@@ -46,14 +46,14 @@ static gllm_status in_range(const struct buffer *b, uint64_t offset, uint64_t n,
 gllm_status hostmem_write(struct backend *be, struct buffer *b, uint64_t offset, const void *src, uint64_t n, gllm_error *err) {
     (void)be;
     TRY(in_range(b, offset, n, err));
-    memcpy(((struct hostmem *)b)->data + offset, src, n);
+    if (n) memcpy(((struct hostmem *)b)->data + offset, src, n); /* src may be NULL for nothing */
     return GLLM_OK;
 }
 
 gllm_status hostmem_read(struct backend *be, struct buffer *b, uint64_t offset, void *dst, uint64_t n, gllm_error *err) {
     (void)be;
     TRY(in_range(b, offset, n, err));
-    memcpy(dst, ((struct hostmem *)b)->data + offset, n);
+    if (n) memcpy(dst, ((struct hostmem *)b)->data + offset, n);
     return GLLM_OK;
 }
 
@@ -104,23 +104,34 @@ void hostmem_info(uint64_t *free_bytes, uint64_t *total_bytes) {
 }
 
 gllm_status step_check(const struct tape *t, gllm_error *err) {
-    const uint32_t *s = step_ptr(t);
-    if (s[STEP_N_TOK] <= t->layout.cap_tok && s[STEP_N_SEQ] <= t->layout.cap_seq) return GLLM_OK;
-    return err_set(err, GLLM_INVALID, "step of %u tokens in %u sequences, expected at most %u in %u", s[STEP_N_TOK], s[STEP_N_SEQ], t->layout.cap_tok, t->layout.cap_seq);
+    const uint32_t *s = step_ptr(t), *starts = s + t->layout.starts, n_tok = s[STEP_N_TOK], n_seq = s[STEP_N_SEQ];
+    if (n_tok > t->layout.cap_tok || n_seq > t->layout.cap_seq)
+        return err_set(err, GLLM_INVALID, "step of %u tokens in %u sequences, expected at most %u in %u", n_tok, n_seq, t->layout.cap_tok, t->layout.cap_seq);
+    if (starts[0] != 0 || starts[n_seq] != n_tok)
+        return err_set(err, GLLM_INVALID, "step: sequences cover tokens %u to %u, expected 0 to %u", starts[0], starts[n_seq], n_tok);
+    for (uint32_t i = 0; i < n_seq; i++) {
+        if (starts[i] > starts[i + 1]) return err_set(err, GLLM_INVALID, "step: sequence %u begins at token %u and ends at %u", i, starts[i], starts[i + 1]);
+        if (starts[i + 1] - starts[i] > s[STEP_MAX_LEN])
+            return err_set(err, GLLM_INVALID, "step: sequence %u has %u tokens, the longest is said to have %u", i, starts[i + 1] - starts[i], s[STEP_MAX_LEN]);
+    }
+    return GLLM_OK;
 }
 
 gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err) {
     uint64_t total = 0;
+    if ((unsigned)d->role > WEIGHT_VECTOR) return err_set(err, GLLM_INVALID, "%s: role %d is unknown", d->name, (int)d->role);
     if (!d->n_parts || d->n_parts > WEIGHT_MAX_PARTS || !d->cols)
         return err_set(err, GLLM_INVALID, "%s: %u parts of %u columns, expected 1 to %d parts", d->name, d->n_parts, d->cols, WEIGHT_MAX_PARTS);
     for (uint32_t i = 0; i < d->n_parts; i++) {
-        if (d->parts[i].data && ((unsigned)d->parts[i].dtype >= DTYPE_COUNT || !dtype_traits(d->parts[i].dtype)->computed))
-            return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has a dtype that is not computed", d->name, i);
-        total += d->parts[i].rows;
+        const struct weight_part *p = &d->parts[i];
+        if (p->data && ((unsigned)p->dtype >= DTYPE_COUNT || !dtype_traits(p->dtype)->computed))
+            return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has dtype %s, expected F32, F16 or BF16", d->name, i, (unsigned)p->dtype < DTYPE_COUNT ? dtype_traits(p->dtype)->name : "unknown");
+        total += p->rows;
     }
-    uint64_t expected = d->role == WEIGHT_VECTOR ? d->cols : total;
-    if (!total || total > UINT32_MAX || total != expected)
-        return err_set(err, GLLM_INVALID, "%s: parts of %llu values, expected %llu", d->name, (unsigned long long)total, (unsigned long long)expected);
+    if (d->role == WEIGHT_VECTOR && total != d->cols)
+        return err_set(err, GLLM_INVALID, "%s: parts of %llu values, expected %u", d->name, (unsigned long long)total, d->cols);
+    if (!total || total > WEIGHT_MAX_SIDE || d->cols > WEIGHT_MAX_SIDE)
+        return err_set(err, GLLM_INVALID, "%s: shape [%llu,%u], expected 1 to %d rows and columns", d->name, (unsigned long long)total, d->cols, WEIGHT_MAX_SIDE);
     *rows = d->role == WEIGHT_VECTOR ? 1 : (uint32_t)total;
     return GLLM_OK;
 }

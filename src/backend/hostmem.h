@@ -24,8 +24,9 @@ gllm_status hostmem_read(struct backend *be, struct buffer *b, uint64_t offset, 
 gllm_status hostmem_copy(struct backend *be, struct buffer *dst, uint64_t dst_offset, struct buffer *src, uint64_t src_offset, uint64_t n, gllm_error *err);
 gllm_status hostmem_fill(struct backend *be, struct buffer *b, uint64_t offset, uint32_t word, uint64_t n, gllm_error *err);
 void hostmem_info(uint64_t *free_bytes, uint64_t *total_bytes); /* of the system, cut by the cgroup's limit */
-/* GLLM_INVALID unless the step's counts fit its layout. */
+/* GLLM_INVALID unless the step's counts fit its layout and its sequences cover its tokens in order. O(n_seq). */
 gllm_status step_check(const struct tape *t, gllm_error *err);
-/* Checks that every backend makes of a weight's description: parts, dtypes, rows. Total rows in *rows. */
+/* Checks that every backend makes of a weight's description: role, parts, dtypes, rows. Total rows in *rows. */
+enum { WEIGHT_MAX_SIDE = 0x3fffffff }; /* so that bytes and rounded-up rows stay far from wrapping */
 gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err);
 #endif

@@ -21,7 +21,7 @@ struct step_layout {
     uint32_t cap_tok, cap_seq;
     uint32_t tokens, pos, types, seq, starts, pool_from, words;
 };
-struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq);
+struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq); /* words 0: above 2^32 words, no layout */
 
 enum extent { EXTENT_FIXED, EXTENT_TOK, EXTENT_SEQ };
 struct view { /* f32 [rows, cols], rows `stride` elements apart */
@@ -104,7 +104,7 @@ struct tape {
     gllm_status status;
     gllm_error error;
 };
-void tape_init(struct tape *t, struct buffer *step, struct step_layout layout);
+void tape_init(struct tape *t, struct buffer *step, struct step_layout layout); /* a step too small for the layout is its first mistake */
 void tape_free(struct tape *t); /* frees the list, not the buffers it names */
 gllm_status tape_finish(const struct tape *t, gllm_error *err);
 #define OP(KIND, member) void op_##member(struct tape *t, const char *label, const struct op_##member *args);
@@ -112,5 +112,5 @@ gllm_status tape_finish(const struct tape *t, gllm_error *err);
 #undef OP
 const char *op_name(enum op_kind k);          /* "linear"; static */
 const struct view *op_out(const struct op *op); /* the view an op writes */
-double op_flops(const struct op *op, const uint32_t *step, const struct step_layout *l); /* 1 MAC = 2; attention by its true lengths */
+double op_flops(const struct op *op, const uint32_t *step, const struct step_layout *l); /* 1 MAC = 2; attention by its true lengths; embed, norm, pool: 1 a value written */
 #endif

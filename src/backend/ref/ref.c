@@ -21,6 +21,7 @@ static gllm_status ref_probe(uint32_t device, struct backend_caps *caps) {
 
 static gllm_status ref_open(struct backend **out, const struct backend_options *opt, gllm_error *err) {
     *out = NULL;
+    if (opt->device != 0) return err_set(err, GLLM_DEVICE, "backend ref has one device, found device %u", opt->device);
     if (opt->precision != GLLM_PRECISION_AUTO && opt->precision != GLLM_PRECISION_F32)
         return err_set(err, GLLM_UNSUPPORTED, "backend ref computes in f32 only");
     if (opt->isa) return err_set(err, GLLM_UNSUPPORTED, "backend ref has no instruction levels (found \"%.40s\")", opt->isa);

@@ -12,7 +12,7 @@ static double act(enum act_kind kind, double y) {
     case ACT_GELU: return 0.5 * y * (1 + erf(y * 0.70710678118654752440));
     case ACT_GELU_TANH: return 0.5 * y * (1 + tanh(0.79788456080286535588 * (y + 0.044715 * y * y * y)));
     case ACT_GELU_QUICK: return y / (1 + exp(-1.702 * y));
-    case ACT_RELU: return y > 0 ? y : 0;
+    case ACT_RELU: return y < 0 ? 0 : y;
     case ACT_SILU: return y / (1 + exp(-y));
     case ACT_TANH: return tanh(y);
     default: return y;
