@@ -1,0 +1,22 @@
+/* api.h - what the files behind gllm.h share. Only this layer touches public structs and reads the environment. */
+#ifndef GLLM_API_API_H
+#define GLLM_API_API_H
+#include "base/log.h"
+#include "engine/engine.h"
+
+struct gllm_client {
+    struct engine *engine;
+    char *name, *path; /* how the caller called the model; the directory */
+    struct backend_caps caps;
+    const char *backend, *precision;
+    struct log log;
+    double load_ms;
+};
+/* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
+void api_copy_sized(void *out, size_t full, const void *in, size_t size);
+size_t api_str_len(gllm_str s);
+/* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */
+gllm_status api_home(const char *home, char **out, gllm_error *err);
+const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */
+double api_now_ms(void);
+#endif

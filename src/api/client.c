@@ -1,0 +1,138 @@
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/api.h"
+#include "base/file.h"
+#include "hub/locate.h"
+
+uint32_t gllm_version(void) { return GLLM_VERSION_MAJOR << 16 | GLLM_VERSION_MINOR << 8 | GLLM_VERSION_PATCH; }
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+const char *gllm_version_string(void) { return TEXT(GLLM_VERSION_MAJOR) "." TEXT(GLLM_VERSION_MINOR) "." TEXT(GLLM_VERSION_PATCH); }
+
+void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
+    size_t n = size < full ? size : full;
+    memcpy(out, in, n);
+    memcpy(out, &full, sizeof full);
+}
+size_t api_str_len(gllm_str s) { return s.len == GLLM_NTS ? (s.ptr ? strlen(s.ptr) : 0) : s.len; }
+double api_now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static const char *env(const char *name) {
+    const char *v = getenv(name);
+    return v && *v ? v : NULL;
+}
+
+gllm_status api_home(const char *home, char **out, gllm_error *err) {
+    if (!home) home = env("GLLM_HOME");
+    if (home) *out = strdup(home);
+    else {
+        const char *user = env("HOME");
+        *out = path_join(user ? user : ".", ".gllm");
+    }
+    return *out ? GLLM_OK : err_nomem(err, "home");
+}
+
+const char *api_backend(const gllm_options *o) {
+    if (o->backend && strcmp(o->backend, "auto")) return o->backend;
+    const char *v = env("GLLM_BACKEND");
+    return v ? v : "auto";
+}
+
+void gllm_options_init_sized(gllm_options *o, size_t size) {
+    gllm_options full = {.struct_size = size, .max_batch_tokens = 1024, .max_queue = 1024};
+    memset(o, 0, size);
+    memcpy(o, &full, size < sizeof full ? size : sizeof full);
+}
+
+static gllm_status threads_of(const gllm_options *o, uint32_t *out, gllm_error *err) {
+    *out = o->threads;
+    const char *v = env("GLLM_THREADS");
+    if (*out || !v) return GLLM_OK;
+    char *end;
+    unsigned long n = strtoul(v, &end, 10);
+    if (*end || n < 1 || n > 4096) return err_set(err, GLLM_INVALID, "GLLM_THREADS: found \"%.40s\", expected 1 to 4096", v);
+    *out = (uint32_t)n;
+    return GLLM_OK;
+}
+
+static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error *err) {
+    const struct backend_ops *ops;
+    struct backend_options b = {.isa = env("GLLM_CPU_ISA"), .precision = o->precision, .log = c->log};
+    if (o->exact) {
+        if (o->precision != GLLM_PRECISION_AUTO && o->precision != GLLM_PRECISION_F32) return err_set(err, GLLM_INVALID, "exact asks for f32, precision for something else");
+        b.precision = GLLM_PRECISION_F32;
+    }
+    TRY(threads_of(o, &b.threads, err));
+    TRY(backend_choose(api_backend(o), &c->log, &ops, err));
+    if (strcmp(ops->name, "cpu")) b.isa = NULL;
+    struct model_files files;
+    TRY(model_files_open(&files, c->path, &c->log, err));
+    struct backend *be;
+    gllm_status status = ops->open(&be, &b, err);
+    if (status != GLLM_OK) {
+        model_files_close(&files);
+        return status;
+    }
+    struct model *m;
+    status = model_open(&m, &files, be, &c->log, err);
+    if (status != GLLM_OK) {
+        ops->close(be);
+        return status;
+    }
+    c->backend = ops->name;
+    c->precision = "f32";
+    ops->describe(be, &c->caps);
+    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : 1024, .max_queue = o->max_queue ? o->max_queue : 1024};
+    return engine_open(&c->engine, m, be, &e, err);
+}
+
+gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_client_open: out is NULL");
+    *out = NULL;
+    if (!opt || !opt->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_open: options were not set by gllm_options_init");
+    gllm_options o;
+    gllm_options_init(&o);
+    api_copy_sized(&o, sizeof o, opt, opt->struct_size);
+    double start = api_now_ms();
+    gllm_client *c = calloc(1, sizeof *c);
+    char *home = NULL;
+    if (!c) return err_nomem(err, "client");
+    c->log = (struct log){o.log, o.log_user};
+    gllm_status status = api_home(o.home, &home, err);
+    if (status == GLLM_OK) status = hub_locate(o.model, home, &c->path, err);
+    free(home);
+    if (status == GLLM_OK && !(c->name = strdup(o.model))) status = err_nomem(err, "client");
+    if (status == GLLM_OK) status = open_model(c, &o, err);
+    if (status != GLLM_OK) {
+        gllm_client_close(c);
+        return status;
+    }
+    c->load_ms = api_now_ms() - start;
+    *out = c;
+    return GLLM_OK;
+}
+
+void gllm_client_close(gllm_client *c) {
+    if (!c) return;
+    engine_close(c->engine);
+    free(c->name);
+    free(c->path);
+    free(c);
+}
+
+gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err) {
+    if (!c || !out || !out->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_describe: set out->struct_size first");
+    const struct model *m = engine_model(c->engine);
+    char *comma = strchr(c->caps.detail, ',');
+    if (comma) *comma = '\0'; /* "avx512, 2 threads": the level alone, once */
+    gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
+                             .precision = c->precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms};
+    memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);
+    return GLLM_OK;
+}

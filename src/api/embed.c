@@ -1,0 +1,114 @@
+#include "engine/embed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/utf8.h"
+
+void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size) {
+    gllm_embed_request full = {.struct_size = size};
+    memset(r, 0, size);
+    memcpy(r, &full, size < sizeof full ? size : sizeof full);
+}
+
+static const struct hf_prompt *prompt_find(const struct hfdir *d, const char *name) {
+    for (size_t i = 0; i < d->n_prompts; i++)
+        if (!strcmp(d->prompts[i].name, name)) return &d->prompts[i];
+    return NULL;
+}
+
+/* What is glued before each text: the request's own, a prompt by name, the input type's, or the model's default. */
+static gllm_status prompt_of(const struct hfdir *d, const gllm_embed_request *r, gllm_str *out, gllm_error *err) {
+    *out = (gllm_str){0};
+    if (r->prompt.ptr) {
+        *out = (gllm_str){r->prompt.ptr, api_str_len(r->prompt)};
+        return GLLM_OK;
+    }
+    const struct hf_prompt *p = NULL;
+    if (r->prompt_name) {
+        p = prompt_find(d, r->prompt_name);
+        if (!p) {
+            char names[256] = "";
+            for (size_t i = 0, at = 0; i < d->n_prompts && at < sizeof names; i++)
+                at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", d->prompts[i].name);
+            return err_set(err, GLLM_INVALID, "prompt \"%.60s\" is unknown; the model has %s", r->prompt_name, *names ? names : "none");
+        }
+    } else if (r->input_type == GLLM_INPUT_QUERY) p = prompt_find(d, "query");
+    else if (r->input_type == GLLM_INPUT_DOCUMENT) {
+        p = prompt_find(d, "document");
+        if (!p) p = prompt_find(d, "passage");
+    } else if (d->default_prompt_name) p = prompt_find(d, d->default_prompt_name);
+    if (p) *out = (gllm_str){p->text, strlen(p->text)};
+    return GLLM_OK;
+}
+
+static enum pool_kind pooling_of(gllm_pooling p) {
+    static const enum pool_kind KINDS[] = {[GLLM_POOLING_CLS] = POOL_CLS, [GLLM_POOLING_MEAN] = POOL_MEAN, [GLLM_POOLING_MAX] = POOL_MAX, [GLLM_POOLING_LAST] = POOL_LAST,
+                                           [GLLM_POOLING_MEAN_SQRT_LEN] = POOL_MEAN_SQRT_LEN, [GLLM_POOLING_WEIGHTED_MEAN] = POOL_WEIGHTED_MEAN};
+    return KINDS[p];
+}
+
+static gllm_status check(const gllm_client *c, const gllm_embed_request *r, gllm_error *err) {
+    if (!c || !r || !r->struct_size) return err_set(err, GLLM_INVALID, "gllm_embed: a client and a request set by gllm_embed_request_init are required");
+    if (!r->n_inputs || !r->inputs) return err_set(err, GLLM_INVALID, "inputs: found none, expected at least one text");
+    if (r->n_inputs > UINT32_MAX) return err_set(err, GLLM_INVALID, "inputs: found %zu, expected at most %u", r->n_inputs, UINT32_MAX);
+    if ((unsigned)r->pooling > GLLM_POOLING_WEIGHTED_MEAN || (unsigned)r->truncate > GLLM_TRUNCATE_NONE || (unsigned)r->normalize > GLLM_NORMALIZE_OFF || (unsigned)r->input_type > GLLM_INPUT_DOCUMENT)
+        return err_set(err, GLLM_INVALID, "pooling %d, truncate %d, normalize %d or input_type %d is unknown", (int)r->pooling, (int)r->truncate, (int)r->normalize, (int)r->input_type);
+    return GLLM_OK;
+}
+
+/* One block: the struct, then the vectors, the counts and the flags. */
+static gllm_embeddings *result_new(size_t n, size_t dim, float **data, uint32_t **tokens, uint32_t **full, bool **cut) {
+    if (dim && n > (SIZE_MAX - sizeof(gllm_embeddings)) / 16 / dim) return NULL;
+    gllm_embeddings *e = calloc(1, sizeof *e + n * dim * sizeof(float) + n * (2 * sizeof(uint32_t) + sizeof(bool)));
+    if (!e) return NULL;
+    *data = (float *)(void *)(e + 1);
+    *tokens = (uint32_t *)(void *)(*data + n * dim);
+    *full = *tokens + n;
+    *cut = (bool *)(*full + n);
+    e->count = n, e->dim = dim, e->data = *data, e->tokens = *tokens, e->full_tokens = *full, e->truncated = *cut;
+    return e;
+}
+
+gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_embed: out is NULL");
+    *out = NULL;
+    TRY(check(c, request, err));
+    gllm_embed_request r;
+    gllm_embed_request_init(&r);
+    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    const struct model *m = engine_model(c->engine);
+    struct embed_call call = {.n_inputs = r.n_inputs, .pooling = pooling_of(r.pooling), .truncate = r.truncate, .dimensions = r.dimensions, .progress = r.progress, .progress_user = r.progress_user};
+    call.normalize = r.normalize == GLLM_NORMALIZE_ON || (r.normalize == GLLM_NORMALIZE_MODEL && m->head.normalize);
+    TRY(embed_dim(m, call.pooling, &call.dim, err));
+    if (r.dimensions > call.dim) return err_set(err, GLLM_INVALID, "dimensions: found %u, expected 1 to %u", r.dimensions, call.dim);
+    TRY(prompt_of(&m->files.dir, &r, &call.prompt, err));
+    gllm_str *inputs = malloc(r.n_inputs * sizeof *inputs);
+    bool *cut = NULL;
+    gllm_embeddings *e = inputs ? result_new(r.n_inputs, r.dimensions ? r.dimensions : call.dim, &call.data, &call.tokens, &call.full_tokens, &cut) : NULL;
+    if (!e) {
+        free(inputs);
+        return err_nomem(err, "embeddings");
+    }
+    for (size_t i = 0; i < r.n_inputs; i++) inputs[i] = (gllm_str){r.inputs[i].ptr, api_str_len(r.inputs[i])};
+    call.inputs = inputs;
+    gllm_status status = engine_embed(c->engine, &call, err);
+    free(inputs);
+    if (status != GLLM_OK) {
+        free(e);
+        return status;
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        cut[i] = call.tokens[i] < call.full_tokens[i];
+        e->n_truncated += cut[i];
+        e->usage.prompt_tokens += call.tokens[i];
+    }
+    e->model = c->name;
+    e->compute_ms = call.compute_ms;
+    *out = e;
+    return GLLM_OK;
+}
+
+void gllm_embeddings_free(gllm_embeddings *e) { free(e); }

@@ -1,0 +1,128 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/file.h"
+#include "hub/locate.h"
+
+struct info { /* the public struct first */
+    gllm_model_info base;
+    struct arena arena;
+};
+
+static const char *pooling_text(struct arena *a, const struct head *h) {
+    char text[128] = "";
+    for (uint32_t i = 0, at = 0; i < h->n_modes && at < sizeof text; i++) at += (uint32_t)snprintf(text + at, sizeof text - at, "%s%s", i ? "+" : "", pool_name(h->modes[i]));
+    return arena_strdup(a, text);
+}
+
+static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_error *err) {
+    size_t n = weights_count(w);
+    uint64_t count[DTYPE_COUNT] = {0};
+    gllm_tensor_info *list = arena_array(&i->arena, n, sizeof *list);
+    if (!list) return err_nomem(err, "tensors");
+    for (size_t k = 0; k < n; k++) {
+        const struct tensor *t = weights_at(w, k);
+        list[k] = (gllm_tensor_info){.dtype = dtype_traits(t->dtype)->name, .rank = t->rank, .bytes = t->bytes};
+        list[k].name = arena_strdup(&i->arena, t->name);
+        list[k].file = arena_strdup(&i->arena, weights_shard_name(w, t->shard));
+        if (!list[k].name || !list[k].file) return err_nomem(err, "tensors");
+        memcpy(list[k].shape, t->shape, sizeof list[k].shape);
+        count[t->dtype] += tensor_count(t);
+        if (dtype_traits(t->dtype)->computed) i->base.n_params += tensor_count(t);
+    }
+    unsigned most = DTYPE_F32;
+    for (unsigned d = 0; d < DTYPE_COUNT; d++)
+        if (count[d] > count[most]) most = d;
+    i->base.dtype = dtype_traits((enum dtype)most)->name;
+    i->base.tensors = list, i->base.n_tensors = n;
+    return GLLM_OK;
+}
+
+static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_options *o, uint32_t ctx, uint32_t batch, gllm_error *err) {
+    size_t n;
+    const struct backend_entry *e = backend_entries(&n);
+    const struct model_cfg *c = &m->files.cfg;
+    gllm_memory_plan *list = arena_array(&i->arena, n, sizeof *list);
+    if (!list) return err_nomem(err, "plans");
+    const char *only = api_backend(o);
+    uint64_t n_tok = ctx && batch ? (uint64_t)ctx * batch : ctx ? ctx : o->max_batch_tokens;
+    if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
+    for (size_t k = 0; k < n; k++) {
+        struct backend_caps caps = {0};
+        if (!e[k].ops || (strcmp(only, "auto") ? strcmp(only, e[k].name) : !e[k].automatic) || e[k].ops->probe(0, &caps) != GLLM_OK) continue;
+        gllm_memory_plan *p = &list[i->base.n_plans++];
+        char text[300];
+        snprintf(text, sizeof text, "%s (%s)", caps.device, caps.detail);
+        *p = (gllm_memory_plan){.backend = e[k].name, .device = arena_strdup(&i->arena, text), .free_bytes = caps.mem_free};
+        if (!p->device) return err_nomem(err, "plans");
+        p->weight_bytes = model_weight_bytes(&m->bindings, e[k].ops);
+        p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
+        p->total_bytes = p->weight_bytes + p->activation_bytes;
+        p->fits = p->total_bytes <= p->free_bytes;
+    }
+    i->base.plans = list;
+    return GLLM_OK;
+}
+
+static gllm_status fill(struct info *i, const struct model *m, const char *name, gllm_error *err) {
+    const struct model_files *f = &m->files;
+    const struct model_cfg *c = &f->cfg;
+    struct arena *a = &i->arena;
+    gllm_model_info *b = &i->base;
+    b->name = arena_strdup(a, name);
+    b->path = arena_strdup(a, f->dir.dir);
+    b->architecture = f->arch->name;
+    b->format = weights_format(f->weights);
+    b->tokenizer = tokenizer_kind(f->tokenizer);
+    b->task = "embed";
+    b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : "");
+    b->pooling = pooling_text(a, &m->head);
+    b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";
+    b->file_bytes = weights_file_bytes(f->weights);
+    b->n_layer = c->n_layer, b->n_head = c->n_head, b->n_kv = c->n_kv, b->d_model = c->d_model, b->d_head = c->d_head, b->d_ff = c->d_ff, b->n_vocab = c->n_vocab;
+    b->max_tokens = f->max_tokens, b->dim = m->head.dim, b->normalize = m->head.normalize;
+    b->default_prompt = arena_strdup(a, f->dir.default_prompt_name ? f->dir.default_prompt_name : "");
+    gllm_prompt_info *prompts = arena_array(a, f->dir.n_prompts, sizeof *prompts);
+    if (!b->name || !b->path || !b->licence || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");
+    for (size_t k = 0; k < f->dir.n_prompts; k++) {
+        prompts[k] = (gllm_prompt_info){arena_strdup(a, f->dir.prompts[k].name), arena_strdup(a, f->dir.prompts[k].text)};
+        if (!prompts[k].name || !prompts[k].text) return err_nomem(err, "model info");
+    }
+    b->prompts = prompts, b->n_prompts = f->dir.n_prompts;
+    return fill_tensors(i, f->weights, err);
+}
+
+gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_inspect: out is NULL");
+    *out = NULL;
+    if (!opt || !opt->struct_size) return err_set(err, GLLM_INVALID, "gllm_inspect: options were not set by gllm_options_init");
+    gllm_options o;
+    gllm_options_init(&o);
+    api_copy_sized(&o, sizeof o, opt, opt->struct_size);
+    struct log log = {o.log, o.log_user};
+    char *home = NULL, *path = NULL;
+    struct model_files files;
+    struct model *m = NULL;
+    struct info *i = NULL;
+    gllm_status status = api_home(o.home, &home, err);
+    if (status == GLLM_OK) status = hub_locate(o.model, home, &path, err);
+    if (status == GLLM_OK) status = model_files_open(&files, path, &log, err);
+    if (status == GLLM_OK) status = model_open(&m, &files, NULL, &log, err);
+    if (status == GLLM_OK && !(i = calloc(1, sizeof *i))) status = err_nomem(err, "model info");
+    if (status == GLLM_OK) status = fill(i, m, o.model, err);
+    if (status == GLLM_OK) status = fill_plans(i, m, &o, ctx, batch, err);
+    model_close(m);
+    free(home);
+    free(path);
+    if (status != GLLM_OK) gllm_model_info_free(i ? &i->base : NULL);
+    else *out = &i->base;
+    return status;
+}
+
+void gllm_model_info_free(gllm_model_info *info) {
+    struct info *i = (struct info *)info;
+    if (i) arena_free(&i->arena);
+    free(i);
+}

@@ -1,0 +1,25 @@
+/* embed.h - texts to vectors: tokenise on the caller's thread, pack by token budget, run, cut and normalise. */
+#ifndef GLLM_ENGINE_EMBED_H
+#define GLLM_ENGINE_EMBED_H
+#include "engine/engine.h"
+
+struct embed_call {
+    const gllm_str *inputs; /* lengths resolved, UTF-8 checked here */
+    size_t n_inputs;
+    gllm_str prompt;       /* glued before each; len 0: none */
+    uint32_t dimensions;   /* 0: all */
+    bool normalize;
+    enum pool_kind pooling; /* 0: the model's */
+    uint32_t dim;           /* the pooled vector's width before the cut: embed_dim() */
+    gllm_truncate truncate;
+    gllm_progress_fn progress;
+    void *progress_user;
+    /* results, the caller's memory: */
+    float *data;           /* [n_inputs, dimensions or dim] */
+    uint32_t *tokens, *full_tokens; /* [n_inputs] */
+    double compute_ms;
+};
+/* The width of a vector with this pooling (0: the model's own). */
+gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err);
+gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err);
+#endif

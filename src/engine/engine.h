@@ -1,0 +1,22 @@
+/* engine.h - the actor: one worker thread owns a model; everybody else sends it jobs and waits for the answer.
+ *
+ * An engine's handle holds only a queue. Jobs run in the order of their arrival, one at a time, on the worker. */
+#ifndef GLLM_ENGINE_ENGINE_H
+#define GLLM_ENGINE_ENGINE_H
+#include "model/model.h"
+
+struct engine;
+struct engine_options {
+    uint32_t max_batch_tokens, max_queue;
+};
+/* Moves the model and its backend into the engine also on failure. */
+gllm_status engine_open(struct engine **out, struct model *m, struct backend *be, const struct engine_options *opt, gllm_error *err);
+/* Waiting jobs end with GLLM_CLOSED, the running one is finished, the worker is joined. NULL ok. */
+void engine_close(struct engine *e);
+const struct model *engine_model(const struct engine *e); /* what only reads may be used at once */
+
+typedef gllm_status (*engine_fn)(struct model *m, void *arg, gllm_error *err);
+/* Runs fn on the worker and waits. GLLM_BUSY: the queue is full. GLLM_CLOSED: the engine is closing. */
+gllm_status engine_call(struct engine *e, engine_fn fn, void *arg, gllm_error *err);
+uint32_t engine_batch_tokens(const struct engine *e);
+#endif

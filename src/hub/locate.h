@@ -1,0 +1,9 @@
+/* locate.h - from what a user calls a model to the directory that holds it. */
+#ifndef GLLM_HUB_LOCATE_H
+#define GLLM_HUB_LOCATE_H
+#include "base/error.h"
+
+/* `model`: a path that exists; ORG/NAME (HOME/models/ORG--NAME); or NAME alone when one model folder ends in --NAME, case ignored.
+ * *out is owned by the caller (free). GLLM_NOT_FOUND says where was looked and what is there. */
+gllm_status hub_locate(const char *model, const char *home, char **out, gllm_error *err);
+#endif
