@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/ops.json: small cases of every operation of src/backend/ops.def, computed in float64 by PyTorch and by
+sentence-transformers' own pooling module. They check the reference backend, which all others are compared with.
+
+    pip install torch==2.15.0 sentence-transformers==6.2.0 && python tools/make_op_goldens.py
+"""
+import json
+import pathlib
+
+import torch
+import torch.nn.functional as F
+from sentence_transformers import __version__ as st_version
+from sentence_transformers.sentence_transformer.modules import Pooling
+
+torch.manual_seed(20)
+torch.set_default_dtype(torch.float64)
+LENS = [3, 1, 4]
+N_TOK = sum(LENS)
+
+
+def rand(*shape, scale=1.0, offset=0.0):
+    """Values that f32 holds exactly."""
+    return (torch.rand(*shape) * 2 - 1).mul(scale).add(offset).float().double()
+
+
+def flat(t):
+    return t.reshape(-1).tolist()
+
+
+def embed_case(norm):
+    d, tokens, pos, types = 6, [4, 0, 7, 7, 2, 5, 1, 6], [2, 3, 4, 2, 2, 3, 4, 5], [0, 1, 1, 0, 0, 0, 1, 1]
+    word, position, kind, w, b = rand(8, d), rand(6, d), rand(2, d), rand(d, offset=1), rand(d)
+    out = F.embedding(torch.tensor(tokens), word) + F.embedding(torch.tensor(pos), position) + F.embedding(torch.tensor(types), kind)
+    case = dict(op="embed", d=d, tokens=tokens, pos=pos, types=types, word=flat(word), position=flat(position), type=flat(kind), eps=1e-12)
+    if norm:
+        out = F.layer_norm(out, (d,), w, b, 1e-12)
+        case |= dict(norm_w=flat(w), norm_b=flat(b))
+    return case | dict(out=flat(out))
+
+
+def norm_case(kind, eps, scale=1.0):
+    d = 7
+    x, res, w, b = rand(N_TOK, d, scale=scale, offset=scale), rand(N_TOK, d, scale=scale), rand(d, offset=1), rand(d)
+    y = x + res
+    if kind == "layer":
+        out = F.layer_norm(y, (d,), w, b, eps)
+    elif kind == "rms":
+        out = F.rms_norm(y, (d,), w, eps) + b
+    else:
+        out = F.normalize(y, dim=-1, eps=eps) * w + b
+    return dict(op="norm", kind=kind, eps=eps, d=d, x=flat(x), res=flat(res), w=flat(w), b=flat(b), out=flat(out))
+
+
+ACTS = {
+    "none": lambda y: y,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda y: F.gelu(y, approximate="tanh"),
+    "gelu_quick": lambda y: y * torch.sigmoid(1.702 * y),
+    "relu": F.relu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
+
+
+def linear_case(act):
+    k, n = 5, 4
+    x, w, bias, res = rand(N_TOK, k, scale=3), rand(n, k, scale=2), rand(n), rand(N_TOK, n)
+    out = ACTS[act](F.linear(x, w, bias)) + res
+    return dict(op="linear", act=act, k=k, n=n, x=flat(x), w=flat(w), bias=flat(bias), res=flat(res), out=flat(out))
+
+
+def attention_case(n_head, n_kv, d_head, radius):
+    q, k, v = rand(N_TOK, n_head, d_head, scale=3), rand(N_TOK, n_kv, d_head, scale=3), rand(N_TOK, n_kv, d_head)
+    rel, scale, out, at = rand(n_head, 2 * radius + 1, scale=2) if radius >= 0 else None, 0.375, [], 0
+    for length in LENS:
+        rows = slice(at, at + length)
+        at += length
+        bias = None
+        if rel is not None:
+            i = torch.arange(length)
+            bias = rel[:, (i[None, :] - i[:, None]).clamp(-radius, radius) + radius]
+        heads = [t[rows].transpose(0, 1)[None] for t in (q, k, v)]
+        o = F.scaled_dot_product_attention(*heads, attn_mask=bias, scale=scale, enable_gqa=n_kv != n_head)
+        out.append(o[0].transpose(0, 1).reshape(length, -1))
+    case = dict(op="attention", n_head=n_head, n_kv=n_kv, d_head=d_head, scale=scale, q=flat(q), k=flat(k), v=flat(v), out=flat(torch.cat(out)))
+    return case | (dict(rel=flat(rel), radius=radius) if rel is not None else {})
+
+
+MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]  # in the order of the bits of pool_kind
+
+
+def pool_case(modes, skip):
+    d, out, at = 5, [], 0
+    x = rand(N_TOK, d)
+    module = Pooling(d, [m for i, m in enumerate(MODES) if modes >> i & 1], include_prompt=skip == 0)
+    lens = [length for length in LENS if length > skip]
+    x = x[: sum(lens)]
+    for length in lens:
+        features = dict(token_embeddings=x[at : at + length][None], attention_mask=torch.ones(1, length, dtype=torch.int64), prompt_length=skip)
+        out.append(module(features)["sentence_embedding"][0])
+        at += length
+    return dict(op="pool", d=d, modes=modes, lens=lens, skip=skip, x=flat(x), out=flat(torch.stack(out)))
+
+
+cases = [embed_case(False), embed_case(True)]
+cases += [norm_case("layer", 1e-5), norm_case("rms", 1e-6), norm_case("l2", 1e-12), norm_case("layer", 0.5, 0.25), norm_case("rms", 0.5, 0.25), norm_case("l2", 4.0, 0.25)]
+cases += [linear_case(act) for act in ACTS]
+cases += [attention_case(2, 2, 3, -1), attention_case(6, 2, 2, -1), attention_case(2, 1, 4, 2), attention_case(3, 3, 1, 0), attention_case(2, 2, 2, 7)]
+cases += [pool_case(1 << i, skip) for i in range(len(MODES)) for skip in (0, 2)] + [pool_case(63, 0), pool_case(42, 1)]
+
+path = pathlib.Path(__file__).parent.parent / "tests" / "golden" / "ops.json"
+made = f"tools/make_op_goldens.py, torch {torch.__version__.split('+')[0]}, sentence-transformers {st_version}"
+with path.open("w") as f:
+    f.write('{"made": %s, "lens": %s, "cases": [\n' % (json.dumps(made), json.dumps(LENS)))
+    f.write(",\n".join(json.dumps(c) for c in cases))
+    f.write("\n]}\n")
