@@ -1,0 +1,80 @@
+/* info.c - gllm info: what a model is and what memory it takes, from its files alone. */
+#include <string.h>
+
+#include "cli.h"
+
+#define MIB (1024.0 * 1024.0)
+
+static void field(const char *name, const char *value, bool last) {
+    cli_json_text(stdout, name, strlen(name));
+    putchar(':');
+    cli_json_text(stdout, value, strlen(value));
+    if (!last) putchar(',');
+}
+
+static void print_json(const gllm_model_info *i, bool tensors) {
+    putchar('{');
+    field("model", i->name, false), field("path", i->path, false), field("architecture", i->architecture, false), field("format", i->format, false);
+    field("dtype", i->dtype, false), field("tokenizer", i->tokenizer, false), field("task", i->task, false), field("licence", i->licence, false);
+    field("pooling", i->pooling, false), field("similarity", i->similarity, false), field("default_prompt", i->default_prompt, false);
+    printf("\"normalize\":%s,\"parameters\":%llu,\"file_bytes\":%llu,\"layers\":%u,\"heads\":%u,\"kv_heads\":%u,\"d_model\":%u,\"d_head\":%u,\"d_ff\":%u,\"vocab\":%u,\"max_tokens\":%u,\"dimensions\":%u",
+           i->normalize ? "true" : "false", (unsigned long long)i->n_params, (unsigned long long)i->file_bytes, i->n_layer, i->n_head, i->n_kv, i->d_model, i->d_head, i->d_ff, i->n_vocab, i->max_tokens, i->dim);
+    fputs(",\"prompts\":{", stdout);
+    for (size_t k = 0; k < i->n_prompts; k++) field(i->prompts[k].name, i->prompts[k].text, k + 1 == i->n_prompts);
+    fputs("},\"memory\":[", stdout);
+    for (size_t k = 0; k < i->n_plans; k++) {
+        const gllm_memory_plan *p = &i->plans[k];
+        fputs(k ? ",{" : "{", stdout);
+        field("backend", p->backend, false), field("device", p->device, false);
+        printf("\"weight_bytes\":%llu,\"activation_bytes\":%llu,\"total_bytes\":%llu,\"free_bytes\":%llu,\"fits\":%s}", (unsigned long long)p->weight_bytes,
+               (unsigned long long)p->activation_bytes, (unsigned long long)p->total_bytes, (unsigned long long)p->free_bytes, p->fits ? "true" : "false");
+    }
+    putchar(']');
+    for (size_t k = 0; tensors && k < i->n_tensors; k++) {
+        const gllm_tensor_info *t = &i->tensors[k];
+        fputs(k ? ",{" : ",\"tensors\":[{", stdout);
+        field("name", t->name, false), field("dtype", t->dtype, false), field("file", t->file, false);
+        fputs("\"shape\":[", stdout);
+        for (uint32_t d = 0; d < t->rank; d++) printf("%s%llu", d ? "," : "", (unsigned long long)t->shape[d]);
+        printf("],\"bytes\":%llu}%s", (unsigned long long)t->bytes, k + 1 == i->n_tensors ? "]" : "");
+    }
+    puts("}");
+}
+
+static void print_text(const gllm_model_info *i, bool tensors) {
+    printf("%s\n  path          %s\n", i->name, i->path);
+    printf("  architecture  %s, %u layers, %u heads of %u, width %u, feed-forward %u\n", i->architecture, i->n_layer, i->n_head, i->d_head, i->d_model, i->d_ff);
+    printf("  parameters    %.1f million, %s, %s, %.1f MiB\n", (double)i->n_params / 1e6, i->dtype, i->format, (double)i->file_bytes / MIB);
+    printf("  tokenizer     %s, %u entries, at most %u tokens a text\n", i->tokenizer, i->n_vocab, i->max_tokens);
+    printf("  vectors       %u values, %s pooling, %s, compare by %s\n", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised", i->similarity);
+    printf("  licence       %s\n", *i->licence ? i->licence : "not said");
+    for (size_t k = 0; k < i->n_prompts; k++) printf("  prompt        %s%s: \"%s\"\n", i->prompts[k].name, !strcmp(i->prompts[k].name, i->default_prompt) ? " (default)" : "", i->prompts[k].text);
+    for (size_t k = 0; k < i->n_plans; k++) {
+        const gllm_memory_plan *p = &i->plans[k];
+        printf("  on %-10s weights %.1f MiB + activations %.1f MiB = %.1f MiB, %s in %.0f MiB free: %s\n", p->backend, (double)p->weight_bytes / MIB, (double)p->activation_bytes / MIB,
+               (double)p->total_bytes / MIB, p->fits ? "fits" : "does NOT fit", (double)p->free_bytes / MIB, p->device);
+    }
+    for (size_t k = 0; tensors && k < i->n_tensors; k++) {
+        const gllm_tensor_info *t = &i->tensors[k];
+        printf("  %-60s %-5s [", t->name, t->dtype);
+        for (uint32_t d = 0; d < t->rank; d++) printf("%s%llu", d ? "," : "", (unsigned long long)t->shape[d]);
+        printf("] %llu\n", (unsigned long long)t->bytes);
+    }
+}
+
+int verb_info(const struct cli_verb *v, struct cli_options *o) {
+    (void)v;
+    gllm_options opt;
+    gllm_model_info *i;
+    gllm_error err = {0};
+    uint32_t ctx = 0, batch = 0;
+    int status = cli_model_options(o, &opt);
+    if (!status) status = cli_number("ctx", o->ctx, 1, 1 << 24, &ctx);
+    if (!status) status = cli_number("batch", o->batch, 1, 1 << 20, &batch);
+    if (status) return status;
+    if (gllm_inspect(&i, &opt, ctx, batch, &err) != GLLM_OK) return cli_fail(&err);
+    if (o->json) print_json(i, o->tensors);
+    else print_text(i, o->tensors);
+    gllm_model_info_free(i);
+    return cli_close_output(stdout, "standard output");
+}
