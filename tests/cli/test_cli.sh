@@ -1,0 +1,69 @@
+#!/bin/bash
+# test_cli.sh - the command line: usage, input forms, output forms, errors. $1: the program.
+gllm=$1
+model=tests/golden/models/bert-mean
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+ok() { # ok NAME CONDITION…
+    local name=$1
+    shift
+    if ! "$@"; then echo "FAILED: $name"; failed=1; fi
+}
+status() { # status EXPECTED COMMAND…: runs it, keeps stdout and stderr
+    local expected=$1
+    shift
+    "$@" >"$work/out" 2>"$work/err"
+    local got=$?
+    [ $got = "$expected" ] || { echo "FAILED: exit $got, expected $expected: $*"; cat "$work/err"; failed=1; }
+}
+lines() { [ "$(wc -l <"$work/out")" = "$1" ]; }
+says() { grep -q -- "$1" "$work/err"; }
+
+status 2 "$gllm"
+status 2 "$gllm" embde; ok "unknown verb is named" says embde
+status 2 "$gllm" rerank m q; ok "later verbs say so" says "not in this version"
+status 2 "$gllm" embed; ok "missing operand" says "expected gllm embed"
+status 2 "$gllm" embed $model hi --dimension 3; ok "near miss" says "did you mean --dimensions"
+status 2 "$gllm" embed $model hi --format xml; ok "choices are listed" says npy
+status 2 "$gllm" embed $model hi --threads 0
+for v in embed similar tokenize info bench doctor; do
+    status 0 "$gllm" $v --help
+    ok "$v --help fits 24 lines" [ "$(wc -l <"$work/out")" -le 24 ]
+done
+
+status 0 "$gllm" embed $model "the whale" "the sea"; ok "two vectors" lines 2
+status 0 "$gllm" embed $model "the whale" --dimensions 3; ok "three values" [ "$(wc -w <"$work/out")" = 3 ]
+printf 'one\r\ntwo\n\nthree' | "$gllm" embed $model >"$work/out" 2>"$work/err"; ok "lines: CRLF, an empty one, no last newline" lines 4
+printf 'a\0\0b' | "$gllm" embed $model -0 >"$work/out"; ok "-0: three texts" lines 3
+printf 'a\0b\0' | "$gllm" embed $model -0 >"$work/out"; ok "-0: a final NUL adds none" lines 2
+printf '{"text":"a"}\n"b"\n' | "$gllm" embed $model --jsonl >"$work/out"; ok "--jsonl" lines 2
+printf '{"body":"a"}\n' | "$gllm" embed $model --jsonl=body >"$work/out"; ok "--jsonl=FIELD" lines 1
+printf '{"nope":1}\n' | "$gllm" embed $model --jsonl >"$work/out" 2>"$work/err" && failed=1; ok "--jsonl names the line" says "line 1"
+printf 'fine\n\xff\n' | "$gllm" embed $model >"$work/out" 2>"$work/err" && failed=1; ok "invalid UTF-8 is told" says "not UTF-8"
+
+status 0 "$gllm" embed $model a b --format f32 --out "$work/v.f32"; ok "f32 size" [ "$(stat -c %s "$work/v.f32")" = 256 ]
+status 0 "$gllm" embed $model a b --format npy --out "$work/v.npy"; ok "npy is 128 bytes and the same values" cmp -s <(tail -c +129 "$work/v.npy") "$work/v.f32"
+ok "npy header" grep -qa "'shape': (2, 32)" "$work/v.npy"
+status 0 "$gllm" embed $model a b --json; ok "OpenAI body" grep -q '"object":"list".*"usage"' "$work/out"
+status 1 "$gllm" embed $model a --out /nonexistent/x
+status 1 "$gllm" embed /nonexistent/model a; ok "missing model is named" says "/nonexistent/model"
+status 1 "$gllm" embed $model a --prompt-name nope; ok "unknown prompt" says nope
+status 1 "$gllm" embed $model a --dimensions 999; ok "dimensions" says 999
+status 1 "$gllm" embed $model a --precision int8; ok "precision refused" says int8
+status 1 "$gllm" embed $model a --backend cuda; ok "absent backend refused" says cuda
+"$gllm" embed $model a >/dev/full 2>"$work/err"; code=$?
+ok "full device: exit 1" [ $code = 1 ]; ok "full device is told" says "cannot write"
+long=$(printf 'whale %.0s' {1..100})
+status 0 "$gllm" embed $model "$long"; ok "truncation is told" says "cut to"
+status 1 "$gllm" embed $model "$long" --truncate none; ok "truncate none" says "tokens, expected at most"
+status 0 "$gllm" similar $model a a b; ok "similar" grep -q '^1.000000' "$work/out"
+status 0 "$gllm" tokenize $model "the whale"; ok "ids" grep -q '^\[2,.*,3\]$' "$work/out"
+status 0 "$gllm" info $model --json --tensors; ok "info" grep -q '"architecture":"bert"' "$work/out"
+status 0 "$gllm" doctor --json
+yes "the whale and the sea and the stars" | "$gllm" embed $model >/dev/null 2>"$work/err" &
+pid=$!
+sleep 0.5; kill -INT $pid; wait $pid; code=$?
+ok "Ctrl-C exits 130 (found $code)" [ $code = 130 ]
+[ $failed = 0 ] && echo "all command line checks passed"
+exit $failed
