@@ -2,7 +2,7 @@
 """Writes tests/golden/ops.json: small cases of every operation of src/backend/ops.def, computed in float64 by PyTorch and by
 sentence-transformers' own pooling module. They check the reference backend, which all others are compared with.
 
-    pip install torch==2.15.0 sentence-transformers==6.2.0 && python tools/make_op_goldens.py
+    pip install -r tools/requirements.txt && python tools/make_op_goldens.py
 """
 import json
 import pathlib

@@ -26,8 +26,13 @@ struct view view_cols(struct view v, uint32_t first, uint32_t count) {
 void tape_init(struct tape *t, struct buffer *step, struct step_layout layout) {
     *t = (struct tape){.step = step, .layout = layout, .layer = -1};
     uint64_t bytes = layout.words * (uint64_t)sizeof(uint32_t), found = step ? step->bytes : 0;
-    if (!bytes) t->status = err_set(&t->error, GLLM_INVALID, "step of %u tokens in %u sequences has no layout: above 2^32 words", layout.cap_tok, layout.cap_seq);
-    else if (found < bytes) t->status = err_set(&t->error, GLLM_INVALID, "step buffer of %llu bytes, expected %llu", (unsigned long long)found, (unsigned long long)bytes);
+    if (!bytes)
+        t->status =
+            err_set(&t->error, GLLM_INVALID, "step of %u tokens in %u sequences has no layout: above 2^32 words",
+                    layout.cap_tok, layout.cap_seq);
+    else if (found < bytes)
+        t->status = err_set(&t->error, GLLM_INVALID, "step buffer of %llu bytes, expected %llu",
+                            (unsigned long long)found, (unsigned long long)bytes);
 }
 
 void tape_free(struct tape *t) {
@@ -43,7 +48,8 @@ gllm_status tape_finish(const struct tape *t, gllm_error *err) {
 const char *op_name(enum op_kind k) {
     switch (k) {
 #define OP(KIND, member) \
-    case OP_##KIND: return #member;
+    case OP_##KIND:      \
+        return #member;
 #include "backend/ops.def"
 #undef OP
     default: return "unknown";
@@ -53,7 +59,8 @@ const char *op_name(enum op_kind k) {
 const struct view *op_out(const struct op *op) {
     switch (op->kind) {
 #define OP(KIND, member) \
-    case OP_##KIND: return &op->member.out;
+    case OP_##KIND:      \
+        return &op->member.out;
 #include "backend/ops.def"
 #undef OP
     default: return NULL;
@@ -81,26 +88,37 @@ static bool fail(const struct check *k, const char *format, ...) {
     return false;
 }
 
-static const char *extent_name(enum extent e) { return e == EXTENT_TOK ? "tokens" : e == EXTENT_SEQ ? "sequences" : "fixed"; }
-static const char *role_name(enum weight_role r) { return r == WEIGHT_MATRIX ? "matrix" : r == WEIGHT_TABLE ? "table" : "vector"; }
+static const char *extent_name(enum extent e) {
+    return e == EXTENT_TOK ? "tokens" : e == EXTENT_SEQ ? "sequences" : "fixed";
+}
+static const char *role_name(enum weight_role r) {
+    return r == WEIGHT_MATRIX ? "matrix" : r == WEIGHT_TABLE ? "table" : "vector";
+}
 
 static bool view_ok(const struct check *k, const char *what, const struct view *v) {
     const struct step_layout *l = &k->tape->layout;
     if (!v->buf) return fail(k, "%s has no buffer", what);
-    if (!v->rows || !v->cols || v->stride < v->cols) return fail(k, "%s: [%u,%u] with stride %u is no view", what, v->rows, v->cols, v->stride);
-    if (v->offset % sizeof(float)) return fail(k, "%s: offset %llu is no multiple of 4", what, (unsigned long long)v->offset);
-    uint64_t last = (uint64_t)(v->rows - 1) * v->stride, room = v->buf->bytes / sizeof(float); /* in floats: nothing here can wrap */
+    if (!v->rows || !v->cols || v->stride < v->cols)
+        return fail(k, "%s: [%u,%u] with stride %u is no view", what, v->rows, v->cols, v->stride);
+    if (v->offset % sizeof(float))
+        return fail(k, "%s: offset %llu is no multiple of 4", what, (unsigned long long)v->offset);
+    uint64_t last = (uint64_t)(v->rows - 1) * v->stride,
+             room = v->buf->bytes / sizeof(float); /* in floats: nothing here can wrap */
     if (last > room || v->cols > room - last || v->offset / sizeof(float) > room - last - v->cols)
-        return fail(k, "%s: [%u,%u] with stride %u at byte %llu leaves its buffer of %llu bytes", what, v->rows, v->cols, v->stride, (unsigned long long)v->offset, (unsigned long long)v->buf->bytes);
+        return fail(k, "%s: [%u,%u] with stride %u at byte %llu leaves its buffer of %llu bytes", what, v->rows,
+                    v->cols, v->stride, (unsigned long long)v->offset, (unsigned long long)v->buf->bytes);
     if (v->buf == k->tape->step) return fail(k, "%s lies in the step buffer", what);
     uint32_t capacity = v->extent == EXTENT_TOK ? l->cap_tok : v->extent == EXTENT_SEQ ? l->cap_seq : 0;
-    return v->rows >= capacity || fail(k, "%s is [%u,%u], expected room for %u %s", what, v->rows, v->cols, capacity, extent_name(v->extent));
+    return v->rows >= capacity ||
+           fail(k, "%s is [%u,%u], expected room for %u %s", what, v->rows, v->cols, capacity, extent_name(v->extent));
 }
 
 /* v is a view of `cols` columns and the rows of `out`. */
-static bool operand_ok(const struct check *k, const char *what, const struct view *v, const struct view *out, uint64_t cols) {
+static bool operand_ok(const struct check *k, const char *what, const struct view *v, const struct view *out,
+                       uint64_t cols) {
     if (!view_ok(k, what, v)) return false;
-    if (v->extent != out->extent) return fail(k, "%s has rows by %s, out by %s", what, extent_name(v->extent), extent_name(out->extent));
+    if (v->extent != out->extent)
+        return fail(k, "%s has rows by %s, out by %s", what, extent_name(v->extent), extent_name(out->extent));
     if (v->rows == out->rows && v->cols == cols) return true;
     return fail(k, "%s is [%u,%u], expected [%u,%llu]", what, v->rows, v->cols, out->rows, (unsigned long long)cols);
 }
@@ -109,8 +127,8 @@ static bool extent_is(const struct check *k, const char *what, const struct view
     return v->extent == e || fail(k, "%s has rows by %s, expected %s", what, extent_name(v->extent), extent_name(e));
 }
 
-/* Whether a and b share an element. Views of one stride are told apart by their columns (q, k and v of one packed buffer); others by the
- * bytes between their ends. */
+/* Whether a and b share an element. Views of one stride are told apart by their columns (q, k and v of one packed
+ * buffer); others by the bytes between their ends. */
 static bool overlap(const struct view *a, const struct view *b) {
     if (a->buf != b->buf) return false;
     if (a->offset > b->offset) return overlap(b, a);
@@ -128,11 +146,13 @@ static bool same_or_apart(const struct check *k, const char *what, const struct 
 }
 
 /* rows 0: any */
-static bool weight_is(const struct check *k, const char *what, const struct weight *w, enum weight_role role, uint32_t rows, uint32_t cols) {
+static bool weight_is(const struct check *k, const char *what, const struct weight *w, enum weight_role role,
+                      uint32_t rows, uint32_t cols) {
     if (!w) return fail(k, "%s is missing", what);
     if (w->role != role) return fail(k, "%s is a %s, expected a %s", what, role_name(w->role), role_name(role));
     if (w->cols == cols && (!rows || w->rows == rows)) return true;
-    return rows ? fail(k, "%s is [%u,%u], expected [%u,%u]", what, w->rows, w->cols, rows, cols) : fail(k, "%s is [%u,%u], expected [*,%u]", what, w->rows, w->cols, cols);
+    return rows ? fail(k, "%s is [%u,%u], expected [%u,%u]", what, w->rows, w->cols, rows, cols)
+                : fail(k, "%s is [%u,%u], expected [*,%u]", what, w->rows, w->cols, cols);
 }
 static bool vector_or_null(const struct check *k, const char *what, const struct weight *w, uint32_t cols) {
     return !w || weight_is(k, what, w, WEIGHT_VECTOR, 1, cols);
@@ -151,17 +171,21 @@ static bool embed_ok(const struct check *k, const struct op_embed *a) {
 static bool norm_ok(const struct check *k, const struct op_norm *a) {
     const struct view *out = &a->out;
     if ((unsigned)a->kind > NORM_L2) return fail(k, "norm kind %d is unknown", (int)a->kind);
-    if (!view_ok(k, "out", out) || !operand_ok(k, "x", &a->x, out, out->cols) || !same_or_apart(k, "x", &a->x, out)) return false;
-    if (a->res.buf && !(operand_ok(k, "res", &a->res, out, out->cols) && same_or_apart(k, "res", &a->res, out))) return false;
+    if (!view_ok(k, "out", out) || !operand_ok(k, "x", &a->x, out, out->cols) || !same_or_apart(k, "x", &a->x, out))
+        return false;
+    if (a->res.buf && !(operand_ok(k, "res", &a->res, out, out->cols) && same_or_apart(k, "res", &a->res, out)))
+        return false;
     return vector_or_null(k, "weight", a->w, out->cols) && vector_or_null(k, "bias", a->b, out->cols);
 }
 
 static bool linear_ok(const struct check *k, const struct op_linear *a) {
     const struct view *out = &a->out;
     if ((unsigned)a->act >= ACT_COUNT) return fail(k, "activation %d is unknown", (int)a->act);
-    if (!view_ok(k, "out", out) || !operand_ok(k, "x", &a->x, out, a->x.cols) || !apart(k, "x", &a->x, out)) return false;
+    if (!view_ok(k, "out", out) || !operand_ok(k, "x", &a->x, out, a->x.cols) || !apart(k, "x", &a->x, out))
+        return false;
     if (!weight_is(k, "weight", a->w, WEIGHT_MATRIX, out->cols, a->x.cols)) return false;
-    if (a->res.buf && !(operand_ok(k, "res", &a->res, out, out->cols) && same_or_apart(k, "res", &a->res, out))) return false;
+    if (a->res.buf && !(operand_ok(k, "res", &a->res, out, out->cols) && same_or_apart(k, "res", &a->res, out)))
+        return false;
     return vector_or_null(k, "bias", a->bias, out->cols);
 }
 
@@ -173,9 +197,11 @@ static bool attention_ok(const struct check *k, const struct op_attention *a) {
     const char *const names[] = {"q", "k", "v"};
     if (!operand_ok(k, "out", out, out, wide) || !extent_is(k, "out", out, EXTENT_TOK)) return false;
     for (unsigned i = 0; i < 3; i++)
-        if (!operand_ok(k, names[i], views[i], out, i ? narrow : wide) || !apart(k, names[i], views[i], out)) return false;
+        if (!operand_ok(k, names[i], views[i], out, i ? narrow : wide) || !apart(k, names[i], views[i], out))
+            return false;
     if (!a->rel) return true;
-    if (a->rel->cols % 2 == 0) return fail(k, "relative bias is [%u,%u], expected [%u,2R+1]", a->rel->rows, a->rel->cols, a->n_head);
+    if (a->rel->cols % 2 == 0)
+        return fail(k, "relative bias is [%u,%u], expected [%u,2R+1]", a->rel->rows, a->rel->cols, a->n_head);
     return weight_is(k, "relative bias", a->rel, WEIGHT_TABLE, a->n_head, a->rel->cols);
 }
 
@@ -186,7 +212,8 @@ static bool pool_ok(const struct check *k, const struct op_pool *a) {
     if (!view_ok(k, "out", &a->out) || !view_ok(k, "x", &a->x) || !apart(k, "x", &a->x, &a->out)) return false;
     if (!extent_is(k, "x", &a->x, EXTENT_TOK) || !extent_is(k, "out", &a->out, EXTENT_SEQ)) return false;
     if (a->out.cols == n * a->x.cols) return true;
-    return fail(k, "out is [%u,%u], expected %llu columns: %llu modes of x [%u,%u]", a->out.rows, a->out.cols, (unsigned long long)(n * a->x.cols), (unsigned long long)n, a->x.rows, a->x.cols);
+    return fail(k, "out is [%u,%u], expected %llu columns: %llu modes of x [%u,%u]", a->out.rows, a->out.cols,
+                (unsigned long long)(n * a->x.cols), (unsigned long long)n, a->x.rows, a->x.cols);
 }
 
 /* ---- recorders ---- */
@@ -207,11 +234,11 @@ static struct op *append(struct tape *t, enum op_kind kind, const char *label) {
     return op;
 }
 
-#define OP(KIND, member)                                                                               \
-    void op_##member(struct tape *t, const char *label, const struct op_##member *args) {              \
-        if (t->status != GLLM_OK || !member##_ok(&(struct check){t, OP_##KIND, label}, args)) return;  \
-        struct op *op = append(t, OP_##KIND, label);                                                   \
-        if (op) op->member = *args;                                                                    \
+#define OP(KIND, member)                                                                              \
+    void op_##member(struct tape *t, const char *label, const struct op_##member *args) {             \
+        if (t->status != GLLM_OK || !member##_ok(&(struct check){t, OP_##KIND, label}, args)) return; \
+        struct op *op = append(t, OP_##KIND, label);                                                  \
+        if (op) op->member = *args;                                                                   \
     }
 #include "backend/ops.def"
 #undef OP

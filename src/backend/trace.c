@@ -18,7 +18,8 @@ static double error_of(float x, float y, double top) {
 }
 
 /* a [rows, cols] is stride_a wide, b stride_b. */
-static void compare(uint32_t rows, uint32_t cols, const float *a, size_t stride_a, const float *b, size_t stride_b, struct trace_drift *d) {
+static void compare(uint32_t rows, uint32_t cols, const float *a, size_t stride_a, const float *b, size_t stride_b,
+                    struct trace_drift *d) {
     double top = 0;
     for (uint32_t r = 0; r < rows; r++)
         for (uint32_t c = 0; c < cols; c++) {
@@ -33,7 +34,8 @@ static void compare(uint32_t rows, uint32_t cols, const float *a, size_t stride_
         }
 }
 
-static gllm_status trace_op(struct backend *a, const struct tape *ta, struct backend *b, const struct tape *tb, size_t i, const uint32_t *header, struct trace_drift *d, gllm_error *err) {
+static gllm_status trace_op(struct backend *a, const struct tape *ta, struct backend *b, const struct tape *tb,
+                            size_t i, const uint32_t *header, struct trace_drift *d, gllm_error *err) {
     const struct view *va = op_out(&ta->ops[i]), *vb = op_out(&tb->ops[i]);
     uint32_t rows;
     uint64_t bytes_a = view_span(va, header, &rows), bytes_b = view_span(vb, header, &rows);
@@ -46,7 +48,8 @@ static gllm_status trace_op(struct backend *a, const struct tape *ta, struct bac
     TRY_GO(a->ops->read(a, va->buf, va->offset, ha, bytes_a, err));
     TRY_GO(b->ops->read(b, vb->buf, vb->offset, hb, bytes_b, err));
     compare(rows, va->cols, ha, va->stride, hb, vb->stride, d);
-    for (uint32_t r = 0; r < rows; r++) memcpy(hb + (size_t)r * vb->stride, ha + (size_t)r * va->stride, va->cols * sizeof *ha);
+    for (uint32_t r = 0; r < rows; r++)
+        memcpy(hb + (size_t)r * vb->stride, ha + (size_t)r * va->stride, va->cols * sizeof *ha);
     TRY_GO(b->ops->write(b, vb->buf, vb->offset, hb, bytes_b, err));
 done:
     free(ha);
@@ -56,26 +59,33 @@ done:
 
 /* The tapes say the same operations: kinds, shapes of their outputs, capacities. */
 static gllm_status same_tapes(const struct tape *ta, const struct tape *tb, gllm_error *err) {
-    if (ta->n_ops != tb->n_ops) return err_set(err, GLLM_INVALID, "tapes of %zu and %zu operations", ta->n_ops, tb->n_ops);
+    if (ta->n_ops != tb->n_ops)
+        return err_set(err, GLLM_INVALID, "tapes of %zu and %zu operations", ta->n_ops, tb->n_ops);
     if (ta->layout.cap_tok != tb->layout.cap_tok || ta->layout.cap_seq != tb->layout.cap_seq)
-        return err_set(err, GLLM_INVALID, "tapes for %u and %u tokens, %u and %u sequences", ta->layout.cap_tok, tb->layout.cap_tok, ta->layout.cap_seq, tb->layout.cap_seq);
+        return err_set(err, GLLM_INVALID, "tapes for %u and %u tokens, %u and %u sequences", ta->layout.cap_tok,
+                       tb->layout.cap_tok, ta->layout.cap_seq, tb->layout.cap_seq);
     for (size_t i = 0; i < ta->n_ops; i++) {
         const struct op *a = &ta->ops[i], *b = &tb->ops[i];
         const struct view *va = op_out(a), *vb = op_out(b);
         if (a->kind != b->kind || va->rows != vb->rows || va->cols != vb->cols || va->extent != vb->extent)
-            return err_set(err, GLLM_INVALID, "operation %zu is %s to [%u,%u] (%s) on one tape and %s to [%u,%u] (%s) on the other", i, op_name(a->kind), va->rows, va->cols, a->label, op_name(b->kind), vb->rows, vb->cols, b->label);
+            return err_set(err, GLLM_INVALID,
+                           "operation %zu is %s to [%u,%u] (%s) on one tape and %s to [%u,%u] (%s) on the other", i,
+                           op_name(a->kind), va->rows, va->cols, a->label, op_name(b->kind), vb->rows, vb->cols,
+                           b->label);
     }
     return GLLM_OK;
 }
 
-gllm_status trace_compare(struct backend *a, const struct tape *ta, struct backend *b, const struct tape *tb, double tolerance, struct trace_drift *out, char *text, size_t text_size, gllm_error *err) {
+gllm_status trace_compare(struct backend *a, const struct tape *ta, struct backend *b, const struct tape *tb,
+                          double tolerance, struct trace_drift *out, char *text, size_t text_size, gllm_error *err) {
     *out = (struct trace_drift){.op = SIZE_MAX};
     uint32_t header[STEP_HEADER_WORDS], header_b[STEP_HEADER_WORDS];
     TRY(same_tapes(ta, tb, err));
     TRY(a->ops->read(a, ta->step, 0, header, sizeof header, err));
     TRY(b->ops->read(b, tb->step, 0, header_b, sizeof header_b, err));
     if (memcmp(header, header_b, sizeof header) != 0)
-        return err_set(err, GLLM_INVALID, "steps of %u tokens in %u sequences and of %u in %u", header[STEP_N_TOK], header[STEP_N_SEQ], header_b[STEP_N_TOK], header_b[STEP_N_SEQ]);
+        return err_set(err, GLLM_INVALID, "steps of %u tokens in %u sequences and of %u in %u", header[STEP_N_TOK],
+                       header[STEP_N_SEQ], header_b[STEP_N_TOK], header_b[STEP_N_SEQ]);
     double worst = 0;
     for (size_t i = 0; i < ta->n_ops; i++) {
         const struct op *op = &ta->ops[i];
@@ -85,12 +95,17 @@ gllm_status trace_compare(struct backend *a, const struct tape *ta, struct backe
             d.worst = worst;
             *out = d;
             if (text)
-                snprintf(text, text_size, "operation %zu (%s, layer %d, %s) drifts: row %u column %u is %.9g on %s and %.9g on %s, error %.3g above %.3g", i, op->label, op->layer, op_name(op->kind), d.row, d.col, (double)d.a, a->ops->name, (double)d.b, b->ops->name, d.error, tolerance);
+                snprintf(
+                    text, text_size,
+                    "operation %zu (%s, layer %d, %s) drifts: row %u column %u is %.9g on %s and %.9g on %s, error %.3g above %.3g",
+                    i, op->label, op->layer, op_name(op->kind), d.row, d.col, (double)d.a, a->ops->name, (double)d.b,
+                    b->ops->name, d.error, tolerance);
             return GLLM_OK;
         }
         worst = fmax(worst, d.error);
     }
     out->worst = worst;
-    if (text) snprintf(text, text_size, "no operation of %zu drifts beyond %.3g; worst %.3g", ta->n_ops, tolerance, worst);
+    if (text)
+        snprintf(text, text_size, "no operation of %zu drifts beyond %.3g; worst %.3g", ta->n_ops, tolerance, worst);
     return GLLM_OK;
 }

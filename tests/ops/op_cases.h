@@ -3,9 +3,9 @@
 #define GLLM_TESTS_OP_CASES_H
 #include "ops/op_harness.h"
 
-/* Largest |got - want| allowed, in units of f32's epsilon (2^-23) times the case's `scale`, which is the size of its numbers: 1 where
- * outputs are about 1, sqrt(k) for a sum of k products of about 1. Wide enough for f32 sums in plain order (a quarter to a half of
- * it is used then), a hundred times too narrow for inputs rounded to bf16 or tf32. */
+/* Largest |got - want| allowed, in units of f32's epsilon (2^-23) times the case's `scale`, which is the size of its
+ * numbers: 1 where outputs are about 1, sqrt(k) for a sum of k products of about 1. Wide enough for f32 sums in plain
+ * order (a quarter to a half of it is used then), tens of times too narrow for inputs rounded to tf32 or bf16. */
 static const double TOLERANCE[OP_COUNT] = {
     [OP_EMBED] = 32, [OP_NORM] = 16, [OP_LINEAR] = 24, [OP_ATTENTION] = 24, [OP_POOL] = 8,
 };
@@ -39,9 +39,9 @@ struct linear_case {
 };
 struct attention_case {
     uint32_t n_head, n_kv, d_head;
-    int32_t radius;  /* of the relative bias; -1: none */
-    bool packed;     /* q, k and v are columns of one buffer */
-    float logits;    /* > 0: integers whose logits reach about this */
+    int32_t radius; /* of the relative bias; -1: none */
+    bool packed;    /* q, k and v are columns of one buffer */
+    float logits;   /* > 0: integers whose logits reach about this */
 };
 struct pool_case {
     uint32_t d, modes;
@@ -80,7 +80,8 @@ static inline void record_embed(struct scene *s, const struct op_case *c, const 
 }
 
 static inline void record_norm(struct scene *s, const struct op_case *c, const struct norm_case *e) {
-    const struct draw values = {.spread = e->zero_rows ? 0 : e->spread, .offset = e->offset}, near_one = {.spread = 0.5f, .offset = 1};
+    const struct draw values = {.spread = e->zero_rows ? 0 : e->spread, .offset = e->offset},
+                      near_one = {.spread = 0.5f, .offset = 1};
     struct op_norm a = {.kind = e->kind, .eps = 1e-12f};
     a.x = scene_view(s, e->extent, e->rows, e->d, values);
     if (e->alias == RES_OTHER || e->alias == RES_OUT) a.res = scene_view(s, e->extent, e->rows, e->d, values);
@@ -105,7 +106,8 @@ static inline void record_attention(struct scene *s, const struct op_case *c, co
     uint32_t wide = e->n_head * e->d_head, narrow = e->n_kv * e->d_head;
     const struct draw unit = {.spread = 1};
     struct draw values = unit;
-    struct op_attention a = {.n_head = e->n_head, .n_kv = e->n_kv, .d_head = e->d_head, .scale = 1 / sqrtf((float)e->d_head)};
+    struct op_attention a = {
+        .n_head = e->n_head, .n_kv = e->n_kv, .d_head = e->d_head, .scale = 1 / sqrtf((float)e->d_head)};
     if (e->logits > 0) { /* |q k| <= spread^2 d, and a scale of 1 keeps every logit an exact integer */
         values = (struct draw){.spread = sqrtf(e->logits / (float)e->d_head), .integers = true};
         a.scale = 1;
@@ -121,7 +123,9 @@ static inline void record_attention(struct scene *s, const struct op_case *c, co
         a.v = scene_view(s, EXTENT_TOK, 0, narrow, unit);
     }
     a.out = scene_out(s, EXTENT_TOK, 0, wide);
-    if (e->radius >= 0) a.rel = scene_weight(s, WEIGHT_TABLE, e->n_head, 2 * (uint32_t)e->radius + 1, c->storage, (struct draw){.spread = 3});
+    if (e->radius >= 0)
+        a.rel = scene_weight(s, WEIGHT_TABLE, e->n_head, 2 * (uint32_t)e->radius + 1, c->storage,
+                             (struct draw){.spread = 3});
     op_attention(&s->tape, "case", &a);
 }
 
@@ -138,8 +142,10 @@ static inline void record_pool(struct scene *s, const struct op_case *c, const s
 static inline void case_record(struct scene *s, const struct op_case *c) {
     s->gap = c->gap, s->shift = c->shift, s->guard = c->guard;
     switch (c->kind) {
-#define OP(KIND, member) \
-    case OP_##KIND: record_##member(s, c, &c->member); break;
+#define OP(KIND, member)                   \
+    case OP_##KIND:                        \
+        record_##member(s, c, &c->member); \
+        break;
 #include "backend/ops.def"
 #undef OP
     default: fail_msg("no such operation");
@@ -151,18 +157,25 @@ static inline void case_record(struct scene *s, const struct op_case *c) {
 /* ---- names, for messages ---- */
 
 static inline void name_embed(char *t, size_t n, const struct op_case *c, const struct embed_case *e) {
-    snprintf(t, n, "embed d %u%s%s%s%s, tables %s", e->d, e->pos ? " pos" : "", e->type ? " type" : "", e->norm ? " norm" : "", e->norm_b ? "+b" : "", DTYPE_NAMES[c->storage.dtype]);
+    snprintf(t, n, "embed d %u%s%s%s%s, tables %s", e->d, e->pos ? " pos" : "", e->type ? " type" : "",
+             e->norm ? " norm" : "", e->norm_b ? "+b" : "", DTYPE_NAMES[c->storage.dtype]);
 }
 static inline void name_norm(char *t, size_t n, const struct op_case *c, const struct norm_case *e) {
     (void)c;
-    snprintf(t, n, "norm %s [%u,%u] by %s%s%s%s, values %g +- %g%s", NORM_NAMES[e->kind], e->rows, e->d, EXTENT_NAMES[e->extent], ALIAS_NAMES[e->alias], e->w ? " w" : "", e->b ? " b" : "", (double)e->offset, (double)e->spread, e->zero_rows ? ", all equal" : "");
+    snprintf(t, n, "norm %s [%u,%u] by %s%s%s%s, values %g +- %g%s", NORM_NAMES[e->kind], e->rows, e->d,
+             EXTENT_NAMES[e->extent], ALIAS_NAMES[e->alias], e->w ? " w" : "", e->b ? " b" : "", (double)e->offset,
+             (double)e->spread, e->zero_rows ? ", all equal" : "");
 }
 static inline void name_linear(char *t, size_t n, const struct op_case *c, const struct linear_case *e) {
-    snprintf(t, n, "linear [%u,%u] x [%u,%u] by %s%s%s%s, values to %g, weight %s in %u parts%s%s", e->rows, e->k, e->n, e->k, EXTENT_NAMES[e->extent], ACT_NAMES[e->act], e->bias ? " bias" : "", ALIAS_NAMES[e->alias], (double)e->spread, DTYPE_NAMES[c->storage.dtype], c->storage.n_parts, c->storage.hole ? " with a hole" : "", c->storage.odd ? " at an odd address" : "");
+    snprintf(t, n, "linear [%u,%u] x [%u,%u] by %s%s%s%s, values to %g, weight %s in %u parts%s%s", e->rows, e->k, e->n,
+             e->k, EXTENT_NAMES[e->extent], ACT_NAMES[e->act], e->bias ? " bias" : "", ALIAS_NAMES[e->alias],
+             (double)e->spread, DTYPE_NAMES[c->storage.dtype], c->storage.n_parts,
+             c->storage.hole ? " with a hole" : "", c->storage.odd ? " at an odd address" : "");
 }
 static inline void name_attention(char *t, size_t n, const struct op_case *c, const struct attention_case *e) {
     (void)c;
-    snprintf(t, n, "attention %u/%u heads of %u, bias radius %d, %s, logits %g", e->n_head, e->n_kv, e->d_head, (int)e->radius, e->packed ? "packed qkv" : "q k v apart", (double)e->logits);
+    snprintf(t, n, "attention %u/%u heads of %u, bias radius %d, %s, logits %g", e->n_head, e->n_kv, e->d_head,
+             (int)e->radius, e->packed ? "packed qkv" : "q k v apart", (double)e->logits);
 }
 static inline void name_pool(char *t, size_t n, const struct op_case *c, const struct pool_case *e) {
     snprintf(t, n, "pool d %u, modes 0x%02x, from %u", e->d, e->modes, c->skip);
@@ -171,13 +184,18 @@ static inline void name_pool(char *t, size_t n, const struct op_case *c, const s
 static inline void case_name(char *text, size_t size, const struct op_case *c) {
     char head[200] = "";
     switch (c->kind) {
-#define OP(KIND, member) \
-    case OP_##KIND: name_##member(head, sizeof head, c, &c->member); break;
+#define OP(KIND, member)                                 \
+    case OP_##KIND:                                      \
+        name_##member(head, sizeof head, c, &c->member); \
+        break;
 #include "backend/ops.def"
 #undef OP
     default: break;
     }
-    int at = snprintf(text, size, "%s; gap %u, shift %u, guard %u, spare %u; %u sequences of", head, c->gap, c->shift, c->guard, c->spare, c->n_seq);
-    for (uint32_t i = 0; i < c->n_seq && at > 0 && (size_t)at < size; i++) at += snprintf(text + at, size - (size_t)at, i < 12 ? " %u" : i == 12 ? " ..." : "", c->len[i]);
+    int at = snprintf(text, size, "%s; gap %u, shift %u, guard %u, spare %u; %u sequences of", head, c->gap, c->shift,
+                      c->guard, c->spare, c->n_seq);
+    for (uint32_t i = 0; i < c->n_seq && i < 12 && (size_t)at < size; i++)
+        at += snprintf(text + at, size - (size_t)at, " %u", c->len[i]);
+    if (c->n_seq > 12 && (size_t)at < size) snprintf(text + at, size - (size_t)at, " ...");
 }
 #endif

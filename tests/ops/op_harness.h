@@ -1,10 +1,11 @@
 /* op_harness.h - one operation on two backends: the reference and one under test, from the same numbers.
  *
- * A scene is one side: an open backend, a tape, and the buffers and weights that the tape names, filled from a seed, so that two scenes
- * built alike hold the same bits. Whatever a case does not give a value is poison: output views, rows beyond the step's counts, the
- * gaps of strided views, the guards around a view, and (in the step buffer) ids beyond the last token. After a run every
- * word outside the output view must still hold what was written there, and the output itself must agree with the reference within
- * TOLERANCE. A weight's host data is destroyed as soon as the backend says that it does not borrow it. */
+ * A scene is one side: an open backend, a tape, and the buffers and weights that the tape names, filled from a seed, so
+ * that two scenes built alike hold the same bits. Whatever a case does not give a value is poison: output views, rows
+ * beyond the step's counts, the gaps of strided views, the guards around a view, and (in the step buffer) ids beyond
+ * the last token. After a run every word outside the output view must still hold what was written there, and the output
+ * itself must agree with the reference within TOLERANCE. A weight's host data is destroyed as soon as the backend says
+ * that it does not borrow it. */
 #ifndef GLLM_TESTS_OP_HARNESS_H
 #define GLLM_TESTS_OP_HARNESS_H
 #include <math.h>
@@ -52,10 +53,9 @@ struct target {
     const struct backend_ops *ops;
     const char *isa;
 };
-/* Instruction levels that a backend is asked for, each of which it may lack. A backend without a row is tested as it opens by itself. */
-static const struct {
-    const char *backend, *isa[4];
-} LEVELS[] = {{"cpu", {"portable", "avx2", "avx512"}}};
+/* Instruction levels that a backend is asked for, each of which it may lack. A backend without a row is tested as it
+ * opens by itself. */
+static const struct { const char *backend, *isa[4]; } LEVELS[] = {{"cpu", {"portable", "avx2", "avx512"}}};
 
 static inline gllm_status target_open(const struct target *t, unsigned threads, struct backend **out, gllm_error *err) {
     return t->ops->open(out, &(struct backend_options){.threads = threads, .isa = t->isa}, err);
@@ -100,11 +100,11 @@ static inline size_t targets_find(struct target out[MAX_TARGETS], bool with_ref)
     return n;
 }
 
-#define OK(expr)                                                             \
-    do {                                                                     \
-        gllm_error ok_err_ = {0};                                            \
-        gllm_error *err = &ok_err_;                                          \
-        if ((expr) != GLLM_OK) fail_msg("%s: %s", #expr, ok_err_.message);   \
+#define OK(expr)                                                           \
+    do {                                                                   \
+        gllm_error ok_err_ = {0};                                          \
+        gllm_error *err = &ok_err_;                                        \
+        if ((expr) != GLLM_OK) fail_msg("%s: %s", #expr, ok_err_.message); \
     } while (0)
 
 /* ---- a step ---- */
@@ -116,9 +116,10 @@ struct step {
 };
 enum { N_VOCAB = 37, N_TYPES = 2, FIRST_POS = 2 }; /* the table's last row is for ids that a test puts there itself */
 
-/* Sequences of the lengths given, laid out as `layout` says. What sequence s holds follows from id[s] (NULL: s) and the seed alone.
- * Pooling leaves out `skip` tokens of each (all of them where a sequence has fewer). */
-static inline struct step step_make(struct step_layout layout, const uint32_t *len, const uint32_t *id, uint32_t n_seq, uint32_t skip, uint64_t seed) {
+/* Sequences of the lengths given, laid out as `layout` says. What sequence s holds follows from id[s] (NULL: s) and the
+ * seed alone. Pooling leaves out `skip` tokens of each (all of them where a sequence has fewer). */
+static inline struct step step_make(struct step_layout layout, const uint32_t *len, const uint32_t *id, uint32_t n_seq,
+                                    uint32_t skip, uint64_t seed) {
     struct step st = {.layout = layout, .n_seq = n_seq};
     const struct step_layout *l = &st.layout;
     uint32_t *w = st.words = malloc(l->words * sizeof *w);
@@ -211,7 +212,8 @@ static inline struct view scene_view(struct scene *s, enum extent extent, uint32
     assert_non_null(a->init);
     for (uint64_t i = 0; i < a->n; i++) a->init[i] = POISON;
     for (uint32_t r = 0; !d.nothing && r < rows_in_step(&v, s->step); r++)
-        for (uint32_t c = 0; c < cols; c++) a->init[s->shift + (uint64_t)r * v.stride + c] = f32_bits(draw_value(d, &s->rng));
+        for (uint32_t c = 0; c < cols; c++)
+            a->init[s->shift + (uint64_t)r * v.stride + c] = f32_bits(draw_value(d, &s->rng));
     OK(s->be->ops->alloc(s->be, a->n * sizeof(uint32_t), BUFFER_ACTIVATION, &a->buf, err));
     OK(s->be->ops->write(s->be, a->buf, 0, a->init, a->n * sizeof(uint32_t), err));
     v.buf = a->buf;
@@ -223,11 +225,12 @@ static inline struct view scene_out(struct scene *s, enum extent extent, uint32_
 
 /* Every view as it was made: outputs are poison again. */
 static inline void scene_reset(struct scene *s) {
-    for (unsigned i = 0; i < s->n_areas; i++) OK(s->be->ops->write(s->be, s->areas[i].buf, 0, s->areas[i].init, s->areas[i].n * sizeof(uint32_t), err));
+    for (unsigned i = 0; i < s->n_areas; i++)
+        OK(s->be->ops->write(s->be, s->areas[i].buf, 0, s->areas[i].init, s->areas[i].n * sizeof(uint32_t), err));
 }
 
-/* How the host data of a weight is stored: parts of about equal size, one of them zeros when `hole`, the first of dtype `dtype` and the
- * next of the dtypes that follow it, at an odd address. */
+/* How the host data of a weight is stored: parts of about equal size, one of them zeros when `hole`, the first of dtype
+ * `dtype` and the next of the dtypes that follow it, at an odd address. */
 struct storage {
     enum dtype dtype;
     unsigned n_parts;
@@ -241,7 +244,8 @@ static inline void store_value(unsigned char *at, enum dtype t, float v) {
     else memcpy(at, &h, sizeof h);
 }
 
-static inline struct weight *scene_weight(struct scene *s, enum weight_role role, uint32_t rows, uint32_t cols, struct storage st, struct draw d) {
+static inline struct weight *scene_weight(struct scene *s, enum weight_role role, uint32_t rows, uint32_t cols,
+                                          struct storage st, struct draw d) {
     uint32_t units = role == WEIGHT_VECTOR ? cols : rows, width = role == WEIGHT_VECTOR ? 1 : cols;
     uint32_t n_parts = st.n_parts ? st.n_parts < units ? st.n_parts : units : 1;
     struct weight_desc desc = {.name = "weight", .role = role, .cols = cols, .n_parts = n_parts};
@@ -308,7 +312,9 @@ static inline size_t scene_stray_writes(const struct scene *s, char *text, size_
                 fine = out->buf == s->areas[i].buf && view_has(out, s->step, j);
             }
             if (fine) continue;
-            if (!strays++) snprintf(text, size, "word %llu of buffer %u was 0x%08x, is 0x%08x", (unsigned long long)j, i, s->areas[i].init[j], now[j]);
+            if (!strays++)
+                snprintf(text, size, "word %llu of buffer %u was 0x%08x, is 0x%08x", (unsigned long long)j, i,
+                         s->areas[i].init[j], now[j]);
         }
         free(now);
     }

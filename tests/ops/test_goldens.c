@@ -1,5 +1,6 @@
-/* test_goldens.c - every operation against values that PyTorch and sentence-transformers computed in float64 (tests/golden/ops.json, made by
- * tools/make_op_goldens.py): what makes the reference backend right. The other backends run them too, within f32. */
+/* test_goldens.c - every operation against values that PyTorch and sentence-transformers computed in float64
+ * (tests/golden/ops.json, made by tools/make_op_goldens.py): what makes the reference backend right. The other backends
+ * run them too, within f32. */
 #include "base/json.h"
 #include "ops/op_harness.h"
 
@@ -41,12 +42,14 @@ static struct view view_of(struct scene *s, const json_t *c, const char *key, ui
     struct view v = scene_out(s, EXTENT_TOK, 0, cols);
     struct area *area = &s->areas[s->n_areas - 1];
     for (uint32_t r = 0; r < s->step->n_tok; r++)
-        for (uint32_t i = 0; i < cols; i++) area->init[s->shift + (size_t)r * v.stride + i] = f32_bits(value_at(a, (size_t)r * cols + i));
+        for (uint32_t i = 0; i < cols; i++)
+            area->init[s->shift + (size_t)r * v.stride + i] = f32_bits(value_at(a, (size_t)r * cols + i));
     scene_reset(s);
     return v;
 }
 /* c[key] as a weight; NULL when the case has none. */
-static struct weight *weight_of(struct scene *s, const json_t *c, const char *key, enum weight_role role, uint32_t cols) {
+static struct weight *weight_of(struct scene *s, const json_t *c, const char *key, enum weight_role role,
+                                uint32_t cols) {
     const json_t *a = json_object_get(c, key);
     if (!a) return NULL;
     size_t n = json_array_size(a);
@@ -54,7 +57,11 @@ static struct weight *weight_of(struct scene *s, const json_t *c, const char *ke
     float *data = malloc(n * sizeof *data);
     assert_non_null(data);
     for (size_t i = 0; i < n; i++) data[i] = value_at(a, i);
-    struct weight_desc d = {.name = key, .role = role, .cols = cols, .n_parts = 1, .parts = {{data, DTYPE_F32, (uint32_t)(role == WEIGHT_VECTOR ? n : n / cols)}}};
+    struct weight_desc d = {.name = key,
+                            .role = role,
+                            .cols = cols,
+                            .n_parts = 1,
+                            .parts = {{data, DTYPE_F32, (uint32_t)(role == WEIGHT_VECTOR ? n : n / cols)}}};
     struct weight **w = &s->weights[s->n_weights];
     s->weight_data[s->n_weights++] = data;
     OK(s->be->ops->weight_prepare(s->be, &d, w, err));
@@ -63,31 +70,55 @@ static struct weight *weight_of(struct scene *s, const json_t *c, const char *ke
 
 static void record_embed(struct scene *s, const json_t *c) {
     uint32_t d = u32_at(c, "d");
-    op_embed(&s->tape, "embed", &(struct op_embed){.out = scene_out(s, EXTENT_TOK, 0, d), .eps = f32_at(c, "eps"),
-        .word = weight_of(s, c, "word", WEIGHT_TABLE, d), .pos = weight_of(s, c, "position", WEIGHT_TABLE, d), .type = weight_of(s, c, "type", WEIGHT_TABLE, d),
-        .norm_w = weight_of(s, c, "norm_w", WEIGHT_VECTOR, d), .norm_b = weight_of(s, c, "norm_b", WEIGHT_VECTOR, d)});
+    op_embed(&s->tape, "embed",
+             &(struct op_embed){.out = scene_out(s, EXTENT_TOK, 0, d),
+                                .eps = f32_at(c, "eps"),
+                                .word = weight_of(s, c, "word", WEIGHT_TABLE, d),
+                                .pos = weight_of(s, c, "position", WEIGHT_TABLE, d),
+                                .type = weight_of(s, c, "type", WEIGHT_TABLE, d),
+                                .norm_w = weight_of(s, c, "norm_w", WEIGHT_VECTOR, d),
+                                .norm_b = weight_of(s, c, "norm_b", WEIGHT_VECTOR, d)});
 }
 static void record_norm(struct scene *s, const json_t *c) {
     uint32_t d = u32_at(c, "d");
-    op_norm(&s->tape, "norm", &(struct op_norm){.out = scene_out(s, EXTENT_TOK, 0, d), .x = view_of(s, c, "x", d), .res = view_of(s, c, "res", d),
-        .w = weight_of(s, c, "w", WEIGHT_VECTOR, d), .b = weight_of(s, c, "b", WEIGHT_VECTOR, d), .kind = (enum norm_kind)name_at(c, "kind", NORMS, 3), .eps = f32_at(c, "eps")});
+    op_norm(&s->tape, "norm",
+            &(struct op_norm){.out = scene_out(s, EXTENT_TOK, 0, d),
+                              .x = view_of(s, c, "x", d),
+                              .res = view_of(s, c, "res", d),
+                              .w = weight_of(s, c, "w", WEIGHT_VECTOR, d),
+                              .b = weight_of(s, c, "b", WEIGHT_VECTOR, d),
+                              .kind = (enum norm_kind)name_at(c, "kind", NORMS, 3),
+                              .eps = f32_at(c, "eps")});
 }
 static void record_linear(struct scene *s, const json_t *c) {
     uint32_t k = u32_at(c, "k"), n = u32_at(c, "n");
-    op_linear(&s->tape, "linear", &(struct op_linear){.out = scene_out(s, EXTENT_TOK, 0, n), .x = view_of(s, c, "x", k), .res = view_of(s, c, "res", n),
-        .w = weight_of(s, c, "w", WEIGHT_MATRIX, k), .bias = weight_of(s, c, "bias", WEIGHT_VECTOR, n), .act = (enum act_kind)name_at(c, "act", ACTS, ACT_COUNT)});
+    op_linear(&s->tape, "linear",
+              &(struct op_linear){.out = scene_out(s, EXTENT_TOK, 0, n),
+                                  .x = view_of(s, c, "x", k),
+                                  .res = view_of(s, c, "res", n),
+                                  .w = weight_of(s, c, "w", WEIGHT_MATRIX, k),
+                                  .bias = weight_of(s, c, "bias", WEIGHT_VECTOR, n),
+                                  .act = (enum act_kind)name_at(c, "act", ACTS, ACT_COUNT)});
 }
 static void record_attention(struct scene *s, const json_t *c) {
     uint32_t n_head = u32_at(c, "n_head"), n_kv = u32_at(c, "n_kv"), d = u32_at(c, "d_head");
     uint32_t rel_cols = json_object_get(c, "radius") ? 2 * u32_at(c, "radius") + 1 : 1;
-    op_attention(&s->tape, "attention", &(struct op_attention){.out = scene_out(s, EXTENT_TOK, 0, n_head * d), .q = view_of(s, c, "q", n_head * d),
-        .k = view_of(s, c, "k", n_kv * d), .v = view_of(s, c, "v", n_kv * d), .rel = weight_of(s, c, "rel", WEIGHT_TABLE, rel_cols),
-        .n_head = n_head, .n_kv = n_kv, .d_head = d, .scale = f32_at(c, "scale")});
+    op_attention(&s->tape, "attention",
+                 &(struct op_attention){.out = scene_out(s, EXTENT_TOK, 0, n_head * d),
+                                        .q = view_of(s, c, "q", n_head * d),
+                                        .k = view_of(s, c, "k", n_kv * d),
+                                        .v = view_of(s, c, "v", n_kv * d),
+                                        .rel = weight_of(s, c, "rel", WEIGHT_TABLE, rel_cols),
+                                        .n_head = n_head,
+                                        .n_kv = n_kv,
+                                        .d_head = d,
+                                        .scale = f32_at(c, "scale")});
 }
 static void record_pool(struct scene *s, const json_t *c) {
     uint32_t d = u32_at(c, "d"), modes = u32_at(c, "modes"), n = 0;
     for (uint32_t m = modes; m; m &= m - 1) n++;
-    op_pool(&s->tape, "pool", &(struct op_pool){.out = scene_out(s, EXTENT_SEQ, 0, d * n), .x = view_of(s, c, "x", d), .modes = modes});
+    op_pool(&s->tape, "pool",
+            &(struct op_pool){.out = scene_out(s, EXTENT_SEQ, 0, d * n), .x = view_of(s, c, "x", d), .modes = modes});
 }
 
 static struct step step_of(const json_t *c) {
@@ -125,13 +156,16 @@ static void check_case(struct backend *be, const char *who, size_t index, const 
     uint32_t *now = scene_read(&s, scene_area(&s, v->buf)), rows = rows_in_step(v, &step);
     assert_int_equal(json_array_size(want), (size_t)rows * v->cols);
     double top = 0;
-    for (size_t i = 0; i < json_array_size(want); i++) top = fmax(top, fabs(json_number_value(json_array_get(want, i))));
+    for (size_t i = 0; i < json_array_size(want); i++)
+        top = fmax(top, fabs(json_number_value(json_array_get(want, i))));
     for (uint32_t r = 0; r < rows; r++)
         for (uint32_t i = 0; i < v->cols; i++) {
             double w = json_number_value(json_array_get(want, (size_t)r * v->cols + i));
             double g = (double)f32_from_bits(now[v->offset / sizeof(float) + (size_t)r * v->stride + i]);
             double allowed = be->ops == &backend_ref ? 0x1p-24 * fabs(w) + 1e-15 : ulps * 0x1p-23 * top;
-            if (!(fabs(g - w) <= allowed)) fail_msg("%s, case %zu (%s): row %u column %u is %.9g, expected %.17g", who, index, json_string_value(json_object_get(c, "op")), r, i, g, w);
+            if (!(fabs(g - w) <= allowed))
+                fail_msg("%s, case %zu (%s): row %u column %u is %.9g, expected %.17g", who, index,
+                         json_string_value(json_object_get(c, "op")), r, i, g, w);
         }
     free(now);
     scene_close(&s);
@@ -151,8 +185,8 @@ static void test_goldens(void **state) {
         be->ops->close(be);
     }
     size_t i;
-    json_array_foreach(cases, i, c)
-        for (int k = 0; k < OP_COUNT; k++) seen[k] += !strcmp(op_name((enum op_kind)k), json_string_value(json_object_get(c, "op")));
+    json_array_foreach(cases, i, c) for (int k = 0; k < OP_COUNT; k++) seen[k] +=
+        !strcmp(op_name((enum op_kind)k), json_string_value(json_object_get(c, "op")));
     for (int k = 0; k < OP_COUNT; k++) assert_true(seen[k] > 0);
 }
 

@@ -1,6 +1,6 @@
-/* test_identity.c - what a backend promises bit for bit: a sequence has the same result alone, in any batch, at any place in it, next to
- * a sequence of NaNs, on any number of threads, by exec or by plan and run. An encoder layer with a pooled head is the specimen, since it has
- * every operation, and what every one of them wrote is compared. */
+/* test_identity.c - what a backend promises bit for bit: a sequence has the same result alone, in any batch, at any
+ * place in it, next to a sequence of NaNs, on any number of threads, by exec or by plan and run. An encoder layer with
+ * a pooled head is the specimen, since it has every operation, and what every one of them wrote is compared. */
 #include "ops/op_harness.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -26,31 +26,64 @@ static struct target targets[MAX_TARGETS];
 static size_t n_targets;
 
 static void record(struct scene *s, const struct shape *h) {
-    const struct draw unit = {.spread = 1}, small = {.spread = 1 / sqrtf((float)h->d)}, near_one = {.spread = 0.5f, .offset = 1};
+    const struct draw unit = {.spread = 1}, small = {.spread = 1 / sqrtf((float)h->d)},
+                      near_one = {.spread = 0.5f, .offset = 1};
     const struct storage f32 = {0}, f16 = {.dtype = DTYPE_F16}, fused = {.n_parts = 3};
     struct tape *t = &s->tape;
     uint32_t wide = h->n_head * h->d_head, narrow = h->n_kv * h->d_head;
-    struct view x0 = scene_out(s, EXTENT_TOK, 0, h->d), qkv = scene_out(s, EXTENT_TOK, 0, wide + 2 * narrow), att = scene_out(s, EXTENT_TOK, 0, wide);
-    struct view x1 = scene_out(s, EXTENT_TOK, 0, h->d), x2 = scene_out(s, EXTENT_TOK, 0, h->d), up = scene_out(s, EXTENT_TOK, 0, h->d_ff);
-    struct view x3 = scene_out(s, EXTENT_TOK, 0, h->d), x4 = scene_out(s, EXTENT_TOK, 0, h->d), pooled = scene_out(s, EXTENT_SEQ, 0, 6 * h->d);
+    struct view x0 = scene_out(s, EXTENT_TOK, 0, h->d), qkv = scene_out(s, EXTENT_TOK, 0, wide + 2 * narrow),
+                att = scene_out(s, EXTENT_TOK, 0, wide);
+    struct view x1 = scene_out(s, EXTENT_TOK, 0, h->d), x2 = scene_out(s, EXTENT_TOK, 0, h->d),
+                up = scene_out(s, EXTENT_TOK, 0, h->d_ff);
+    struct view x3 = scene_out(s, EXTENT_TOK, 0, h->d), x4 = scene_out(s, EXTENT_TOK, 0, h->d),
+                pooled = scene_out(s, EXTENT_SEQ, 0, 6 * h->d);
     struct view head = scene_out(s, EXTENT_SEQ, 0, h->d), unit_head = scene_out(s, EXTENT_SEQ, 0, h->d);
-    const struct weight *rel = h->radius < 0 ? NULL : scene_weight(s, WEIGHT_TABLE, h->n_head, 2 * (uint32_t)h->radius + 1, f32, unit);
+    const struct weight *rel =
+        h->radius < 0 ? NULL : scene_weight(s, WEIGHT_TABLE, h->n_head, 2 * (uint32_t)h->radius + 1, f32, unit);
 
-    op_embed(t, "embed", &(struct op_embed){.out = x0, .eps = 1e-12f,
-        .word = scene_weight(s, WEIGHT_TABLE, N_VOCAB, h->d, f32, (struct draw){.spread = 1, .last_nan = true}),
-        .pos = scene_weight(s, WEIGHT_TABLE, MAX_LEN + FIRST_POS, h->d, f16, unit), .type = scene_weight(s, WEIGHT_TABLE, N_TYPES, h->d, f32, unit),
-        .norm_w = scene_weight(s, WEIGHT_VECTOR, 1, h->d, f32, near_one)});
-    op_linear(t, "attn.qkv", &(struct op_linear){.out = qkv, .x = x0, .w = scene_weight(s, WEIGHT_MATRIX, wide + 2 * narrow, h->d, fused, small)});
-    op_attention(t, "attn", &(struct op_attention){.out = att, .q = view_cols(qkv, 0, wide), .k = view_cols(qkv, wide, narrow),
-        .v = view_cols(qkv, wide + narrow, narrow), .rel = rel, .n_head = h->n_head, .n_kv = h->n_kv, .d_head = h->d_head, .scale = 1 / sqrtf((float)h->d_head)});
-    op_linear(t, "attn.out", &(struct op_linear){.out = x1, .x = att, .res = x0, .w = scene_weight(s, WEIGHT_MATRIX, h->d, wide, f16, small)});
-    op_norm(t, "norm.rms", &(struct op_norm){.out = x2, .x = x1, .kind = NORM_RMS, .eps = 1e-6f, .w = scene_weight(s, WEIGHT_VECTOR, 1, h->d, f32, near_one)});
-    op_linear(t, "ffn.up", &(struct op_linear){.out = up, .x = x2, .act = h->act, .w = scene_weight(s, WEIGHT_MATRIX, h->d_ff, h->d, f32, small),
-        .bias = scene_weight(s, WEIGHT_VECTOR, 1, h->d_ff, f32, unit)});
-    op_linear(t, "ffn.down", &(struct op_linear){.out = x3, .x = up, .w = scene_weight(s, WEIGHT_MATRIX, h->d, h->d_ff, f32, small)});
+    op_embed(t, "embed",
+             &(struct op_embed){.out = x0,
+                                .eps = 1e-12f,
+                                .word = scene_weight(s, WEIGHT_TABLE, N_VOCAB, h->d, f32,
+                                                     (struct draw){.spread = 1, .last_nan = true}),
+                                .pos = scene_weight(s, WEIGHT_TABLE, MAX_LEN + FIRST_POS, h->d, f16, unit),
+                                .type = scene_weight(s, WEIGHT_TABLE, N_TYPES, h->d, f32, unit),
+                                .norm_w = scene_weight(s, WEIGHT_VECTOR, 1, h->d, f32, near_one)});
+    op_linear(t, "attn.qkv",
+              &(struct op_linear){
+                  .out = qkv, .x = x0, .w = scene_weight(s, WEIGHT_MATRIX, wide + 2 * narrow, h->d, fused, small)});
+    op_attention(t, "attn",
+                 &(struct op_attention){.out = att,
+                                        .q = view_cols(qkv, 0, wide),
+                                        .k = view_cols(qkv, wide, narrow),
+                                        .v = view_cols(qkv, wide + narrow, narrow),
+                                        .rel = rel,
+                                        .n_head = h->n_head,
+                                        .n_kv = h->n_kv,
+                                        .d_head = h->d_head,
+                                        .scale = 1 / sqrtf((float)h->d_head)});
+    op_linear(t, "attn.out",
+              &(struct op_linear){
+                  .out = x1, .x = att, .res = x0, .w = scene_weight(s, WEIGHT_MATRIX, h->d, wide, f16, small)});
+    op_norm(t, "norm.rms",
+            &(struct op_norm){.out = x2,
+                              .x = x1,
+                              .kind = NORM_RMS,
+                              .eps = 1e-6f,
+                              .w = scene_weight(s, WEIGHT_VECTOR, 1, h->d, f32, near_one)});
+    op_linear(t, "ffn.up",
+              &(struct op_linear){.out = up,
+                                  .x = x2,
+                                  .act = h->act,
+                                  .w = scene_weight(s, WEIGHT_MATRIX, h->d_ff, h->d, f32, small),
+                                  .bias = scene_weight(s, WEIGHT_VECTOR, 1, h->d_ff, f32, unit)});
+    op_linear(t, "ffn.down",
+              &(struct op_linear){.out = x3, .x = up, .w = scene_weight(s, WEIGHT_MATRIX, h->d, h->d_ff, f32, small)});
     op_norm(t, "norm.layer", &(struct op_norm){.out = x4, .x = x3, .res = x2, .kind = NORM_LAYER, .eps = 1e-12f});
     op_pool(t, "pool", &(struct op_pool){.out = pooled, .x = x4, .modes = POOL_ALL});
-    op_linear(t, "head", &(struct op_linear){.out = head, .x = pooled, .w = scene_weight(s, WEIGHT_MATRIX, h->d, 6 * h->d, f32, small)});
+    op_linear(
+        t, "head",
+        &(struct op_linear){.out = head, .x = pooled, .w = scene_weight(s, WEIGHT_MATRIX, h->d, 6 * h->d, f32, small)});
     op_norm(t, "norm.l2", &(struct op_norm){.out = unit_head, .x = head, .kind = NORM_L2, .eps = 1e-12f});
     OK(tape_finish(t, err));
 }
@@ -71,16 +104,22 @@ static void result_free(struct result *r) {
 }
 
 /* Sequence `sa` of scene a and `sb` of scene b hold the same bits after every operation. */
-static void assert_same(const char *what, const struct scene *a, const struct result *ra, uint32_t sa, const struct scene *b, const struct result *rb, uint32_t sb) {
+static void assert_same(const char *what, const struct scene *a, const struct result *ra, uint32_t sa,
+                        const struct scene *b, const struct result *rb, uint32_t sb) {
     const uint32_t *wa = a->step->words + a->step->layout.starts, *wb = b->step->words + b->step->layout.starts;
     for (size_t i = 0; i < a->tape.n_ops; i++) {
         const struct view *va = op_out(&a->tape.ops[i]), *vb = op_out(&b->tape.ops[i]);
         bool by_token = va->extent == EXTENT_TOK;
-        uint32_t first_a = by_token ? wa[sa] : sa, first_b = by_token ? wb[sb] : sb, rows = by_token ? wa[sa + 1] - wa[sa] : 1;
+        uint32_t first_a = by_token ? wa[sa] : sa, first_b = by_token ? wb[sb] : sb,
+                 rows = by_token ? wa[sa + 1] - wa[sa] : 1;
         for (uint32_t r = 0; r < rows; r++) {
-            const uint32_t *pa = ra->op[i] + va->offset / 4 + (size_t)(first_a + r) * va->stride, *pb = rb->op[i] + vb->offset / 4 + (size_t)(first_b + r) * vb->stride;
+            const uint32_t *pa = ra->op[i] + va->offset / 4 + (size_t)(first_a + r) * va->stride,
+                           *pb = rb->op[i] + vb->offset / 4 + (size_t)(first_b + r) * vb->stride;
             for (uint32_t c = 0; c < va->cols; c++)
-                if (pa[c] != pb[c]) fail_msg("%s: sequence of %u tokens, %s: row %u column %u is %.9g and %.9g", what, wa[sa + 1] - wa[sa], a->tape.ops[i].label, r, c, (double)f32_from_bits(pa[c]), (double)f32_from_bits(pb[c]));
+                if (pa[c] != pb[c])
+                    fail_msg("%s: sequence of %u tokens, %s: row %u column %u is %.9g and %.9g", what,
+                             wa[sa + 1] - wa[sa], a->tape.ops[i].label, r, c, (double)f32_from_bits(pa[c]),
+                             (double)f32_from_bits(pb[c]));
         }
     }
 }

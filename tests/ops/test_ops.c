@@ -10,6 +10,7 @@ static struct target targets[MAX_TARGETS];
 static struct backend *open_targets[MAX_TARGETS], *ref;
 static size_t n_targets;
 static const char *filter = "";
+static unsigned n_checked;
 static struct tally {
     unsigned cases, failures;
     double worst; /* error in parts of what is allowed */
@@ -23,7 +24,8 @@ static void failure(size_t t, const char *name, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (tally[t].failures++ < SHOWN_FAILURES) print_error("%s: %s: %s\n", t == n_targets ? "ref" : targets[t].name, name, text);
+    if (tally[t].failures++ < SHOWN_FAILURES)
+        print_error("%s: %s: %s\n", t == n_targets ? "ref" : targets[t].name, name, text);
 }
 
 /* Counts of `n_rows` rows of the output that are not what the reference has. */
@@ -37,10 +39,15 @@ static void compare_out(size_t t, const char *name, const struct scene *want, co
         for (uint32_t c = 0; c < v->cols; c++) {
             uint64_t i = v->offset / sizeof(float) + (uint64_t)r * v->stride + c;
             double e = fabs((double)f32_from_bits(a[i]) - (double)f32_from_bits(b[i]));
-            if (!isfinite(f32_from_bits(a[i]))) fail_msg("%s: the reference's row %u column %u is not finite", name, r, c);
-            if (!(e <= worst) && isfinite(worst)) worst = isfinite(e) ? e : INFINITY, at_row = r, at_col = c, x = f32_from_bits(a[i]), y = f32_from_bits(b[i]);
+            if (!isfinite(f32_from_bits(a[i])))
+                fail_msg("%s: the reference's row %u column %u is not finite", name, r, c);
+            if (!(e <= worst) && isfinite(worst))
+                worst = isfinite(e) ? e : INFINITY, at_row = r, at_col = c, x = f32_from_bits(a[i]),
+                y = f32_from_bits(b[i]);
         }
-    if (worst > allowed) failure(t, name, "row %u column %u is %.9g, expected %.9g: off by %.3g, allowed %.3g", at_row, at_col, (double)y, (double)x, worst, allowed);
+    if (worst > allowed)
+        failure(t, name, "row %u column %u is %.9g, expected %.9g: off by %.3g, allowed %.3g", at_row, at_col,
+                (double)y, (double)x, worst, allowed);
     if (worst / allowed > tally[t].worst) {
         tally[t].worst = worst / allowed;
         snprintf(tally[t].worst_case, sizeof tally[t].worst_case, "%s", name);
@@ -67,6 +74,7 @@ static void check(const struct op_case *c) {
     seed++;
     for (size_t t = 0; t < n_targets; t++) none &= !all && !strstr(targets[t].name, filter);
     if (none && n_targets) return;
+    n_checked++;
     struct step_layout layout = step_layout_make(sum_of(c->len, c->n_seq) + c->spare, c->n_seq + c->spare);
     struct step step = step_make(layout, c->len, NULL, c->n_seq, c->skip, seed);
     scene_open(&want, ref, &step, seed);
@@ -89,8 +97,11 @@ static void check(const struct op_case *c) {
 static void verdict(const char *what) {
     unsigned failures = 0;
     for (size_t t = 0; t <= n_targets; t++) {
-        if (t < n_targets) print_message("%-14s %-10s %5u cases, worst error %.2f of what is allowed (%s)\n", targets[t].name, what, tally[t].cases, tally[t].worst, tally[t].worst_case);
-        if (tally[t].failures) print_error("%s: %s: %u failures\n", t < n_targets ? targets[t].name : "ref", what, tally[t].failures);
+        if (t < n_targets && tally[t].cases)
+            print_message("%-14s %-10s %5u cases, worst error %.2f of what is allowed (%s)\n", targets[t].name, what,
+                          tally[t].cases, tally[t].worst, tally[t].worst_case);
+        if (tally[t].failures)
+            print_error("%s: %s: %u failures\n", t < n_targets ? targets[t].name : "ref", what, tally[t].failures);
         failures += tally[t].failures;
         tally[t] = (struct tally){0};
     }
@@ -101,7 +112,8 @@ static void verdict(const char *what) {
 
 static const uint32_t WIDTHS[] = {1, 5, 17, 31, 33, 48, 64, 96, 100, 312, 384, 385, 768, 1536};
 static const uint32_t ROWS[] = {1, 3, 7, 13, 31, 33, 63, 65, 100, 129};
-static const uint32_t ONE[] = {1}, FEW[] = {2, 1, 3}, MIXED[] = {1, 7, 13, 31, 33}, BROAD[] = {63, 1, 65, 100}, LONG[] = {513}, LONGER[] = {129, 1, 600}, HOLLOW[] = {0, 5, 0, 1, 33, 0};
+static const uint32_t ONE[] = {1}, FEW[] = {2, 1, 3}, MIXED[] = {1, 7, 13, 31, 33}, BROAD[] = {63, 1, 65, 100},
+                      LONG[] = {513}, LONGER[] = {129, 1, 600}, HOLLOW[] = {0, 5, 0, 1, 33, 0};
 static uint32_t STAIRS[70]; /* 1..70 */
 static const struct {
     const uint32_t *len;
@@ -115,7 +127,8 @@ static struct op_case varied(enum op_kind kind, unsigned i) {
     c.gap = gaps[i % LENGTH(gaps)];
     c.shift = shifts[i % LENGTH(shifts)];
     c.guard = guards[i % LENGTH(guards)];
-    c.storage = (struct storage){.dtype = (enum dtype)(i % 3), .n_parts = 1 + i / 2 % 4, .hole = i % 5 == 1, .odd = i % 7 == 3};
+    c.storage =
+        (struct storage){.dtype = (enum dtype)(i % 3), .n_parts = 1 + i / 2 % 4, .hole = i % 5 == 1, .odd = i % 7 == 3};
     return c;
 }
 
@@ -129,7 +142,8 @@ static void linear_case(unsigned i, struct linear_case e) {
         c.n_seq = e.rows;
     }
     e.spread = e.spread > 0 ? e.spread : 1;
-    c.scale = (1 + sqrt(e.k)) * (double)e.spread;
+    c.scale = (e.k == 1 ? 0.25 : 1 + sqrt(e.k)) *
+              (double)e.spread; /* of one product, no more than the activation's own error */
     c.linear = e;
     check(&c);
 }
@@ -141,26 +155,47 @@ static void test_linear(void **state) {
         for (unsigned n = 0; n < LENGTH(WIDTHS); n++, i++) {
             uint32_t rows = ROWS[(3 * k + 7 * n) % LENGTH(ROWS)];
             while ((uint64_t)rows * WIDTHS[k] * WIDTHS[n] > 16u << 20) rows = rows / 2 + 1;
-            linear_case(i, (struct linear_case){.rows = rows, .k = WIDTHS[k], .n = WIDTHS[n], .act = (enum act_kind)(i % ACT_COUNT), .alias = (enum alias)(i / 2 % 3), .extent = i % 6 == 5 ? EXTENT_FIXED : EXTENT_TOK, .bias = i % 3 != 0});
+            linear_case(i, (struct linear_case){.rows = rows,
+                                                .k = WIDTHS[k],
+                                                .n = WIDTHS[n],
+                                                .act = (enum act_kind)(i % ACT_COUNT),
+                                                .alias = (enum alias)(i / 2 % 3),
+                                                .extent = i % 6 == 5 ? EXTENT_FIXED : EXTENT_TOK,
+                                                .bias = i % 3 != 0});
         }
     static const uint32_t pairs[][2] = {{17, 33}, {384, 96}, {96, 100}, {33, 5}};
     for (unsigned p = 0; p < LENGTH(pairs); p++)
         for (unsigned r = 0; r < LENGTH(ROWS); r++, i++)
-            linear_case(i, (struct linear_case){.rows = ROWS[r], .k = pairs[p][0], .n = pairs[p][1], .bias = true, .extent = (enum extent)(i % 3)});
+            linear_case(
+                i,
+                (struct linear_case){
+                    .rows = ROWS[r], .k = pairs[p][0], .n = pairs[p][1], .bias = true, .extent = (enum extent)(i % 3)});
     for (unsigned act = 0; act < ACT_COUNT; act++)
         for (unsigned form = 0; form < 6; form++, i++)
-            linear_case(i, (struct linear_case){.rows = 9, .k = 20, .n = 37, .act = (enum act_kind)act, .bias = form % 2, .alias = (enum alias)(form / 2), .extent = EXTENT_TOK});
+            linear_case(i, (struct linear_case){.rows = 9,
+                                                .k = 20,
+                                                .n = 37,
+                                                .act = (enum act_kind)act,
+                                                .bias = form % 2,
+                                                .alias = (enum alias)(form / 2),
+                                                .extent = EXTENT_TOK});
     verdict("linear");
 }
 
-/* Activations far from zero: where exp overflows, a cube does, and a result is all but zero. */
+/* Activations alone, near zero and far: where 1 - 2 / (e^2y + 1) cancels, exp overflows, a cube does, and a result is
+ * all but zero. */
 static void test_linear_magnitudes(void **state) {
     (void)state;
-    static const float spreads[] = {1e-30f, 1e-4f, 6, 12, 40, 100, 1e4f, 1e15f};
+    static const float spreads[] = {1e-30f, 1e-4f, 0.25f, 1.5f, 6, 12, 40, 100, 1e4f, 1e15f};
     unsigned i = 0;
     for (unsigned act = 0; act < ACT_COUNT; act++)
         for (unsigned m = 0; m < LENGTH(spreads); m++, i++)
-            linear_case(i, (struct linear_case){.rows = 33, .k = 1, .n = 65, .act = (enum act_kind)act, .extent = EXTENT_TOK, .spread = spreads[m]});
+            linear_case(i, (struct linear_case){.rows = 33,
+                                                .k = 1,
+                                                .n = 65,
+                                                .act = (enum act_kind)act,
+                                                .extent = EXTENT_TOK,
+                                                .spread = spreads[m]});
     verdict("linear");
 }
 
@@ -173,7 +208,8 @@ static void norm_case(unsigned i, struct norm_case e) {
         c.n_seq = e.rows;
     }
     c.scale = 3; /* weights to 1.5, and values to about 2 standard deviations */
-    if (e.kind == NORM_LAYER) c.scale *= 1 + fabs((double)e.offset / (double)e.spread); /* x + res is rounded before the mean leaves */
+    if (e.kind == NORM_LAYER)
+        c.scale *= 1 + fabs((double)e.offset / (double)e.spread); /* x + res is rounded before the mean leaves */
     c.norm = e;
     check(&c);
 }
@@ -184,13 +220,31 @@ static void test_norm(void **state) {
     for (unsigned kind = NORM_LAYER; kind <= NORM_L2; kind++)
         for (unsigned d = 0; d < LENGTH(WIDTHS); d++)
             for (unsigned alias = RES_NONE; alias <= X_OUT; alias++, i++)
-                norm_case(i, (struct norm_case){.rows = ROWS[i * 7 % LENGTH(ROWS)], .d = WIDTHS[d], .kind = (enum norm_kind)kind, .alias = (enum alias)alias, .extent = (enum extent)(i % 3), .w = i % 4 != 3, .b = i / 3 % 3 != 1, .spread = 1});
+                norm_case(i, (struct norm_case){.rows = ROWS[i * 7 % LENGTH(ROWS)],
+                                                .d = WIDTHS[d],
+                                                .kind = (enum norm_kind)kind,
+                                                .alias = (enum alias)alias,
+                                                .extent = (enum extent)(i % 3),
+                                                .w = i % 4 != 3,
+                                                .b = i / 3 % 3 != 1,
+                                                .spread = 1});
     static const float offsets[] = {0, 3, 100};
     for (unsigned kind = NORM_LAYER; kind <= NORM_L2; kind++)
         for (unsigned o = 0; o < LENGTH(offsets); o++, i++)
-            norm_case(i, (struct norm_case){.rows = 13, .d = 384, .kind = (enum norm_kind)kind, .alias = RES_OTHER, .extent = EXTENT_TOK, .w = true, .b = true, .spread = 1, .offset = offsets[o]});
+            norm_case(i, (struct norm_case){.rows = 13,
+                                            .d = 384,
+                                            .kind = (enum norm_kind)kind,
+                                            .alias = RES_OTHER,
+                                            .extent = EXTENT_TOK,
+                                            .w = true,
+                                            .b = true,
+                                            .spread = 1,
+                                            .offset = offsets[o]});
     for (unsigned kind = NORM_LAYER; kind <= NORM_L2; kind++, i++) /* |x| below eps: 1e-20 * sqrt(100) */
-        norm_case(i, (struct norm_case){.rows = 7, .d = 100, .kind = (enum norm_kind)kind, .extent = EXTENT_SEQ, .w = true, .spread = 1e-20f});
+        norm_case(
+            i,
+            (struct norm_case){
+                .rows = 7, .d = 100, .kind = (enum norm_kind)kind, .extent = EXTENT_SEQ, .w = true, .spread = 1e-20f});
     verdict("norm");
 }
 
@@ -198,7 +252,13 @@ static void test_norm_zero_rows(void **state) {
     (void)state;
     for (unsigned kind = NORM_LAYER; kind <= NORM_L2; kind++)
         for (unsigned d = 0; d < LENGTH(WIDTHS); d++)
-            norm_case(d, (struct norm_case){.rows = 3, .d = WIDTHS[d], .kind = (enum norm_kind)kind, .extent = EXTENT_TOK, .w = d % 2, .spread = 1, .zero_rows = true});
+            norm_case(d, (struct norm_case){.rows = 3,
+                                            .d = WIDTHS[d],
+                                            .kind = (enum norm_kind)kind,
+                                            .extent = EXTENT_TOK,
+                                            .w = d % 2,
+                                            .spread = 1,
+                                            .zero_rows = true});
     verdict("norm");
 }
 
@@ -212,7 +272,8 @@ static void test_embed(void **state) {
             unsigned batch = i % 6;
             c.len = BATCHES[batch].len;
             c.n_seq = BATCHES[batch].n;
-            c.embed = (struct embed_case){.d = widths[d], .pos = form & 1, .type = form & 2, .norm = form >= 4, .norm_b = form >= 8};
+            c.embed = (struct embed_case){
+                .d = widths[d], .pos = form & 1, .type = form & 2, .norm = form >= 4, .norm_b = form >= 8};
             c.scale = 2;
             check(&c);
         }
@@ -221,7 +282,8 @@ static void test_embed(void **state) {
 
 static const struct {
     uint32_t n_head, n_kv, d_head;
-} HEADS[] = {{1, 1, 1}, {5, 5, 1}, {3, 3, 8}, {2, 1, 20}, {12, 12, 26}, {12, 4, 32}, {12, 12, 32}, {3, 1, 33}, {4, 2, 64}, {2, 2, 80}, {3, 1, 96}, {2, 1, 128}, {7, 7, 5}};
+} HEADS[] = {{1, 1, 1},  {5, 5, 1},  {3, 3, 8},  {2, 1, 20}, {12, 12, 26}, {12, 4, 32}, {12, 12, 32},
+             {3, 1, 33}, {4, 2, 64}, {2, 2, 80}, {3, 1, 96}, {2, 1, 128},  {7, 7, 5}};
 
 static void test_attention(void **state) {
     (void)state;
@@ -229,17 +291,23 @@ static void test_attention(void **state) {
     unsigned i = 0;
     for (unsigned b = 0; b < LENGTH(BATCHES); b++)
         for (unsigned h = 0; h < LENGTH(HEADS); h++, i++) {
-            if (b >= 5 && HEADS[h].n_head * HEADS[h].d_head > 128 && (b + h) % 4) continue; /* the reference takes its time */
+            if (b >= 5 && HEADS[h].n_head * HEADS[h].d_head > 128 && (b + h) % 4)
+                continue; /* the reference takes its time */
             struct op_case c = varied(OP_ATTENTION, i);
             c.len = BATCHES[b].len;
             c.n_seq = BATCHES[b].n;
-            c.attention = (struct attention_case){.n_head = HEADS[h].n_head, .n_kv = HEADS[h].n_kv, .d_head = HEADS[h].d_head, .radius = radii[(i + b) % LENGTH(radii)], .packed = i % 2};
+            c.attention = (struct attention_case){.n_head = HEADS[h].n_head,
+                                                  .n_kv = HEADS[h].n_kv,
+                                                  .d_head = HEADS[h].d_head,
+                                                  .radius = radii[(i + b) % LENGTH(radii)],
+                                                  .packed = i % 2};
             check(&c);
         }
     verdict("attention");
 }
 
-/* Logits that are exact in f32 and reach +-1e4: a softmax that does not take the largest away overflows, one that does is exact. */
+/* Logits that are exact in f32 and reach +-1e4: a softmax that does not take the largest away overflows, one that does
+ * is exact. */
 static void test_attention_magnitudes(void **state) {
     (void)state;
     static const float logits[] = {30, 100, 1e3f, 1e4f};
@@ -250,7 +318,11 @@ static void test_attention_magnitudes(void **state) {
             unsigned batch = 1 + i % 3;
             c.len = BATCHES[batch].len;
             c.n_seq = BATCHES[batch].n;
-            c.attention = (struct attention_case){.n_head = HEADS[h].n_head, .n_kv = HEADS[h].n_kv, .d_head = HEADS[h].d_head, .radius = -1, .logits = logits[m]};
+            c.attention = (struct attention_case){.n_head = HEADS[h].n_head,
+                                                  .n_kv = HEADS[h].n_kv,
+                                                  .d_head = HEADS[h].d_head,
+                                                  .radius = -1,
+                                                  .logits = logits[m]};
             check(&c);
         }
     verdict("attention");
@@ -281,7 +353,8 @@ static void test_pool(void **state) {
 static void test_empty_step(void **state) {
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
-        struct op_case cases[] = {varied(OP_EMBED, i), varied(OP_NORM, i), varied(OP_LINEAR, i), varied(OP_ATTENTION, i), varied(OP_POOL, i)};
+        struct op_case cases[] = {varied(OP_EMBED, i), varied(OP_NORM, i), varied(OP_LINEAR, i),
+                                  varied(OP_ATTENTION, i), varied(OP_POOL, i)};
         assert_int_equal(LENGTH(cases), OP_COUNT);
         cases[0].embed = (struct embed_case){.d = 33, .pos = true, .norm = true};
         cases[1].norm = (struct norm_case){.d = 33, .extent = i % 2 ? EXTENT_SEQ : EXTENT_TOK, .spread = 1};
@@ -315,10 +388,17 @@ static int tear_down(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) filter = argv[1];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed),  cmocka_unit_test(test_norm), cmocka_unit_test(test_norm_zero_rows),
-        cmocka_unit_test(test_linear), cmocka_unit_test(test_linear_magnitudes),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_attention_magnitudes),
-        cmocka_unit_test(test_pool), cmocka_unit_test(test_empty_step),
+        cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_norm_zero_rows),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_linear_magnitudes),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_magnitudes),
+        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_empty_step),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+    if (!n_checked) print_error("no case or backend is named \"%s\"\n", filter);
+    return failed || !n_checked;
 }

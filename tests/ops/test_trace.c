@@ -33,13 +33,26 @@ static struct pair {
 static void record(struct scene *s, uint32_t gap) {
     const struct draw unit = {.spread = 1};
     struct tape *t = &s->tape;
-    struct view x = scene_out(s, EXTENT_TOK, 0, D), y, q = scene_out(s, EXTENT_TOK, 0, 3 * D), h = scene_out(s, EXTENT_TOK, 0, D), out = scene_out(s, EXTENT_SEQ, 0, D);
+    struct view x = scene_out(s, EXTENT_TOK, 0, D), y, q = scene_out(s, EXTENT_TOK, 0, 3 * D),
+                h = scene_out(s, EXTENT_TOK, 0, D), out = scene_out(s, EXTENT_SEQ, 0, D);
     s->gap = gap; /* y is strided, in scene b otherwise than in scene a */
     y = scene_out(s, EXTENT_TOK, 0, D);
-    op_embed(t, "embed", &(struct op_embed){.out = x, .word = scene_weight(s, WEIGHT_TABLE, N_VOCAB, D, (struct storage){0}, unit)});
+    op_embed(
+        t, "embed",
+        &(struct op_embed){.out = x, .word = scene_weight(s, WEIGHT_TABLE, N_VOCAB, D, (struct storage){0}, unit)});
     t->layer = 4;
-    op_linear(t, "qkv", &(struct op_linear){.out = q, .x = x, .w = scene_weight(s, WEIGHT_MATRIX, 3 * D, D, (struct storage){0}, unit)});
-    op_attention(t, "attn", &(struct op_attention){.out = y, .q = view_cols(q, 0, D), .k = view_cols(q, D, D), .v = view_cols(q, 2 * D, D), .n_head = 2, .n_kv = 2, .d_head = D / 2, .scale = 1});
+    op_linear(t, "qkv",
+              &(struct op_linear){
+                  .out = q, .x = x, .w = scene_weight(s, WEIGHT_MATRIX, 3 * D, D, (struct storage){0}, unit)});
+    op_attention(t, "attn",
+                 &(struct op_attention){.out = y,
+                                        .q = view_cols(q, 0, D),
+                                        .k = view_cols(q, D, D),
+                                        .v = view_cols(q, 2 * D, D),
+                                        .n_head = 2,
+                                        .n_kv = 2,
+                                        .d_head = D / 2,
+                                        .scale = 1});
     op_norm(t, "norm", &(struct op_norm){.out = h, .x = y, .res = x, .eps = 1e-5f});
     t->layer = -1;
     op_pool(t, "pool", &(struct op_pool){.out = out, .x = h, .modes = POOL_MEAN});
@@ -84,7 +97,8 @@ static double largest_of(size_t op) {
     uint32_t *now = scene_read(&p.sa, scene_area(&p.sa, v->buf));
     double top = 0;
     for (uint32_t r = 0; r < rows_in_step(v, &p.step); r++)
-        for (uint32_t c = 0; c < v->cols; c++) top = fmax(top, fabs((double)f32_from_bits(now[(size_t)r * v->stride + c])));
+        for (uint32_t c = 0; c < v->cols; c++)
+            top = fmax(top, fabs((double)f32_from_bits(now[(size_t)r * v->stride + c])));
     free(now);
     return top;
 }
@@ -111,7 +125,8 @@ static void test_each_operation(void **state) {
         assert_true(fabs((double)d.b - (double)d.a - 0.5) < 1e-6);
         assert_true(fabs(d.error - 0.5 / largest_of(op)) < 1e-6);
         assert_true(d.worst == 0);
-        snprintf(start, sizeof start, "operation %zu (%s, layer %d, %s) drifts: row 1 column 2 is ", op, o->label, o->layer, op_name(o->kind));
+        snprintf(start, sizeof start, "operation %zu (%s, layer %d, %s) drifts: row 1 column 2 is ", op, o->label,
+                 o->layer, op_name(o->kind));
         assert_true(strncmp(text, start, strlen(start)) == 0);
         assert_non_null(strstr(text, " on ref and "));
         assert_non_null(strstr(text, " on wrong, "));
@@ -127,7 +142,8 @@ static void test_operation_answers_for_itself(void **state) {
     assert_true(fabs(d.worst - 0.25 / largest_of(1)) < 1e-6);
     scene_reset(&p.sb);
     for (size_t i = 0; i < N_OPS; i++) OK(p.b->ops->exec(p.b, &p.sb.tape, i, 1, err)); /* left alone, it spreads */
-    uint32_t *a = scene_read(&p.sa, scene_area(&p.sa, op_out(&p.sa.tape.ops[4])->buf)), *b = scene_read(&p.sb, scene_area(&p.sb, op_out(&p.sb.tape.ops[4])->buf));
+    uint32_t *a = scene_read(&p.sa, scene_area(&p.sa, op_out(&p.sa.tape.ops[4])->buf)),
+             *b = scene_read(&p.sb, scene_area(&p.sb, op_out(&p.sb.tape.ops[4])->buf));
     assert_true(memcmp(a, b, SEQS * D * sizeof *a) != 0);
     free(a);
     free(b);
@@ -189,6 +205,8 @@ static void test_other_tapes(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {T(test_no_drift), T(test_each_operation), T(test_operation_answers_for_itself), T(test_not_finite), T(test_beyond_the_step), T(test_other_tapes)};
+    const struct CMUnitTest tests[] = {
+        T(test_no_drift),   T(test_each_operation),  T(test_operation_answers_for_itself),
+        T(test_not_finite), T(test_beyond_the_step), T(test_other_tapes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

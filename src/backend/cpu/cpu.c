@@ -29,6 +29,7 @@ static gllm_status cpu_probe(uint32_t device, struct backend_caps *caps) {
 
 static gllm_status cpu_open(struct backend **out, const struct backend_options *opt, gllm_error *err) {
     *out = NULL;
+    if (opt->device != 0) return err_set(err, GLLM_DEVICE, "backend cpu has one device, found device %u", opt->device);
     if (opt->precision == GLLM_PRECISION_BF16 || opt->precision == GLLM_PRECISION_INT8)
         return err_set(err, GLLM_UNSUPPORTED, "precision %s: backend cpu computes in f32 in this version", opt->precision == GLLM_PRECISION_BF16 ? "bf16" : "int8");
     const struct cpu_kernels *k;
