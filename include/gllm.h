@@ -227,6 +227,18 @@ typedef struct gllm_client_info {
 } gllm_client_info;
 GLLM_API gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err); /* set out->struct_size first */
 
+/* ---- parity: does a backend compute what the definition says? ------------------------------------------ */
+typedef struct gllm_parity {
+    size_t struct_size;
+    bool drifts;       /* an operation's output differs from ref's by more than `bound`, in parts of its largest value */
+    double worst;      /* the largest such difference below the bound */
+    char message[508]; /* one line: the first operation that drifts, its layer and both values; or that none does */
+} gllm_parity;
+/* Runs `text` through the model on opt->backend and on "ref" operation by operation, each on the inputs that the chosen backend
+ * computed, so that an operation answers for itself alone. Loads the model twice. Set out->struct_size first.
+ * The errors of gllm_client_open; GLLM_INVALID: the text is not UTF-8. */
+GLLM_API gllm_status gllm_check_parity(const gllm_options *opt, gllm_str text, double bound, gllm_parity *out, gllm_error *err);
+
 /* ---- the machine -------------------------------------------------------------------------------------- */
 typedef struct gllm_backend_info {
     const char *name;      /* "cpu" */

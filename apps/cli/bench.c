@@ -44,7 +44,7 @@ static int measure(gllm_client *c, const gllm_str *texts, uint32_t batch, uint32
     gllm_embed_request r;
     gllm_error err = {0};
     int status = EXIT_OK;
-    if (!times) return cli_fail(&(gllm_error){GLLM_NOMEM, "out of memory"});
+    if (!times) return cli_no_memory();
     gllm_embed_request_init(&r);
     r.inputs = texts, r.n_inputs = batch;
     for (unsigned i = 0; !status && out->runs < MAX_RUNS; i++) {
@@ -59,7 +59,7 @@ static int measure(gllm_client *c, const gllm_str *texts, uint32_t batch, uint32
         gllm_embeddings_free(e);
         if (i >= WARM_UP) times[out->runs++] = took / 1e3;
         else end = cli_now_ms() + seconds * 1e3;
-        if (cli_interrupted()) status = EXIT_INTERRUPTED;
+        if (cli_interrupted()) status = cli_interrupted();
         if (i > WARM_UP + 1 && cli_now_ms() > end) break;
     }
     qsort(times, out->runs, sizeof *times, by_value);
@@ -75,54 +75,73 @@ static void print(const struct cli_options *o, const gllm_client_info *ci, const
     if (o->json) {
         printf("{\"texts_per_s\":%.6g,\"tokens_per_s\":%.6g,\"ms_per_text\":%.6g,\"peak_gflops\":%.5g,\"peak_int8_gops\":%.5g,\"read_gb_per_s\":%.4g,\"of_peak\":%.4g,\"load_ms\":%.4g,\"rss_mib\":%.5g,\"threads\":%u,\"backend\":\"%s\",\"length\":%u,\"batch\":%u,\"runs\":%u,\"model\":",
                texts, texts * length, 1e3 / texts, peak->gflops_f32, peak->gops_int8, peak->read_gb_per_s, of_peak, ci->load_ms, rss, ci->threads, ci->backend, length, batch, r->runs);
-        cli_json_text(stdout, ci->model, strlen(ci->model));
+        cli_json_text(stdout, ci->model);
         puts("}");
         return;
     }
-    printf("%s on %s (%s, %s, %u threads)\n", ci->model, ci->backend, ci->device, ci->isa, ci->threads);
-    printf("  %u texts of %u tokens   %.1f texts/s   %.0f tokens/s   %.3f ms a text   (median of %u batches)\n", batch, length, texts, texts * length, 1e3 / texts, r->runs);
-    printf("  %.1f GFLOP/s, %.0f %% of the %.0f GFLOP/s that this machine multiplies and adds at (f32; int8 %.0f Gop/s; reads %.1f GB/s)\n", of_peak * peak->gflops_f32, 100 * of_peak,
-           peak->gflops_f32, peak->gops_int8, peak->read_gb_per_s);
-    printf("  loaded in %.1f ms, at most %.1f MiB resident (peak measurement included)\n", ci->load_ms, rss);
+    const double rate = of_peak * peak->gflops_f32;
+    printf("%s%s%s\n", cli_style(stdout, STYLE_BOLD), ci->model, cli_style(stdout, STYLE_PLAIN));
+    printf("  on       %s (%s), %u threads\n           %s\n", ci->backend, ci->isa, ci->threads, ci->device);
+    printf("  batch    %u texts of %u tokens, %u runs\n", batch, length, r->runs);
+    printf("  speed    %.1f texts/s\n           %.0f tokens/s\n           %.3f ms a text (median)\n", texts, texts * length,
+           1e3 / texts);
+    printf("  compute  %.1f GFLOP/s\n           %.0f %% of peak\n", rate, 100 * of_peak);
+    printf("  peak     %.0f GFLOP/s f32\n           %.0f Gop/s int8\n           %.1f GB/s read\n", peak->gflops_f32,
+           peak->gops_int8, peak->read_gb_per_s);
+    printf("  load     %.1f ms\n  memory   %.1f MiB at most (with the peaks)\n", ci->load_ms, rss);
 }
 
-int verb_bench(const struct cli_verb *v, struct cli_options *o) {
-    (void)v;
+static gllm_peaks mean(const gllm_peaks *a, const gllm_peaks *b) {
+    return (gllm_peaks){.gflops_f32 = (a->gflops_f32 + b->gflops_f32) / 2, .gops_int8 = (a->gops_int8 + b->gops_int8) / 2,
+                        .read_gb_per_s = (a->read_gb_per_s + b->read_gb_per_s) / 2, .threads = a->threads};
+}
+
+static int make_texts(gllm_client *c, gllm_str *texts, uint32_t batch, uint32_t length) {
+    gllm_error err = {0};
+    for (uint32_t i = 0; i < batch; i++) {
+        texts[i] = (gllm_str){make_text(c, length, i, &err), GLLM_NTS};
+        if (!texts[i].ptr) return cli_no_memory();
+    }
+    return EXIT_OK;
+}
+
+static int bench(gllm_client *c, const gllm_model_info *info, const struct cli_options *o, uint32_t length, uint32_t batch) {
+    gllm_client_info ci = {.struct_size = sizeof ci};
+    gllm_peaks before, after;
+    gllm_error err = {0};
+    struct result r = {0};
+    gllm_str *texts = calloc(batch, sizeof *texts);
+    int status = texts ? make_texts(c, texts, batch, length) : cli_no_memory();
+    if (!status && gllm_client_describe(c, &ci, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status && gllm_measure_peaks(ci.threads, &before, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status) status = measure(c, texts, batch, length, o->seconds ? o->seconds : 3, &r);
+    if (!status && gllm_measure_peaks(ci.threads, &after, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status) {
+        const double n = length, d = info->d_model;
+        const gllm_peaks peak = mean(&before, &after);
+        print(o, &ci, &peak, &r, batch, length, info->n_layer * (n * 2 * (4 * d * d + 2 * d * info->d_ff) + 4 * n * n * d));
+        status = cli_flush(stdout, "standard output");
+    }
+    for (uint32_t i = 0; texts && i < batch; i++) free((void *)(uintptr_t)texts[i].ptr);
+    free(texts);
+    return status;
+}
+
+int verb_bench(const struct cli_options *o) {
     gllm_options opt;
     gllm_client *c = NULL;
     gllm_model_info *info = NULL;
     gllm_error err = {0};
-    gllm_peaks before, after;
-    uint32_t length = 128, batch = 1, seconds = 3;
-    int status = cli_model_options(o, &opt);
-    if (!status) status = cli_number("length", o->length, 1, 1 << 20, &length);
-    if (!status) status = cli_number("batch", o->batch, 1, 1 << 16, &batch);
-    if (!status) status = cli_number("seconds", o->seconds, 1, 3600, &seconds);
-    if (status) return status;
-    cli_catch_interrupt();
-    if (gllm_inspect(&info, &opt, 0, 0, &err) != GLLM_OK || gllm_client_open(&c, &opt, &err) != GLLM_OK) status = cli_fail(&err);
-    gllm_client_info ci = {.struct_size = sizeof ci};
-    gllm_str *texts = calloc(batch, sizeof *texts);
-    if (!status && length > info->max_tokens) status = cli_usage("bench: --length %u is above the model's %u tokens", length, info->max_tokens);
-    if (!status && gllm_client_describe(c, &ci, &err) != GLLM_OK) status = cli_fail(&err);
-    for (uint32_t i = 0; !status && texts && i < batch; i++) {
-        texts[i] = (gllm_str){make_text(c, length, i, &err), GLLM_NTS};
-        if (!texts[i].ptr) status = cli_fail(&(gllm_error){GLLM_NOMEM, "out of memory"});
-    }
-    struct result r = {0};
-    if (!status && gllm_measure_peaks(ci.threads, &before, &err) != GLLM_OK) status = cli_fail(&err);
-    if (!status) status = measure(c, texts, batch, length, seconds, &r);
-    if (!status && gllm_measure_peaks(ci.threads, &after, &err) != GLLM_OK) status = cli_fail(&err);
-    if (!status) {
-        double n = length, d = info->d_model;
-        after.gflops_f32 = (before.gflops_f32 + after.gflops_f32) / 2;
-        after.gops_int8 = (before.gops_int8 + after.gops_int8) / 2;
-        after.read_gb_per_s = (before.read_gb_per_s + after.read_gb_per_s) / 2;
-        print(o, &ci, &after, &r, batch, length, info->n_layer * (n * 2 * (4 * d * d + 2 * d * info->d_ff) + 4 * n * n * d));
-        status = cli_close_output(stdout, "standard output");
-    }
-    for (uint32_t i = 0; texts && i < batch; i++) free((void *)(uintptr_t)texts[i].ptr);
-    free(texts);
+    const uint32_t length = o->length ? o->length : 128, batch = o->batch ? o->batch : 1;
+    int status = EXIT_OK;
+    cli_model_options(o, &opt);
+    cli_catch_signals();
+    if (gllm_inspect(&info, &opt, 0, 0, &err) != GLLM_OK) return cli_fail(&err);
+    if (length > info->max_tokens)
+        status = cli_usage("bench: --length %u is above the model's %u tokens", length, info->max_tokens);
+    opt.log = NULL; /* gllm_inspect has told it */
+    if (!status && gllm_client_open(&c, &opt, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status) status = bench(c, info, o, length, batch);
     gllm_model_info_free(info);
     gllm_client_close(c);
     return status;

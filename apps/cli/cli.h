@@ -1,83 +1,150 @@
 /* cli.h - what the verbs share: options from one table, texts from arguments or standard input, and how things are told.
  *
- * The program uses gllm.h alone. Results go to standard output, everything else to standard error. */
+ * The program uses gllm.h alone. Results go to standard output, everything else to standard error.
+ * Functions that return int give an exit status: EXIT_OK, or another one after telling what is wrong. */
 #ifndef GLLM_CLI_CLI_H
 #define GLLM_CLI_CLI_H
 #include <stdio.h>
 
 #include "gllm.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 }; /* 128 + signal: interrupted, 130 for Ctrl-C */
 
-/* ---- options.c ---- */
+/* ---- options.c: THE option table, and its reading ---- */
+enum cli_kind {
+    CLI_FLAG,   /* bool */
+    CLI_TEXT,   /* const char * */
+    CLI_FIELD,  /* const char *; --name alone means "text", a value is given as --name=VALUE */
+    CLI_FILE,   /* const char *, a path */
+    CLI_MODEL,  /* const char *, a model */
+    CLI_CHOICE, /* int, the place in `choices` */
+    CLI_NAME,   /* const char *, one of `choices` */
+    CLI_NUMBER, /* uint32_t from low to high; 0 when not given */
+    CLI_REAL    /* double above 0; 0 when not given */
+};
+struct cli_option {
+    char group;  /* the verbs that take it (cli_verb.groups); 'a': every verb */
+    char letter; /* -l for --name; 0: none */
+    const char *name;
+    enum cli_kind kind;
+    const char *value;   /* how help calls the value; NULL for a flag */
+    const char *choices; /* separated by |, the default first; NULL: none */
+    uint32_t low, high;
+    size_t offset; /* in struct cli_options */
+    const char *help;
+};
+extern const struct cli_option cli_table[]; /* ends with a NULL name */
+
 struct cli_options {
-    const char *backend, *format, *out, *prompt, *prompt_name, *normalize, *pooling, *truncate, *precision, *jsonl, *pair;
-    const char *threads, *dimensions, *ctx, *batch, *length, *seconds;
-    bool json, exact, quiet, verbose, nul, pieces, no_special, parse_special, decode, tensors, help;
+    const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
+    int format, normalize, pooling, truncate, precision;
+    uint32_t threads, dimensions, ctx, batch, length, seconds;
+    double bound;
+    bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;
 };
 struct cli_verb {
-    const char *name, *usage, *summary, *options; /* options: the letters of the table's groups that the verb takes */
+    const char *name, *usage, *summary;
+    const char *groups; /* of the option table */
     const char *examples;
-    int (*run)(const struct cli_verb *v, struct cli_options *o);
-    size_t min_operands;
+    int (*run)(const struct cli_options *o);
+    size_t min_operands, max_operands;
 };
-/* EXIT_OK, or EXIT_USAGE after telling what is wrong. */
+extern const struct cli_verb cli_verbs[]; /* main.c; ends with a NULL name */
+
+bool cli_takes(const struct cli_verb *v, const struct cli_option *o);
 int cli_options_parse(const struct cli_verb *v, int argc, char **argv, struct cli_options *o);
 void cli_options_free(struct cli_options *o);
+/* Fills gllm_options from what every verb takes; the model is the first operand. */
+void cli_model_options(const struct cli_options *o, gllm_options *out);
+/* Which of `names` (NULL-terminated) a mistyped word was meant to be; NULL: none is near. */
+const char *cli_nearest(const char *word, const char *const *names);
+
+/* ---- help.c, man.c, complete.c: the same table told in other forms, on standard output ---- */
+void cli_overview(FILE *f);
 void cli_help(const struct cli_verb *v);
-/* A whole number from low to high; NULL text leaves *out alone. EXIT_OK or EXIT_USAGE. */
-int cli_number(const char *option, const char *text, uint32_t low, uint32_t high, uint32_t *out);
-/* The index of `text` in a NULL-terminated list; NULL text leaves *out alone. EXIT_OK or EXIT_USAGE. */
-int cli_choice(const char *option, const char *text, const char *const *names, int *out);
-/* Fills gllm_options from what every verb takes. EXIT_OK or EXIT_USAGE. */
-int cli_model_options(const struct cli_options *o, gllm_options *out);
+/* `text` folded at its spaces to the terminal's width (not at all when f is none) after `indent` columns that are written. */
+void cli_wrap(FILE *f, const char *text, unsigned indent);
+void cli_option_text(const struct cli_option *o, char *out, size_t size); /* what it does, and its choices */
+void cli_man(void);
+int cli_completion(const char *shell);
 
 /* ---- tell.c ---- */
-int cli_fail(const gllm_error *err);                       /* "gllm: message"; EXIT_FAILED, or EXIT_INTERRUPTED when canceled */
+int cli_fail(const gllm_error *err); /* "gllm: message"; EXIT_FAILED, or 128 + signal when that canceled it */
+int cli_error(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "gllm: …"; EXIT_FAILED */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2))); /* the same with EXIT_USAGE */
+int cli_no_memory(void);
 void cli_note(const struct cli_options *o, const char *format, ...) __attribute__((format(printf, 2, 3))); /* unless --quiet */
-void cli_catch_interrupt(void);
-bool cli_interrupted(void);
-bool cli_progress(void *bar, size_t done, size_t total); /* a gllm_progress_fn */
+void cli_catch_signals(void); /* SIGINT, SIGTERM and SIGHUP are noted, the second one kills */
+int cli_interrupted(void);    /* 128 + signal, or 0 */
+unsigned cli_columns(FILE *f); /* of the terminal; 0 when it is none */
+enum cli_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD };
+/* The escape sequence that starts a style, "" when f is no terminal, TERM is dumb or NO_COLOR is set. Static. */
+const char *cli_style(FILE *f, enum cli_style style);
+double cli_now_ms(void);
+void cli_json_text(FILE *f, const char *s); /* a JSON string with its quotes */
+void cli_json_bytes(FILE *f, const char *s, size_t len);
+void cli_float(char buf[32], float v); /* the shortest text that reads back as v; never a comma */
+int cli_flush(FILE *f, const char *name);
+
+/* ---- bar.c: progress on a terminal, once the work has taken half a second ---- */
 struct cli_bar {
     const struct cli_options *options;
     const char *what;
     size_t base;     /* done in earlier batches */
-    double start_ms; /* 0: not shown yet */
+    double from, to; /* share of the input before and after this batch; to < 0: not known */
+    double start_ms, shown_ms;
     bool shown;
 };
+bool cli_progress(void *bar, size_t done, size_t total); /* a gllm_progress_fn */
 void cli_bar_clear(struct cli_bar *bar);
-double cli_now_ms(void);
-void cli_json_text(FILE *f, const char *s, size_t len); /* a JSON string with its quotes */
-void cli_float(char buf[32], float v);                 /* the shortest text that reads back as v; never a comma */
-int cli_close_output(FILE *f, const char *name);       /* flushes and checks: EXIT_OK or EXIT_FAILED after telling */
 
 /* ---- input.c ---- */
-struct cli_input { /* texts, in order; stdin is read in batches */
+struct cli_input { /* texts, in order; standard input is read in batches */
     const struct cli_options *options;
-    size_t next_operand, line; /* of the operands; lines read */
+    size_t next_operand, line; /* of the operands; lines (or texts, with -0) read */
     char *buffer;
     size_t capacity;
-    bool from_stdin, ended;
+    uint64_t bytes, total_bytes; /* of a file on standard input; total 0: not known */
+    bool from_stdin, by_line;    /* by_line: a person types, so each line is answered */
 };
 struct cli_texts {
-    gllm_str *list; /* pointers into `bytes` or the operands */
+    gllm_str *list; /* pointers into `bytes` */
     size_t count, capacity;
     char *bytes;
     size_t used, room;
 };
-void cli_input_open(struct cli_input *in, const struct cli_options *o, size_t first_operand);
-/* The next at most `limit` texts; count 0 at the end. EXIT_OK or EXIT_FAILED after telling. */
+int cli_input_open(struct cli_input *in, const struct cli_options *o, size_t first_operand);
+/* The next at most `limit` texts, less when they are long; count 0 at the end. */
 int cli_input_read(struct cli_input *in, size_t limit, struct cli_texts *out);
+double cli_input_share(const struct cli_input *in); /* read so far, 0 to 1; negative: not known */
 void cli_input_close(struct cli_input *in);
 void cli_texts_free(struct cli_texts *t);
 
-int verb_embed(const struct cli_verb *v, struct cli_options *o);
-int verb_similar(const struct cli_verb *v, struct cli_options *o);
-int verb_tokenize(const struct cli_verb *v, struct cli_options *o);
-int verb_info(const struct cli_verb *v, struct cli_options *o);
-int verb_bench(const struct cli_verb *v, struct cli_options *o);
-int verb_doctor(const struct cli_verb *v, struct cli_options *o);
+/* ---- writer.c: vectors in the forms of --format ---- */
+enum cli_format { FORMAT_TEXT, FORMAT_NPY, FORMAT_F32, FORMAT_JSONL, FORMAT_OPENAI };
+struct cli_writer {
+    FILE *f;
+    const char *name;
+    char *target, *temporary; /* the file, and what is renamed to it at the end; NULL: written directly */
+    bool to_file;             /* --out, not standard output */
+    bool copied;              /* f is a scratch file that is copied to its place at the end */
+    enum cli_format format;
+    size_t rows, dim;
+    unsigned long long tokens;
+};
+int cli_writer_open(struct cli_writer *w, const struct cli_options *o);
+int cli_writer_add(struct cli_writer *w, const gllm_embeddings *e);
+/* Ends the output: whole when `status` is EXIT_OK, else a file of --out is not made. Gives `status`, or what went wrong here. */
+int cli_writer_close(struct cli_writer *w, const char *model, int status);
+
+/* ---- the verbs ---- */
+int verb_embed(const struct cli_options *o);
+int verb_similar(const struct cli_options *o);
+int verb_tokenize(const struct cli_options *o);
+int verb_info(const struct cli_options *o);
+int verb_bench(const struct cli_options *o);
+int verb_doctor(const struct cli_options *o);
+int cli_parity(const struct cli_options *o); /* doctor --parity */
 #endif

@@ -1,4 +1,5 @@
 /* info.c - gllm info: what a model is and what memory it takes, from its files alone. */
+#include <stdarg.h>
 #include <string.h>
 
 #include "cli.h"
@@ -6,9 +7,9 @@
 #define MIB (1024.0 * 1024.0)
 
 static void field(const char *name, const char *value, bool last) {
-    cli_json_text(stdout, name, strlen(name));
+    cli_json_text(stdout, name);
     putchar(':');
-    cli_json_text(stdout, value, strlen(value));
+    cli_json_text(stdout, value);
     if (!last) putchar(',');
 }
 
@@ -41,40 +42,56 @@ static void print_json(const gllm_model_info *i, bool tensors) {
     puts("}");
 }
 
+/* "  name          value", the value folded at commas and spaces to the terminal's width. */
+static void row(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void row(const char *name, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    printf("  %-12s  ", name);
+    cli_wrap(stdout, text, 16);
+}
+
 static void print_text(const gllm_model_info *i, bool tensors) {
-    printf("%s\n  path          %s\n", i->name, i->path);
-    printf("  architecture  %s, %u layers, %u heads of %u, width %u, feed-forward %u\n", i->architecture, i->n_layer, i->n_head, i->d_head, i->d_model, i->d_ff);
-    printf("  parameters    %.1f million, %s, %s, %.1f MiB\n", (double)i->n_params / 1e6, i->dtype, i->format, (double)i->file_bytes / MIB);
-    printf("  tokenizer     %s, %u entries, at most %u tokens a text\n", i->tokenizer, i->n_vocab, i->max_tokens);
-    printf("  vectors       %u values, %s pooling, %s, compare by %s\n", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised", i->similarity);
-    printf("  licence       %s\n", *i->licence ? i->licence : "not said");
-    for (size_t k = 0; k < i->n_prompts; k++) printf("  prompt        %s%s: \"%s\"\n", i->prompts[k].name, !strcmp(i->prompts[k].name, i->default_prompt) ? " (default)" : "", i->prompts[k].text);
+    printf("%s%s%s\n", cli_style(stdout, STYLE_BOLD), i->name, cli_style(stdout, STYLE_PLAIN));
+    row("path", "%s", i->path);
+    row("architecture", "%s, %u layers, %u heads of %u, width %u, feed-forward %u", i->architecture, i->n_layer, i->n_head,
+        i->d_head, i->d_model, i->d_ff);
+    row("parameters", "%.*f million, %s, %s, %.1f MiB", i->n_params < 1000000 ? 3 : 1, (double)i->n_params / 1e6, i->dtype,
+        i->format, (double)i->file_bytes / MIB);
+    row("tokenizer", "%s, %u entries, at most %u tokens a text", i->tokenizer, i->n_vocab, i->max_tokens);
+    row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
+        i->similarity);
+    row("licence", "%s", *i->licence ? i->licence : "not said");
+    for (size_t k = 0; k < i->n_prompts; k++)
+        row("prompt", "%s%s: \"%s\"", i->prompts[k].name, !strcmp(i->prompts[k].name, i->default_prompt) ? " (default)" : "",
+            i->prompts[k].text);
     for (size_t k = 0; k < i->n_plans; k++) {
         const gllm_memory_plan *p = &i->plans[k];
-        printf("  on %-10s weights %.1f MiB + activations %.1f MiB = %.1f MiB, %s in %.0f MiB free: %s\n", p->backend, (double)p->weight_bytes / MIB, (double)p->activation_bytes / MIB,
-               (double)p->total_bytes / MIB, p->fits ? "fits" : "does NOT fit", (double)p->free_bytes / MIB, p->device);
+        char name[16];
+        snprintf(name, sizeof name, "on %.9s", p->backend);
+        row(name, "weights %.1f MiB + activations %.1f MiB = %.1f MiB: %s in %.0f MiB free; %s", (double)p->weight_bytes / MIB,
+            (double)p->activation_bytes / MIB, (double)p->total_bytes / MIB, p->fits ? "fits" : "does NOT fit",
+            (double)p->free_bytes / MIB, p->device);
     }
     for (size_t k = 0; tensors && k < i->n_tensors; k++) {
         const gllm_tensor_info *t = &i->tensors[k];
-        printf("  %-60s %-5s [", t->name, t->dtype);
+        printf("  %-5s %11llu  %s [", t->dtype, (unsigned long long)t->bytes, t->name);
         for (uint32_t d = 0; d < t->rank; d++) printf("%s%llu", d ? "," : "", (unsigned long long)t->shape[d]);
-        printf("] %llu\n", (unsigned long long)t->bytes);
+        puts("]");
     }
 }
 
-int verb_info(const struct cli_verb *v, struct cli_options *o) {
-    (void)v;
+int verb_info(const struct cli_options *o) {
     gllm_options opt;
     gllm_model_info *i;
     gllm_error err = {0};
-    uint32_t ctx = 0, batch = 0;
-    int status = cli_model_options(o, &opt);
-    if (!status) status = cli_number("ctx", o->ctx, 1, 1 << 24, &ctx);
-    if (!status) status = cli_number("batch", o->batch, 1, 1 << 20, &batch);
-    if (status) return status;
-    if (gllm_inspect(&i, &opt, ctx, batch, &err) != GLLM_OK) return cli_fail(&err);
+    cli_model_options(o, &opt);
+    if (gllm_inspect(&i, &opt, o->ctx, o->batch, &err) != GLLM_OK) return cli_fail(&err);
     if (o->json) print_json(i, o->tensors);
     else print_text(i, o->tensors);
     gllm_model_info_free(i);
-    return cli_close_output(stdout, "standard output");
+    return cli_flush(stdout, "standard output");
 }

@@ -1,13 +1,29 @@
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
 
-void cli_input_open(struct cli_input *in, const struct cli_options *o, size_t first_operand) {
-    *in = (struct cli_input){.options = o, .next_operand = first_operand, .from_stdin = o->n_operands <= first_operand};
-    if (in->from_stdin && isatty(STDIN_FILENO)) cli_note(o, "reading texts from the terminal, one a line; end with Ctrl-D");
+enum { BATCH_BYTES = 4 << 20 }; /* a batch of long texts ends here, so that memory stays flat */
+
+int cli_input_open(struct cli_input *in, const struct cli_options *o, size_t first_operand) {
+    bool dash = o->n_operands == first_operand + 1 && !strcmp(o->operands[first_operand], "-");
+    *in = (struct cli_input){.options = o, .next_operand = first_operand, .from_stdin = dash || o->n_operands <= first_operand};
+    const char *form = o->jsonl ? "--jsonl" : "-0";
+    if (!in->from_stdin && (o->jsonl || o->null))
+        return cli_usage("%s reads standard input, but \"%.40s\" is a text among the arguments%s", form,
+                         o->operands[first_operand], o->jsonl ? " (a field is given as --jsonl=FIELD)" : "");
+    if (!in->from_stdin) return EXIT_OK;
+    struct stat st;
+    off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+    if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode) && at >= 0 && st.st_size > at)
+        in->total_bytes = (uint64_t)(st.st_size - at);
+    in->by_line = isatty(STDIN_FILENO);
+    if (in->by_line) cli_note(o, "reading texts from the terminal, one a line; Ctrl-D ends");
+    return EXIT_OK;
 }
 void cli_input_close(struct cli_input *in) { free(in->buffer); }
 void cli_texts_free(struct cli_texts *t) {
@@ -16,21 +32,24 @@ void cli_texts_free(struct cli_texts *t) {
     *t = (struct cli_texts){0};
 }
 
-static int no_memory(void) { return cli_fail(&(gllm_error){GLLM_NOMEM, "out of memory: input texts"}); }
+double cli_input_share(const struct cli_input *in) {
+    if (!in->from_stdin) return (double)in->next_operand / (double)in->options->n_operands;
+    return in->total_bytes ? (double)in->bytes / (double)in->total_bytes : -1;
+}
 
-/* Texts in `bytes` are kept as offsets until the batch is whole, since `bytes` moves when it grows. */
+/* Texts are kept as offsets until the batch is whole, since `bytes` moves when it grows. */
 static int add(struct cli_texts *t, const char *s, size_t len) {
     if (t->count == t->capacity) {
         size_t n = t->capacity ? 2 * t->capacity : 64;
         gllm_str *list = realloc(t->list, n * sizeof *list);
-        if (!list) return no_memory();
+        if (!list) return cli_no_memory();
         t->list = list;
         t->capacity = n;
     }
     if (t->used + len > t->room || !t->bytes) {
         size_t n = 2 * (t->used + len) + 4096;
         char *bytes = realloc(t->bytes, n);
-        if (!bytes) return no_memory();
+        if (!bytes) return cli_no_memory();
         t->bytes = bytes;
         t->room = n;
     }
@@ -40,13 +59,38 @@ static int add(struct cli_texts *t, const char *s, size_t len) {
     return EXIT_OK;
 }
 
+/* The length of the UTF-8 character at s[0..len), Unicode 15 table 3-7; 0: there is none. */
+static size_t utf8_length(const unsigned char *s, size_t len) {
+    unsigned char c = s[0], low = 0x80, high = 0xbf;
+    size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    if (n > len) return 0;
+    if (c == 0xe0) low = 0xa0;  /* overlong */
+    if (c == 0xed) high = 0x9f; /* surrogates */
+    if (c == 0xf0) low = 0x90;
+    if (c == 0xf4) high = 0x8f; /* above U+10FFFF */
+    for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
+        if (s[i] < low || s[i] > high) return 0;
+    return n;
+}
+
+/* `what` and `number` say where the text stands: "line" 3, "text" 2. */
+static int check_utf8(const char *what, size_t number, const char *s, size_t len) {
+    for (size_t i = 0, n; i < len; i += n) {
+        n = utf8_length((const unsigned char *)s + i, len - i);
+        if (!n) return cli_error("input %s %zu, byte %zu: not UTF-8 (found 0x%02x)", what, number, i + 1, (unsigned char)s[i]);
+    }
+    return EXIT_OK;
+}
+
 static int add_json(struct cli_input *in, const char *s, size_t len, struct cli_texts *out) {
     json_error_t e;
+    const char *field = in->options->jsonl;
     json_t *v = json_loadb(s, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
-    const json_t *text = json_is_object(v) ? json_object_get(v, in->options->jsonl) : v;
+    const json_t *text = json_is_object(v) ? json_object_get(v, field) : v;
     int status;
-    if (!v) status = (fprintf(stderr, "gllm: input line %zu: not JSON: %s\n", in->line, e.text), EXIT_FAILED);
-    else if (!json_is_string(text)) status = (fprintf(stderr, "gllm: input line %zu: expected a string in \"%s\"\n", in->line, in->options->jsonl), EXIT_FAILED);
+    if (!v) status = cli_error("input line %zu, column %d: not JSON: %s", in->line, e.column, e.text);
+    else if (!text) status = cli_error("input line %zu: no field \"%s\" (--jsonl=FIELD chooses another)", in->line, field);
+    else if (!json_is_string(text)) status = cli_error("input line %zu: \"%s\" is no string", in->line, field);
     else status = add(out, json_string_value(text), json_string_length(text));
     json_decref(v);
     return status;
@@ -54,30 +98,37 @@ static int add_json(struct cli_input *in, const char *s, size_t len, struct cli_
 
 /* One text from standard input; *got false at the end. */
 static int read_one(struct cli_input *in, struct cli_texts *out, bool *got) {
-    const bool nul = in->options->nul;
-    ssize_t n = getdelim(&in->buffer, &in->capacity, nul ? '\0' : '\n', stdin);
+    const char end = in->options->null ? '\0' : '\n', *what = in->options->null ? "text" : "line";
+    ssize_t n = getdelim(&in->buffer, &in->capacity, end, stdin);
     *got = n >= 0;
     if (n < 0) {
+        if (cli_interrupted()) return cli_interrupted();
         if (!ferror(stdin)) return EXIT_OK;
-        fprintf(stderr, "gllm: cannot read standard input\n");
-        return EXIT_FAILED;
+        return cli_error("cannot read standard input: %s", strerror(errno));
     }
     in->line++;
+    in->bytes += (uint64_t)n;
     size_t len = (size_t)n;
-    if (len && in->buffer[len - 1] == (nul ? '\0' : '\n')) len--;
-    if (!nul && len && in->buffer[len - 1] == '\r') len--;
+    if (len && in->buffer[len - 1] == end) len--;
+    if (!in->options->null && len && in->buffer[len - 1] == '\r') len--;
+    int status = check_utf8(what, in->line, in->buffer, len);
+    if (status) return status;
     return in->options->jsonl ? add_json(in, in->buffer, len, out) : add(out, in->buffer, len);
+}
+
+static int next_operand(struct cli_input *in, struct cli_texts *out, bool *got) {
+    *got = in->next_operand < in->options->n_operands;
+    if (!*got) return EXIT_OK;
+    const char *s = in->options->operands[in->next_operand++];
+    int status = check_utf8("text", ++in->line, s, strlen(s));
+    return status ? status : add(out, s, strlen(s));
 }
 
 int cli_input_read(struct cli_input *in, size_t limit, struct cli_texts *out) {
     out->count = out->used = 0;
-    for (bool got = true; out->count < limit && got;) {
-        int status = EXIT_OK;
-        if (in->from_stdin) status = read_one(in, out, &got);
-        else if ((got = in->next_operand < in->options->n_operands)) {
-            const char *s = in->options->operands[in->next_operand++];
-            status = add(out, s, strlen(s));
-        }
+    if (in->by_line) limit = 1;
+    for (bool got = true; got && out->count < limit && out->used < BATCH_BYTES;) {
+        int status = in->from_stdin ? read_one(in, out, &got) : next_operand(in, out, &got);
         if (status) return status;
     }
     for (size_t i = 0; i < out->count; i++) out->list[i].ptr = out->bytes + (uintptr_t)out->list[i].ptr;

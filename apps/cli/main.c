@@ -1,57 +1,83 @@
 /* main.c - gllm: the table of verbs. */
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "cli.h"
 
-static const struct cli_verb VERBS[] = {
-    {"embed", "embed MODEL [TEXT…] [options]", "One vector a text, from the arguments or from standard input, one text a line.", "jepid",
-     "  gllm embed all-MiniLM-L6-v2 \"a quiet street\" \"a silent road\"\n  gllm embed all-MiniLM-L6-v2 --format npy --out v.npy < texts.txt\n", verb_embed, 1},
+const struct cli_verb cli_verbs[] = {
+    {"embed", "embed MODEL [TEXT…] [options]", "One vector a text; texts are arguments or lines of standard input.", "jepid",
+     "gllm embed all-MiniLM-L6-v2 \"a quiet street\" \"a silent road\"\n"
+     "gllm embed all-MiniLM-L6-v2 --format npy --out v.npy < texts.txt\n",
+     verb_embed, 1, SIZE_MAX},
     {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one.", "jpid",
-     "  gllm similar all-MiniLM-L6-v2 \"feline\" \"a cat\" \"a car\"\n", verb_similar, 1},
+     "gllm similar all-MiniLM-L6-v2 \"feline\" \"a cat\" \"a car\"\n", verb_similar, 1, SIZE_MAX},
     {"tokenize", "tokenize MODEL [TEXT…] [options]", "One JSON array of token ids a text; --decode is the way back.", "tid",
-     "  gllm tokenize all-MiniLM-L6-v2 \"unbelievable\" --pieces\n  gllm tokenize all-MiniLM-L6-v2 --decode 101 7592 102\n", verb_tokenize, 1},
+     "gllm tokenize all-MiniLM-L6-v2 \"unbelievable\" --pieces\n"
+     "gllm tokenize all-MiniLM-L6-v2 --decode 101 7592 102\n",
+     verb_tokenize, 1, SIZE_MAX},
     {"info", "info MODEL [options]", "What a model is, and the memory that it takes on each device.", "jmcd",
-     "  gllm info all-MiniLM-L6-v2 --ctx 256 --batch 32\n  gllm info all-MiniLM-L6-v2 --tensors\n", verb_info, 1},
+     "gllm info all-MiniLM-L6-v2 --ctx 256 --batch 32\n"
+     "gllm info all-MiniLM-L6-v2 --tensors\n",
+     verb_info, 1, 1},
     {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbd",
-     "  gllm bench all-MiniLM-L6-v2 --length 128 --batch 32\n", verb_bench, 1},
-    {"doctor", "doctor [options]", "Devices, instruction sets, memory, and what each backend lacks.", "j", "  gllm doctor\n  gllm doctor --json\n", verb_doctor, 0},
+     "gllm bench all-MiniLM-L6-v2 --length 128 --batch 32\n", verb_bench, 1, 1},
+    {"doctor", "doctor [options]", "Devices, instruction sets, memory, and what each backend lacks.", "jqd",
+     "gllm doctor\n"
+     "gllm doctor --parity all-MiniLM-L6-v2\n",
+     verb_doctor, 0, 0},
+    {0},
 };
-enum { N_VERBS = sizeof VERBS / sizeof *VERBS };
+static const char *const LATER[] = {"rerank", "run", "perplexity", "models", "pull", "rm", "serve", NULL};
 
-static void overview(FILE *f) {
-    fprintf(f, "gllm %s - local embeddings\nusage: gllm VERB MODEL [INPUT…] [options]\n\n", gllm_version_string());
-    for (unsigned i = 0; i < N_VERBS; i++) fprintf(f, "  %-9s %s\n", VERBS[i].name, VERBS[i].summary);
-    fprintf(f, "\nMODEL is a directory, ORG/NAME or NAME under $GLLM_HOME/models (default ~/.gllm).\n'gllm VERB --help' tells a verb's options.\n");
+static const struct cli_verb *find(const char *name) {
+    for (const struct cli_verb *v = cli_verbs; v->name; v++)
+        if (!strcmp(v->name, name)) return v;
+    return NULL;
+}
+
+static int unknown(const char *word) {
+    static const char *const NAMES[] = {"embed", "similar", "tokenize", "info", "bench", "doctor", "completion", "man", "help", NULL};
+    for (const char *const *l = LATER; *l; l++)
+        if (!strcmp(word, *l))
+            return cli_usage("%s is not in this version (%s); gllm --help tells what is", word, gllm_version_string());
+    if (*word == '-') return cli_usage("found %s where a verb is expected: gllm VERB MODEL [INPUT…] [options]", word);
+    const char *hint = cli_nearest(word, NAMES);
+    if (hint) return cli_usage("unknown verb \"%s\"; did you mean %s?", word, hint);
+    return cli_usage("unknown verb \"%s\" (see gllm --help)", word);
+}
+
+/* help, version, man, completion: what needs no model. False: argv[1] is none of them. */
+static bool meta(int argc, char **argv, int *status) {
+    const char *word = argv[1];
+    *status = EXIT_OK;
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || (!strcmp(word, "help") && argc == 2)) cli_overview(stdout);
+    else if (!strcmp(word, "help") && find(argv[2])) cli_help(find(argv[2]));
+    else if (!strcmp(word, "help")) *status = unknown(argv[2]);
+    else if (!strcmp(word, "--version") || !strcmp(word, "version")) printf("gllm %s\n", gllm_version_string());
+    else if (!strcmp(word, "man")) cli_man();
+    else if (!strcmp(word, "completion")) *status = cli_completion(argc > 2 ? argv[2] : "");
+    else return false;
+    if (!*status) *status = cli_flush(stdout, "standard output");
+    return true;
 }
 
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_DFL);
+    int status;
+    signal(SIGPIPE, SIG_DFL); /* a reader that has enough ends us, as it ends every filter */
     if (argc < 2) {
-        overview(stderr);
+        cli_overview(stderr);
         return EXIT_USAGE;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help") || !strcmp(argv[1], "-h")) {
-        overview(stdout);
-        return cli_close_output(stdout, "standard output");
-    }
-    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
-        printf("gllm %s\n", gllm_version_string());
-        return cli_close_output(stdout, "standard output");
-    }
-    for (unsigned i = 0; i < N_VERBS; i++) {
-        if (strcmp(argv[1], VERBS[i].name)) continue;
-        struct cli_options o;
-        int status = cli_options_parse(&VERBS[i], argc - 2, argv + 2, &o);
-        if (!status && o.help) {
-            cli_help(&VERBS[i]);
-            status = cli_close_output(stdout, "standard output");
-        } else if (!status) status = VERBS[i].run(&VERBS[i], &o);
-        cli_options_free(&o);
-        return status;
-    }
-    static const char *const LATER[] = {"rerank", "run", "perplexity", "models", "pull", "rm", "serve"};
-    for (unsigned i = 0; i < sizeof LATER / sizeof *LATER; i++)
-        if (!strcmp(argv[1], LATER[i])) return cli_usage("%s is not in this version (%s); it has embed, similar, tokenize, info, bench and doctor", argv[1], gllm_version_string());
-    return cli_usage("unknown verb \"%s\" (see gllm --help)", argv[1]);
+    if (meta(argc, argv, &status)) return status;
+    const struct cli_verb *v = find(argv[1]);
+    if (!v) return unknown(argv[1]);
+    struct cli_options o;
+    status = cli_options_parse(v, argc - 2, argv + 2, &o);
+    if (!status && o.help) {
+        cli_help(v);
+        status = cli_flush(stdout, "standard output");
+    } else if (!status) status = v->run(&o);
+    cli_options_free(&o);
+    return status;
 }

@@ -1,158 +1,218 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 
-/* THE option table. group: which verbs take it ('a' is everywhere); value: how help calls its value, NULL for a flag. */
-struct option {
-    char group;
-    const char *name, *value;
-    size_t offset;
-    const char *help;
-};
 #define AT(field) offsetof(struct cli_options, field)
-static const struct option OPTIONS[] = {
-    {'j', "json", NULL, AT(json), "JSON on standard output"},
-    {'e', "format", "text|npy|f32|jsonl", AT(format), "how vectors are written (text)"},
-    {'e', "out", "FILE", AT(out), "write there, whole or not at all"},
-    {'p', "prompt-name", "NAME", AT(prompt_name), "a prompt of the model before each text"},
-    {'p', "prompt", "TEXT", AT(prompt), "this before each text"},
-    {'e', "dimensions", "N", AT(dimensions), "cut each vector to N values"},
-    {'e', "normalize", "on|off|model", AT(normalize), "scale to length 1 (model)"},
-    {'e', "pooling", "cls|mean|max|last|…", AT(pooling), "instead of the model's own"},
-    {'e', "truncate", "end|start|none", AT(truncate), "where a text that is too long is cut (end)"},
-    {'i', "jsonl", "FIELD", AT(jsonl), "input is JSON lines; the text is in FIELD (text)"},
-    {'i', "0", NULL, AT(nul), "-0: input texts are separated by NUL"},
-    {'t', "pieces", NULL, AT(pieces), "pieces in place of ids"},
-    {'t', "no-special", NULL, AT(no_special), "add no special tokens"},
-    {'t', "parse-special", NULL, AT(parse_special), "read special tokens in the text"},
-    {'t', "pair", "TEXT", AT(pair), "a second text"},
-    {'t', "decode", NULL, AT(decode), "the operands are ids: print their text"},
-    {'m', "tensors", NULL, AT(tensors), "list every tensor"},
-    {'m', "ctx", "N", AT(ctx), "plan memory for texts of N tokens"},
-    {'c', "batch", "N", AT(batch), "texts in one batch"},
-    {'b', "length", "L", AT(length), "tokens in a text (128)"},
-    {'b', "seconds", "S", AT(seconds), "measure for S seconds (3)"},
-    {'d', "backend", "NAME", AT(backend), "auto, cpu, ref, cuda, rocm, metal, wgpu"},
-    {'d', "threads", "N", AT(threads), "compute threads"},
-    {'d', "precision", "P", AT(precision), "auto, f32, bf16, int8"},
-    {'d', "exact", NULL, AT(exact), "what the reference library computes"},
-    {'a', "quiet", NULL, AT(quiet), "results and errors only"},
-    {'a', "verbose", NULL, AT(verbose), "tell more"},
-    {'a', "help", NULL, AT(help), "this page"},
+#define FLAG(group, letter, name, field, help) {group, letter, name, CLI_FLAG, NULL, NULL, 0, 0, AT(field), help}
+#define TEXT(group, name, kind, value, field, help) {group, 0, name, kind, value, NULL, 0, 0, AT(field), help}
+#define PICK(group, name, kind, value, choices, field, help) {group, 0, name, kind, value, choices, 0, 0, AT(field), help}
+#define COUNT(group, name, value, low, high, field, help) {group, 0, name, CLI_NUMBER, value, NULL, low, high, AT(field), help}
+const struct cli_option cli_table[] = {
+    FLAG('j', 0, "json", json, "JSON on standard output"),
+    PICK('e', "format", CLI_CHOICE, "FORM", "text|npy|f32|jsonl", format, "how vectors are written"),
+    {'e', 'o', "out", CLI_FILE, "FILE", NULL, 0, 0, AT(out), "write there, whole or not at all"},
+    TEXT('p', "prompt-name", CLI_TEXT, "NAME", prompt_name, "one of the model's prompts before each text"),
+    TEXT('p', "prompt", CLI_TEXT, "TEXT", prompt, "TEXT before each text"),
+    COUNT('e', "dimensions", "N", 1, UINT32_MAX, dimensions, "cut each vector to its first N values"),
+    PICK('e', "normalize", CLI_CHOICE, "HOW", "model|on|off", normalize, "scale to length 1"),
+    PICK('e', "pooling", CLI_CHOICE, "HOW", "model|cls|mean|max|last|mean-sqrt-len|weighted-mean", pooling, ""),
+    PICK('e', "truncate", CLI_CHOICE, "SIDE", "end|start|none", truncate, "where a long text is cut"),
+    TEXT('i', "jsonl", CLI_FIELD, "[=FIELD]", jsonl, "input is JSON lines with the text in FIELD (text)"),
+    FLAG('i', '0', "null", null, "input texts are separated by NUL"),
+    FLAG('t', 0, "pieces", pieces, "pieces in place of ids"),
+    FLAG('t', 0, "no-special", no_special, "add no special tokens"),
+    FLAG('t', 0, "parse-special", parse_special, "read special tokens written in the text"),
+    TEXT('t', "pair", CLI_TEXT, "TEXT", pair, "a second text, joined to each"),
+    FLAG('t', 0, "decode", decode, "the texts are ids: print what they say"),
+    FLAG('m', 0, "tensors", tensors, "list every tensor"),
+    COUNT('m', "ctx", "N", 1, 1 << 24, ctx, "plan memory for texts of N tokens"),
+    COUNT('c', "batch", "N", 1, 1 << 16, batch, "texts in one batch"),
+    COUNT('b', "length", "L", 1, 1 << 20, length, "tokens in a text (128)"),
+    COUNT('b', "seconds", "S", 1, 3600, seconds, "measure for S seconds (3)"),
+    TEXT('q', "parity", CLI_MODEL, "MODEL", parity, "compare the backend with ref on MODEL; exit 1 beyond the bound"),
+    TEXT('q', "bound", CLI_REAL, "X", bound, "largest difference allowed (1e-5 in f32)"),
+    PICK('d', "backend", CLI_NAME, "NAME", "auto|cpu|ref|cuda|rocm|metal|wgpu", backend, ""),
+    COUNT('d', "threads", "N", 1, 4096, threads, "compute threads"),
+    PICK('d', "precision", CLI_CHOICE, "P", "auto|f32|bf16|int8", precision, "of activations in products"),
+    FLAG('d', 0, "exact", exact, "what the reference library computes: f32 everywhere"),
+    FLAG('a', 'q', "quiet", quiet, "results and errors only"),
+    FLAG('a', 'v', "verbose", verbose, "tell more"),
+    FLAG('a', 'h', "help", help, "this page"),
+    {0},
 };
-enum { N_OPTIONS = sizeof OPTIONS / sizeof *OPTIONS };
+static const char *const EXCLUSIVE[][2] = {
+    {"json", "format"}, {"prompt", "prompt-name"}, {"exact", "precision"},     {"jsonl", "null"},
+    {"quiet", "verbose"}, {"decode", "pieces"},    {"decode", "no-special"}, {"decode", "pair"},
+};
 
-static bool takes(const struct cli_verb *v, const struct option *o) { return o->group == 'a' || strchr(v->options, o->group); }
+bool cli_takes(const struct cli_verb *v, const struct cli_option *o) { return o->group == 'a' || strchr(v->groups, o->group); }
 
-void cli_help(const struct cli_verb *v) {
-    printf("usage: gllm %s\n%s\n\noptions:\n", v->usage, v->summary);
-    for (unsigned i = 0; i < N_OPTIONS; i++) {
-        const struct option *o = &OPTIONS[i];
-        if (!takes(v, o) || o->group == 'a') continue;
-        char left[64];
-        snprintf(left, sizeof left, "%s%s%s%s", strcmp(o->name, "0") ? "--" : "-", o->name, o->value ? " " : "", o->value ? o->value : "");
-        printf("  %-28s %s\n", left, o->help);
-    }
-    printf("  --quiet, --verbose, --help\n\nexamples:\n%s", v->examples);
-}
-
-static const struct option *find(const struct cli_verb *v, const char *name, size_t len) {
-    for (unsigned i = 0; i < N_OPTIONS; i++)
-        if (takes(v, &OPTIONS[i]) && strlen(OPTIONS[i].name) == len && !strncmp(OPTIONS[i].name, name, len)) return &OPTIONS[i];
-    return NULL;
-}
-
-/* The option that begins as the unknown one does, for a hint. */
-static const char *near_miss(const struct cli_verb *v, const char *name) {
-    for (size_t n = strlen(name); n >= 2; n--)
-        for (unsigned i = 0; i < N_OPTIONS; i++)
-            if (takes(v, &OPTIONS[i]) && !strncmp(OPTIONS[i].name, name, n)) return OPTIONS[i].name;
-    return NULL;
-}
-
-/* Reads one option at argv[*i]; moves *i past a value in the next argument. */
-static int parse_one(const struct cli_verb *v, int argc, char **argv, int *i, struct cli_options *o) {
-    const char *text = argv[*i], *name = text[1] == '-' ? text + 2 : text + 1, *equals = strchr(name, '=');
-    size_t len = equals ? (size_t)(equals - name) : strlen(name);
-    const struct option *opt = find(v, name, len);
-    if (!opt) {
-        const char *hint = near_miss(v, name);
-        return cli_usage("%s: unknown option %s%s%s (see gllm %s --help)", v->name, text, hint ? "; did you mean --" : "", hint ? hint : "", v->name);
-    }
-    void *field = (char *)o + opt->offset;
-    if (!opt->value) {
-        if (equals) return cli_usage("%s: --%s takes no value", v->name, opt->name);
-        *(bool *)field = true;
-        return EXIT_OK;
-    }
-    const char *value = equals ? equals + 1 : NULL;
-    bool optional = opt->offset == AT(jsonl); /* --jsonl alone means the field "text" */
-    if (!value && !optional && *i + 1 < argc) value = argv[++*i];
-    if (!value && optional) value = "text";
-    if (!value) return cli_usage("%s: --%s needs %s", v->name, opt->name, opt->value);
-    *(const char **)field = value;
-    return EXIT_OK;
-}
-
-int cli_options_parse(const struct cli_verb *v, int argc, char **argv, struct cli_options *o) {
-    *o = (struct cli_options){.operands = calloc((size_t)argc + 1, sizeof *o->operands)};
-    if (!o->operands) return cli_fail(&(gllm_error){GLLM_NOMEM, "out of memory"});
-    bool only_operands = false;
-    for (int i = 0; i < argc; i++) {
-        if (!only_operands && !strcmp(argv[i], "--")) only_operands = true;
-        else if (only_operands || argv[i][0] != '-' || !argv[i][1]) o->operands[o->n_operands++] = argv[i];
-        else if (argv[i][1] != '-' && strcmp(argv[i], "-0")) o->operands[o->n_operands++] = argv[i]; /* "-3" is a text */
-        else {
-            int status = parse_one(v, argc, argv, &i, o);
-            if (status) return status;
+/* Edits between two words: letters changed, added, left out, or two neighbours exchanged. Words of 31 letters at most. */
+static unsigned distance(const char *a, const char *b) {
+    unsigned d[32][32];
+    size_t n = strlen(a), m = strlen(b);
+    if (n > 31 || m > 31) return 32;
+    for (unsigned i = 0; i <= n; i++)
+        for (unsigned j = 0; j <= m; j++) {
+            if (!i || !j) {
+                d[i][j] = i + j;
+                continue;
+            }
+            unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && d[i - 2][j - 2] + 1 < best) best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
         }
-    }
-    if (!o->help && o->n_operands < v->min_operands) return cli_usage("%s: expected gllm %s", v->name, v->usage);
-    return EXIT_OK;
+    return d[n][m];
 }
 
-void cli_options_free(struct cli_options *o) { free(o->operands); }
+const char *cli_nearest(const char *word, const char *const *names) {
+    const char *best = NULL;
+    size_t len = strlen(word);
+    unsigned least = len < 4 ? 1 : 2; /* no further than this */
+    for (; *names; names++) {
+        bool begins = len > 1 && !strncmp(word, *names, len);
+        unsigned d = begins ? 0 : distance(word, *names);
+        if (d > least || (best && d == least)) continue;
+        best = *names;
+        least = d;
+    }
+    return best;
+}
 
-int cli_number(const char *option, const char *text, uint32_t low, uint32_t high, uint32_t *out) {
-    if (!text) return EXIT_OK;
+static int unknown_option(const struct cli_verb *v, const char *text, size_t len) {
+    const char *names[64];
+    size_t n = 0;
+    char word[32];
+    for (const struct cli_option *o = cli_table; o->name; o++)
+        if (cli_takes(v, o)) names[n++] = o->name;
+    names[n] = NULL;
+    const char *name = text + strspn(text, "-");
+    snprintf(word, sizeof word, "%.*s", (int)(len - (size_t)(name - text)), name);
+    const char *hint = cli_nearest(word, names);
+    if (hint) return cli_usage("%s: unknown option %.*s; did you mean --%s?", v->name, (int)len, text, hint);
+    return cli_usage("%s: unknown option %.*s (see gllm %s --help; a text that begins with a dash comes after --)", v->name,
+                     (int)len, text, v->name);
+}
+
+static const struct cli_option *find(const struct cli_verb *v, const char *text, size_t len) {
+    for (const struct cli_option *o = cli_table; o->name; o++) {
+        if (!cli_takes(v, o)) continue;
+        if (len == 2 && o->letter && text[1] == o->letter) return o;
+        if (len > 2 && text[1] == '-' && strlen(o->name) == len - 2 && !strncmp(o->name, text + 2, len - 2)) return o;
+    }
+    return NULL;
+}
+
+static int choice(const struct cli_option *o, const char *value, int *place) {
+    *place = 0;
+    for (const char *c = o->choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL, ++*place)
+        if (strcspn(c, "|") == strlen(value) && !strncmp(c, value, strlen(value))) return EXIT_OK;
+    return cli_usage("--%s: found \"%s\", expected one of %s", o->name, value, o->choices);
+}
+
+static int number(const struct cli_option *o, const char *value, uint32_t *out) {
     char *end;
-    unsigned long long n = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || n < low || n > high) return cli_usage("--%s: found \"%s\", expected %u to %u", option, text, low, high);
+    errno = 0;
+    unsigned long long n = strtoull(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno || n < o->low || n > o->high)
+        return cli_usage("--%s: found \"%s\", expected a whole number from %u to %u", o->name, value, o->low, o->high);
     *out = (uint32_t)n;
     return EXIT_OK;
 }
 
-int cli_choice(const char *option, const char *text, const char *const *names, int *out) {
-    if (!text) return EXIT_OK;
-    char all[128] = "";
-    for (int i = 0; names[i]; i++) {
-        if (!strcmp(names[i], text)) {
-            *out = i;
-            return EXIT_OK;
-        }
-        size_t at = strlen(all);
-        snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
-    }
-    return cli_usage("--%s: found \"%s\", expected one of: %s", option, text, all);
+static int real(const struct cli_option *o, const char *value, double *out) {
+    char *end;
+    *out = strtod(value, &end);
+    if (end == value || *end || !(*out > 0) || *out > 1e30) return cli_usage("--%s: found \"%s\", expected a number above 0", o->name, value);
+    return EXIT_OK;
 }
+
+static int store(const struct cli_option *o, const char *value, struct cli_options *out) {
+    void *field = (char *)out + o->offset;
+    int place;
+    switch (o->kind) {
+    case CLI_FLAG: *(bool *)field = true; return EXIT_OK;
+    case CLI_CHOICE: return choice(o, value, field);
+    case CLI_NUMBER: return number(o, value, field);
+    case CLI_REAL: return real(o, value, field);
+    case CLI_NAME:
+        if (choice(o, value, &place)) return EXIT_USAGE;
+        break;
+    case CLI_TEXT:
+    case CLI_FIELD:
+    case CLI_FILE:
+    case CLI_MODEL: break;
+    }
+    *(const char **)field = value;
+    return EXIT_OK;
+}
+
+/* Reads one option at argv[*i]; moves *i past a value in the next argument. */
+static int parse_one(const struct cli_verb *v, int argc, char **argv, int *i, struct cli_options *out, bool *given) {
+    const char *text = argv[*i], *equals = strchr(text, '='), *value = equals ? equals + 1 : NULL;
+    size_t len = equals ? (size_t)(equals - text) : strlen(text);
+    const struct cli_option *o = find(v, text, len);
+    if (!o) return unknown_option(v, text, len);
+    if (o->kind == CLI_FLAG && value) return cli_usage("%s: --%s takes no value, found \"%s\"", v->name, o->name, value);
+    if (o->kind == CLI_FIELD && !value) value = "text";
+    if (o->kind != CLI_FLAG && !value && *i + 1 < argc) value = argv[++*i];
+    if (o->kind != CLI_FLAG && !value) return cli_usage("%s: --%s needs a value: %s", v->name, o->name, o->choices ? o->choices : o->value);
+    if ((o->kind == CLI_FILE || o->kind == CLI_MODEL || o->kind == CLI_FIELD) && !*value) return cli_usage("%s: --%s: the value is empty", v->name, o->name);
+    given[o - cli_table] = true;
+    return store(o, value, out);
+}
+
+static int check_exclusive(const struct cli_verb *v, const bool *given) {
+    for (size_t i = 0; i < sizeof EXCLUSIVE / sizeof *EXCLUSIVE; i++) {
+        int both = 0;
+        for (const struct cli_option *o = cli_table; o->name; o++)
+            both += given[o - cli_table] && (!strcmp(o->name, EXCLUSIVE[i][0]) || !strcmp(o->name, EXCLUSIVE[i][1]));
+        if (both == 2) return cli_usage("%s: --%s and --%s exclude each other", v->name, EXCLUSIVE[i][0], EXCLUSIVE[i][1]);
+    }
+    return EXIT_OK;
+}
+
+/* "--x", "-x"; but "-" is standard input and "-3" is a text. */
+static bool looks_like_option(const char *s) { return s[0] == '-' && s[1] && (!strcmp(s, "-0") || s[1] < '0' || s[1] > '9'); }
+
+int cli_options_parse(const struct cli_verb *v, int argc, char **argv, struct cli_options *o) {
+    bool given[sizeof cli_table / sizeof *cli_table] = {false}, only_operands = false;
+    *o = (struct cli_options){.operands = calloc((size_t)argc + 1, sizeof *o->operands)};
+    if (!o->operands) return cli_no_memory();
+    for (int i = 0; i < argc; i++) {
+        if (!only_operands && !strcmp(argv[i], "--")) only_operands = true;
+        else if (only_operands || !looks_like_option(argv[i])) o->operands[o->n_operands++] = argv[i];
+        else {
+            int status = parse_one(v, argc, argv, &i, o, given);
+            if (status) return status;
+        }
+    }
+    if (o->help) return EXIT_OK;
+    if (o->n_operands < v->min_operands) return cli_usage("%s: expected gllm %s", v->name, v->usage);
+    if (o->n_operands > v->max_operands)
+        return cli_usage("%s: unexpected \"%s\"; expected gllm %s", v->name, o->operands[v->max_operands], v->usage);
+    return check_exclusive(v, given);
+}
+
+void cli_options_free(struct cli_options *o) { free(o->operands); }
 
 static void log_to_stderr(void *user, gllm_log_level level, const char *line) {
     const struct cli_options *o = user;
     if (level <= GLLM_LOG_WARN ? !o->quiet : o->verbose) fprintf(stderr, "gllm: %s\n", line);
 }
 
-int cli_model_options(const struct cli_options *o, gllm_options *out) {
-    static const char *const PRECISIONS[] = {"auto", "f32", "bf16", "int8", NULL};
-    int precision = GLLM_PRECISION_AUTO, status;
+void cli_model_options(const struct cli_options *o, gllm_options *out) {
     gllm_options_init(out);
     out->model = o->operands[0];
     out->backend = o->backend;
+    out->threads = o->threads;
     out->exact = o->exact;
+    out->precision = (gllm_precision)o->precision;
     out->log = log_to_stderr;
     out->log_user = (void *)(uintptr_t)o;
-    if ((status = cli_number("threads", o->threads, 1, 4096, &out->threads))) return status;
-    status = cli_choice("precision", o->precision, PRECISIONS, &precision);
-    out->precision = (gllm_precision)precision;
-    return status;
 }

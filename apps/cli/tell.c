@@ -4,37 +4,53 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 
-static volatile sig_atomic_t interrupted; /* set once by the handler; a program has one terminal */
+static volatile sig_atomic_t caught; /* set by the handler; a program has one set of signals */
 
-static void on_interrupt(int signal_number) {
-    interrupted = 1;
-    signal(signal_number, SIG_DFL); /* the second one kills */
+static void on_signal(int number) { caught = number; }
+void cli_catch_signals(void) {
+    /* No SA_RESTART: a read of standard input that waits must end. SA_RESETHAND: the second signal kills. */
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, old;
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(SIGHUP, &a, NULL); /* nohup stays so */
 }
-void cli_catch_interrupt(void) {
-    signal(SIGINT, on_interrupt);
-}
-bool cli_interrupted(void) { return interrupted; }
+int cli_interrupted(void) { return caught ? EXIT_SIGNAL + caught : 0; }
 
-int cli_fail(const gllm_error *err) {
-    if (err->status == GLLM_CANCELED && interrupted) return EXIT_INTERRUPTED;
-    fprintf(stderr, "gllm: %s\n", err->message);
-    return EXIT_FAILED;
+unsigned cli_columns(FILE *f) {
+    struct winsize ws = {0};
+    if (!isatty(fileno(f))) return 0;
+    return ioctl(fileno(f), TIOCGWINSZ, &ws) == 0 && ws.ws_col ? ws.ws_col : 80;
 }
 
-static void line(const char *format, va_list args) {
-    fputs("gllm: ", stderr);
+const char *cli_style(FILE *f, enum cli_style style) {
+    static const char *const START[] = {"\033[0m", "\033[1m", "\033[32m", "\033[1;31m"};
+    const char *off = getenv("NO_COLOR"), *term = getenv("TERM");
+    bool plain = (off && *off) || !term || !strcmp(term, "dumb") || !isatty(fileno(f));
+    return plain ? "" : START[style];
+}
+
+static void line(enum cli_style style, const char *format, va_list args) {
+    fprintf(stderr, "%sgllm:%s ", cli_style(stderr, style), cli_style(stderr, STYLE_PLAIN));
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
+}
+int cli_error(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    line(STYLE_BAD, format, args);
+    va_end(args);
+    return EXIT_FAILED;
 }
 int cli_usage(const char *format, ...) {
     va_list args;
     va_start(args, format);
-    line(format, args);
+    line(STYLE_BAD, format, args);
     va_end(args);
     return EXIT_USAGE;
 }
@@ -42,9 +58,14 @@ void cli_note(const struct cli_options *o, const char *format, ...) {
     if (o->quiet) return;
     va_list args;
     va_start(args, format);
-    line(format, args);
+    line(STYLE_BOLD, format, args);
     va_end(args);
 }
+int cli_fail(const gllm_error *err) {
+    if (err->status == GLLM_CANCELED && caught) return cli_interrupted();
+    return cli_error("%s", err->message);
+}
+int cli_no_memory(void) { return cli_error("out of memory"); }
 
 double cli_now_ms(void) {
     struct timespec t;
@@ -52,26 +73,7 @@ double cli_now_ms(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-/* A bar appears when the work has taken half a second and standard error is a terminal. */
-bool cli_progress(void *user, size_t done, size_t total) {
-    struct cli_bar *bar = user;
-    double now = cli_now_ms(), seconds = (now - bar->start_ms) / 1e3;
-    if (!bar->options->quiet && seconds > 0.5 && isatty(STDERR_FILENO)) {
-        size_t all = bar->base + done;
-        double rate = (double)all / seconds;
-        fprintf(stderr, "\r\033[K%s %zu", bar->what, all);
-        if (bar->base == 0 && total > done) fprintf(stderr, "/%zu  [%-20.*s]  %.0f s left", total, (int)(20 * done / total), "====================", (double)(total - done) / rate);
-        fprintf(stderr, "  %.0f/s", rate);
-        bar->shown = true;
-    }
-    return !interrupted;
-}
-void cli_bar_clear(struct cli_bar *bar) {
-    if (bar->shown) fputs("\r\033[K", stderr);
-    bar->shown = false;
-}
-
-void cli_json_text(FILE *f, const char *s, size_t len) {
+void cli_json_bytes(FILE *f, const char *s, size_t len) {
     fputc('"', f);
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
@@ -81,6 +83,7 @@ void cli_json_text(FILE *f, const char *s, size_t len) {
     }
     fputc('"', f);
 }
+void cli_json_text(FILE *f, const char *s) { cli_json_bytes(f, s, strlen(s)); }
 
 void cli_float(char buf[32], float v) {
     if (!isfinite(v)) {
@@ -93,11 +96,11 @@ void cli_float(char buf[32], float v) {
     }
 }
 
-int cli_close_output(FILE *f, const char *name) {
+int cli_flush(FILE *f, const char *name) {
     bool bad = ferror(f);
     errno = 0;
-    if (f == stdout ? fflush(f) : fclose(f)) bad = true;
+    if (fflush(f) != 0) bad = true;
     if (!bad) return EXIT_OK;
-    fprintf(stderr, "gllm: cannot write %s: %s\n", name, errno ? strerror(errno) : "the output failed");
-    return EXIT_FAILED;
+    if (cli_interrupted()) return cli_interrupted();
+    return cli_error("cannot write %s: %s", name, errno ? strerror(errno) : "writing failed");
 }

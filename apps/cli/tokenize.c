@@ -1,5 +1,4 @@
 /* tokenize.c - gllm tokenize: one JSON array of ids a text, and --decode as the way back. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +17,7 @@ static int print_tokens(gllm_client *c, const struct cli_options *o, gllm_str te
     putchar('[');
     for (size_t i = 0; i < t->count; i++) {
         if (i) putchar(',');
-        if (o->pieces) cli_json_text(stdout, t->pieces[i].ptr, t->pieces[i].len);
+        if (o->pieces) cli_json_bytes(stdout, t->pieces[i].ptr, t->pieces[i].len);
         else printf("%d", t->ids[i]);
     }
     puts("]");
@@ -36,7 +35,7 @@ static int decode(gllm_client *c, gllm_str text) {
     if (!ids || !copy) {
         free(ids);
         free(copy);
-        return cli_fail(&(gllm_error){GLLM_NOMEM, "out of memory"});
+        return cli_no_memory();
     }
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
@@ -65,7 +64,7 @@ static int decode_operands(gllm_client *c, const struct cli_options *o) {
     size_t n = 1, at = 0;
     for (size_t i = 1; i < o->n_operands; i++) n += strlen(o->operands[i]) + 1;
     char *all = malloc(n);
-    if (!all) return cli_fail(&(gllm_error){GLLM_NOMEM, "out of memory"});
+    if (!all) return cli_no_memory();
     all[0] = '\0';
     for (size_t i = 1; i < o->n_operands; i++) at += (size_t)snprintf(all + at, n - at, "%s ", o->operands[i]);
     int status = decode(c, (gllm_str){all, at});
@@ -73,26 +72,34 @@ static int decode_operands(gllm_client *c, const struct cli_options *o) {
     return status;
 }
 
-int verb_tokenize(const struct cli_verb *v, struct cli_options *o) {
-    (void)v;
+static int tokenize_all(gllm_client *c, const struct cli_options *o, struct cli_input *in) {
+    struct cli_texts texts = {0};
+    int status = EXIT_OK;
+    while (!status && !(status = cli_input_read(in, 1024, &texts)) && texts.count) {
+        for (size_t i = 0; !status && i < texts.count; i++)
+            status = o->decode ? decode(c, texts.list[i]) : print_tokens(c, o, texts.list[i]);
+        int flushed = cli_flush(stdout, "standard output");
+        if (!status) status = flushed;
+        if (cli_interrupted()) status = cli_interrupted();
+    }
+    cli_texts_free(&texts);
+    return status;
+}
+
+int verb_tokenize(const struct cli_options *o) {
     gllm_options opt;
-    gllm_client *c;
+    gllm_client *c = NULL;
     gllm_error err = {0};
     struct cli_input in;
-    struct cli_texts texts = {0};
-    int status = cli_model_options(o, &opt);
-    if (status) return status;
+    bool ids_given = o->decode && o->n_operands > 1 && strcmp(o->operands[1], "-");
+    cli_model_options(o, &opt);
     opt.log = o->verbose ? opt.log : NULL; /* how vectors are pooled is no matter here */
-    if (gllm_client_open(&c, &opt, &err) != GLLM_OK) return cli_fail(&err);
-    if (o->decode && o->n_operands > 1) status = decode_operands(c, o);
-    else {
-        cli_input_open(&in, o, 1);
-        while (!status && !(status = cli_input_read(&in, 1024, &texts)) && texts.count)
-            for (size_t i = 0; !status && i < texts.count; i++) status = o->decode ? decode(c, texts.list[i]) : print_tokens(c, o, texts.list[i]);
-        cli_input_close(&in);
-        cli_texts_free(&texts);
-    }
+    int status = ids_given ? EXIT_OK : cli_input_open(&in, o, 1);
+    cli_catch_signals();
+    if (!status && gllm_client_open(&c, &opt, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status) status = ids_given ? decode_operands(c, o) : tokenize_all(c, o, &in);
+    if (!status) status = cli_flush(stdout, "standard output");
+    if (!ids_given) cli_input_close(&in);
     gllm_client_close(c);
-    int closed = cli_close_output(stdout, "standard output");
-    return status ? status : closed;
+    return status;
 }

@@ -61,35 +61,40 @@ static gllm_status threads_of(const gllm_options *o, uint32_t *out, gllm_error *
     return GLLM_OK;
 }
 
-static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error *err) {
+gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err) {
     const struct backend_ops *ops;
-    struct backend_options b = {.isa = env("GLLM_CPU_ISA"), .precision = o->precision, .log = c->log};
+    struct backend_options b = {.isa = env("GLLM_CPU_ISA"), .precision = o->precision, .log = *log};
     if (o->exact) {
-        if (o->precision != GLLM_PRECISION_AUTO && o->precision != GLLM_PRECISION_F32) return err_set(err, GLLM_INVALID, "exact asks for f32, precision for something else");
+        if (o->precision != GLLM_PRECISION_AUTO && o->precision != GLLM_PRECISION_F32)
+            return err_set(err, GLLM_INVALID, "exact asks for f32, precision for something else");
         b.precision = GLLM_PRECISION_F32;
     }
     TRY(threads_of(o, &b.threads, err));
-    TRY(backend_choose(api_backend(o), &c->log, &ops, err));
+    TRY(backend_choose(api_backend(o), log, &ops, err));
     if (strcmp(ops->name, "cpu")) b.isa = NULL;
     struct model_files files;
-    TRY(model_files_open(&files, c->path, &c->log, err));
+    TRY(model_files_open(&files, path, log, err));
     struct backend *be;
     gllm_status status = ops->open(&be, &b, err);
     if (status != GLLM_OK) {
         model_files_close(&files);
         return status;
     }
+    status = model_open(m, &files, be, log, err);
+    if (status != GLLM_OK) ops->close(be);
+    return status;
+}
+
+static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error *err) {
     struct model *m;
-    status = model_open(&m, &files, be, &c->log, err);
-    if (status != GLLM_OK) {
-        ops->close(be);
-        return status;
-    }
-    c->backend = ops->name;
+    TRY(api_model_open(o, c->path, &c->log, &m, err));
+    c->backend = m->backend->ops->name;
     c->precision = "f32";
-    ops->describe(be, &c->caps);
-    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : 1024, .max_queue = o->max_queue ? o->max_queue : 1024};
-    return engine_open(&c->engine, m, be, &e, err);
+    m->backend->ops->describe(m->backend, &c->caps);
+    c->caps.detail[strcspn(c->caps.detail, ",")] = '\0'; /* "avx512, 2 threads": threads has its own field */
+    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : 1024,
+                               .max_queue = o->max_queue ? o->max_queue : 1024};
+    return engine_open(&c->engine, m, m->backend, &e, err);
 }
 
 gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err) {
@@ -129,8 +134,6 @@ void gllm_client_close(gllm_client *c) {
 gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err) {
     if (!c || !out || !out->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_describe: set out->struct_size first");
     const struct model *m = engine_model(c->engine);
-    char *comma = strchr(c->caps.detail, ',');
-    if (comma) *comma = '\0'; /* "avx512, 2 threads": the level alone, once */
     gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
                              .precision = c->precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms};
     memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);

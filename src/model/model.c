@@ -150,6 +150,8 @@ gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind poo
     return GLLM_OK;
 }
 
+const struct tape *model_tape(const struct model *m) { return m->session ? &m->session->tape : NULL; }
+
 gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;

@@ -58,6 +58,8 @@ struct batch {
 /* Runs one forward. pooling 0: the model's own; else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
  * GLLM_INVALID: an id outside the vocabulary. */
 gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err);
+/* What model_run recorded last, its step still in place; for comparing backends. NULL before the first run. */
+const struct tape *model_tape(const struct model *m);
 /* Device memory for weights; for the buffers of a forward of n_tok tokens in n_seq sequences. */
 uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *ops);
 uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint32_t n_seq);
