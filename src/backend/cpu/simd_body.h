@@ -10,10 +10,7 @@ _Static_assert((int)NR <= (int)CPU_MAX_NR && MR <= (int)CPU_MAX_MR, "table limit
 
 INLINE vf v_act(enum act_kind act, vf y) {
     switch (act) {
-    case ACT_GELU: {
-        vf h = y * 0.5f;
-        return v_fma(h, v_erf(y * 0.70710678118654752f), h);
-    }
+    case ACT_GELU: return v_gelu(y);
     case ACT_GELU_TANH: return y * v_sigmoid(y * v_fma(y * y, v_set(2 * 0.79788456080286536f * 0.044715f), v_set(2 * 0.79788456080286536f)));
     case ACT_GELU_QUICK: return y * v_sigmoid(y * 1.702f);
     case ACT_RELU: return v_max(y, v_set(0));
@@ -23,14 +20,13 @@ INLINE vf v_act(enum act_kind act, vf y) {
     }
 }
 
-/* Writes one finished vector of a tile: n <= VL columns. */
-INLINE void emit(const struct cpu_tile *t, enum act_kind act, uint32_t row, uint32_t col, vf y) {
+/* Finishes one vector of a tile and writes it: all of it, or its columns before n_cols. */
+INLINE void emit(const struct cpu_tile *t, enum act_kind act, bool whole, uint32_t row, uint32_t col, vf y, vf bias) {
     if (t->row_scale) y = y * v_set(t->row_scale[row]);
-    if (t->bias) y = y + v_load(t->bias + col);
-    y = v_act(act, y);
+    y = v_act(act, y + bias);
     float *out = t->out + row * t->out_stride + col;
     const float *res = t->res ? t->res + row * t->res_stride + col : NULL;
-    if (col + VL <= t->n_cols) {
+    if (whole || col + VL <= t->n_cols) {
         v_store(out, res ? y + v_load(res) : y);
         return;
     }
@@ -39,15 +35,38 @@ INLINE void emit(const struct cpu_tile *t, enum act_kind act, uint32_t row, uint
     for (uint32_t i = 0; col + i < t->n_cols; i++) out[i] = res ? edge[i] + res[i] : edge[i];
 }
 
-INLINE void tile_emit(const struct cpu_tile *t, enum act_kind act, uint32_t mr, uint32_t np, vf acc[MR][CPU_MAX_PANELS * NV]) {
+/* acc stays in registers on the common path, a whole tile without activation; the others go through memory, which costs them little. */
+INLINE void tile_emit(const struct cpu_tile *t, uint32_t mr, uint32_t np, vf acc[MR][CPU_MAX_PANELS * NV]) {
+    vf bias[CPU_MAX_PANELS * NV], spilled[MR][CPU_MAX_PANELS * NV];
+    const bool whole = np * NR <= t->n_cols;
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < np * NV; v++) bias[v] = t->bias ? v_load(t->bias + v * VL) : v_set(0);
+    if (whole && t->act == ACT_NONE) {
+#pragma GCC unroll 12
+        for (uint32_t m = 0; m < mr; m++)
+#pragma GCC unroll 8
+            for (uint32_t v = 0; v < np * NV; v++) emit(t, ACT_NONE, true, m, v * VL, acc[m][v], bias[v]);
+        return;
+    }
+#pragma GCC unroll 12
     for (uint32_t m = 0; m < mr; m++)
-        for (uint32_t v = 0; v < np * NV; v++) emit(t, act, m, v * VL, acc[m][v]);
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < np * NV; v++) spilled[m][v] = acc[m][v];
+    if (whole && t->act == ACT_GELU) {
+        for (uint32_t m = 0; m < mr; m++)
+            for (uint32_t v = 0; v < np * NV; v++) emit(t, ACT_GELU, true, m, v * VL, spilled[m][v], bias[v]);
+        return;
+    }
+    for (uint32_t m = 0; m < mr; m++)
+        for (uint32_t v = 0; v < np * NV; v++) emit(t, t->act, false, m, v * VL, spilled[m][v], bias[v]);
 }
 
 /* mr and np are constants where this is inlined, so acc lives in registers. */
 INLINE void tile_body(const struct cpu_tile *t, const uint32_t mr, const uint32_t np) {
     vf acc[MR][CPU_MAX_PANELS * NV];
+#pragma GCC unroll 12
     for (uint32_t m = 0; m < mr; m++)
+#pragma GCC unroll 8
         for (uint32_t v = 0; v < np * NV; v++) acc[m][v] = v_set(0);
     const float *a = t->a, *b = t->b;
     const size_t a_stride = t->a_stride, panel_stride = t->panel_stride;
@@ -62,11 +81,7 @@ INLINE void tile_body(const struct cpu_tile *t, const uint32_t mr, const uint32_
             for (uint32_t v = 0; v < np * NV; v++) acc[m][v] = v_fma(x, w[v], acc[m][v]);
         }
     }
-    switch (t->act) { /* one specialised copy for each activation, chosen once a tile */
-    case ACT_GELU: tile_emit(t, ACT_GELU, mr, np, acc); break;
-    case ACT_NONE: tile_emit(t, ACT_NONE, mr, np, acc); break;
-    default: tile_emit(t, t->act, mr, np, acc); break;
-    }
+    tile_emit(t, mr, np, acc);
 }
 
 static __attribute__((noinline)) void tile_1x1(const struct cpu_tile *t) { tile_body(t, 1, 1); }
