@@ -30,7 +30,33 @@ bool unicode_is_chinese(uint32_t cp) {
            (cp >= 0x2B740 && cp <= 0x2B81F) || (cp >= 0x2B920 && cp <= 0x2CEAF) || (cp >= 0xF900 && cp <= 0xFAFF) || (cp >= 0x2F800 && cp <= 0x2FA1F);
 }
 
-bool unicode_is_mark(uint32_t cp) { return cp >= 0x300 && category(cp) == UTF8PROC_CATEGORY_MN; }
+bool unicode_is_nonspacing(uint32_t cp) { return cp >= 0x300 && category(cp) == UTF8PROC_CATEGORY_MN; }
+
+bool unicode_is_mark(uint32_t cp) {
+    utf8proc_category_t c = cp < 0x300 ? UTF8PROC_CATEGORY_CN : category(cp);
+    return c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_ME;
+}
+
+bool unicode_is_numeric(uint32_t cp) {
+    if (cp < 0x80) return cp >= '0' && cp <= '9';
+    utf8proc_category_t c = category(cp);
+    return c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO;
+}
+
+size_t unicode_cluster(const char *s, size_t len) {
+    uint32_t cp, next;
+    utf8proc_int32_t state = 0;
+    size_t n = utf8_read(s, len, &cp);
+    while (n < len) {
+        unsigned char c = (unsigned char)s[n], b = (unsigned char)s[n - 1];
+        if (c < 0x80 && b < 0x80 && !(b == '\r' && c == '\n')) break; /* two ASCII characters never cling, but for CR LF */
+        unsigned k = utf8_read(s + n, len - n, &next);
+        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)cp, (utf8proc_int32_t)next, &state)) break;
+        n += k;
+        cp = next;
+    }
+    return n;
+}
 
 bool unicode_is_word(uint32_t cp) {
     if (cp < 0x80) return (cp >= '0' && cp <= '9') || (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z') || cp == '_';
