@@ -121,7 +121,7 @@ static void bert_clean(const struct normalizer *n, const char *s, size_t len, st
     for (size_t i = 0; i < len;) {
         uint32_t cp;
         unsigned k = utf8_read(s + i, len - i, &cp);
-        bool drop = n->clean && (cp == 0 || cp == 0xFFFD || unicode_is_control(cp));
+        bool drop = n->clean && !(cp >= 0x20 && cp < 0x7F) && unicode_is_dropped(cp);
         if (!drop && n->clean && unicode_is_space(cp)) textbuf_add(out, " ", 1);
         else if (!drop && n->chinese && unicode_is_chinese(cp)) {
             textbuf_add(out, " ", 1);

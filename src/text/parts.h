@@ -36,7 +36,7 @@ enum { COMPONENT_MAX_DEPTH = 16 };
 
 /* unicode.c: character classes as HF `tokenizers` has them */
 bool unicode_is_space(uint32_t cp);        /* White_Space */
-bool unicode_is_control(uint32_t cp);      /* BERT: category Other, but for tab and newlines */
+bool unicode_is_dropped(uint32_t cp);      /* BERT: NUL, U+FFFD and category C*, but for tab and newlines */
 bool unicode_is_punctuation(uint32_t cp);  /* BERT: ASCII punctuation, or category P* */
 bool unicode_is_chinese(uint32_t cp);      /* BERT: the CJK ideograph blocks */
 bool unicode_is_nonspacing(uint32_t cp);   /* BERT: category Mn */

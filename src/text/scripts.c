@@ -1,2 +1,0 @@
-#include "text/parts.h"
-unsigned unicode_script(uint32_t cp) { return cp != 0; }
