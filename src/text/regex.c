@@ -3,6 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/utf8.h"
 
@@ -12,33 +14,128 @@ struct regex {
 };
 
 enum {
+    HEAP_FAILED = 121, /* pcre2_compile: out of memory */
     MAX_PATTERN = 1 << 16,
+    MAX_NESTING = 100,
     STEPS = 10000,        /* a match may take STEPS + STEPS_PER_BYTE * length: a run is walked there and back a few times */
     STEPS_PER_BYTE = 16,
     HEAP_KIB = 64 << 10,
     JIT_STACK = 8 << 20,  /* for the rare pattern that needs more than PCRE2's own 32 KiB */
 };
 
+/* ---- Oniguruma's words where PCRE2 means something else by them ---- */
+
+struct rewrite {
+    char *out; /* room for 12 * len + 64 */
+    size_t n;
+};
+static void put(struct rewrite *w, const char *s, size_t n) {
+    memcpy(w->out + w->n, s, n);
+    w->n += n;
+}
+
+/* \p{NAME}: PCRE2 takes a script's name for its extensions too (Han has the ideographic comma), and lacks the long names of categories. */
+static size_t rewrite_property(struct rewrite *w, const char *s, size_t len) {
+    static const char *const NAMES[][2] = {
+        {"Letter", "L"}, {"Mark", "M"}, {"Number", "N"}, {"Punctuation", "P"}, {"Punct", "P"}, {"Symbol", "S"}, {"Separator", "Z"}, {"Other", "C"},
+        {"Alpha", "Alphabetic"}, {"Alphabetic", "Alphabetic"}, {"Any", "Any"}, {"Digit", "Nd"}, {"Upper", "Uppercase"}, {"Uppercase", "Uppercase"},
+        {"Lower", "Lowercase"}, {"Lowercase", "Lowercase"}, {"Space", "White_Space"}, {"White_Space", "White_Space"}, {"Emoji", "Emoji"},
+        {"Extended_Pictographic", "Extended_Pictographic"}, {"Ideographic", "Ideographic"}, {"ASCII", "ASCII"},
+    };
+    const char *close = memchr(s, '}', len);
+    size_t from = len > 3 && s[3] == '^' ? 4 : 3, n = close ? (size_t)(close - s) - from : 0;
+    if (len < 4 || s[2] != '{' || !close || n < 3 || n > 40 || memchr(s + from, ':', n) || memchr(s + from, '=', n)) {
+        put(w, s, 2);
+        return 2;
+    }
+    put(w, s, from);
+    for (unsigned i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (strlen(NAMES[i][0]) == n && !strncasecmp(NAMES[i][0], s + from, n)) {
+            put(w, NAMES[i][1], strlen(NAMES[i][1]));
+            put(w, "}", 1);
+            return from + n + 1;
+        }
+    put(w, "sc:", 3);
+    put(w, s + from, n + 1);
+    return from + n + 1;
+}
+
+/* \s and \w: PCRE2 counts U+180E as space, which lost White_Space long ago, and marks and joining punctuation not as \w. */
+static void rewrite_class(struct rewrite *w, char which, bool inside) {
+    static const char SPACE[] = "\\t-\\r\\x{85}\\p{Z}", WORD[] = "\\p{L}\\p{M}\\p{N}\\p{Pc}";
+    bool negated = which == 'S' || which == 'W', space = which == 's' || which == 'S';
+    if (!inside) put(w, negated ? "[^" : "[", negated ? 2 : 1);
+    put(w, space ? SPACE : WORD, space ? sizeof SPACE - 1 : sizeof WORD - 1);
+    if (!inside) put(w, "]", 1);
+}
+
+/* Copies the pattern with those words replaced. Inside a class \S and \W stay PCRE2's own. */
+static void rewrite(struct rewrite *w, const char *s, size_t len) {
+    bool inside = false;
+    for (size_t i = 0; i < len;) {
+        char c = s[i], next = i + 1 < len ? s[i + 1] : 0;
+        if (c == '\\' && (next == 'p' || next == 'P')) i += rewrite_property(w, s + i, len - i);
+        else if (c == '\\' && (next == 's' || next == 'w' || ((next == 'S' || next == 'W') && !inside))) {
+            rewrite_class(w, next, inside);
+            i += 2;
+        } else if (c == '\\' && i + 1 < len) {
+            put(w, s + i, 2);
+            i += 2;
+        } else {
+            if (c == '[' && !inside) {
+                inside = true;
+                size_t n = next == '^' ? 2 : 1;
+                if (i + n < len && s[i + n] == ']') n++; /* a bracket that leads a class is one of its characters */
+                put(w, s + i, n);
+                i += n;
+                continue;
+            }
+            if (c == '[' && next == ':') { /* [:alpha:] inside a class */
+                const char *close = memmem(s + i, len - i, ":]", 2);
+                size_t n = close ? (size_t)(close - (s + i)) + 2 : 1;
+                put(w, s + i, n);
+                i += n;
+                continue;
+            }
+            if (c == ']') inside = false;
+            put(w, s + i++, 1);
+        }
+    }
+}
+
+static pcre2_code *compile(const char *pattern, size_t len, int *code, size_t *at) {
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    struct rewrite w = {.out = malloc(12 * len + 64)};
+    pcre2_code *re = NULL;
+    *code = PCRE2_ERROR_NOMEMORY;
+    if (context && w.out) {
+        rewrite(&w, pattern, len);
+        pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+        pcre2_set_parens_nest_limit(context, MAX_NESTING);
+        re = pcre2_compile((PCRE2_SPTR)w.out, w.n, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK, code, at, context);
+    }
+    pcre2_compile_context_free(context);
+    free(w.out);
+    return re;
+}
+
 gllm_status regex_open(struct regex **out, const char *pattern, size_t len, const char *what, gllm_error *err) {
     *out = NULL;
     if (len > MAX_PATTERN) return err_set(err, GLLM_FORMAT, "%s: found a pattern of %zu bytes, expected at most %d", what, len, MAX_PATTERN);
     struct regex *r = calloc(1, sizeof *r);
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    int code = 0;
-    PCRE2_SIZE at = 0;
-    if (r && context && pcre2_set_newline(context, PCRE2_NEWLINE_LF) == 0)
-        r->code = pcre2_compile((PCRE2_SPTR)pattern, len, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK, &code, &at, context);
-    pcre2_compile_context_free(context);
+    int code = PCRE2_ERROR_NOMEMORY;
+    size_t at = 0;
+    if (r) r->code = compile(pattern, len, &code, &at);
     if (r && r->code) {
         r->jit = pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE) == 0; /* where there is no JIT, PCRE2 interprets */
         *out = r;
         return GLLM_OK;
     }
     free(r);
-    if (!r || !code || code == PCRE2_ERROR_HEAP_FAILED) return err_nomem(err, what);
+    if (code == PCRE2_ERROR_NOMEMORY || code == HEAP_FAILED) return err_nomem(err, what);
     PCRE2_UCHAR said[128] = "";
     pcre2_get_error_message(code, said, sizeof said);
-    return err_set(err, GLLM_FORMAT, "%s: pattern \"%.80s\": at byte %zu: %s", what, pattern, (size_t)at, (const char *)said);
+    return err_set(err, GLLM_FORMAT, "%s: pattern \"%.80s\": at byte %zu of what PCRE2 is given: %s", what, pattern, at, (const char *)said);
 }
 
 void regex_free(struct regex *r) {

@@ -153,10 +153,6 @@ struct scratch { /* one call's working memory */
     struct pieces raw, cut;
     struct pretok_run pretok;
     struct encoding *out;
-    /* HF stops cutting words once it has max_tokens, so that what it then calls a text's length is the length up to there: of two texts
-     * to truncate, that decides which is the longer one. */
-    uint32_t stop;         /* from the front: tokens at the first such place; 0: none yet */
-    struct pieces begins;  /* from the back: where each word's tokens begin */
     bool failed;
 };
 static void scratch_free(struct scratch *s) {
@@ -164,19 +160,14 @@ static void scratch_free(struct scratch *s) {
     textbuf_free(&s->text);
     pieces_free(&s->raw);
     pieces_free(&s->cut);
-    pieces_free(&s->begins);
     pretok_run_free(&s->pretok);
 }
 
 static void encode_words(const struct tokenizer *t, const struct piece *p, bool first, struct scratch *m) {
     pretok_run(t->pretok, m->text.data, p->at, p->len, first, &m->pretok);
     const struct pieces *words = m->pretok.words;
-    bool from_start = m->opt->side == TOKENIZER_CUT_START && m->opt->max_tokens;
-    for (size_t k = 0; k < words->count; k++) {
-        if (from_start) pieces_add(&m->begins, m->out->count, 0, -1);
+    for (size_t k = 0; k < words->count; k++)
         token_model_run(t->model, &t->vocab, m->pretok.text + words->list[k].at, words->list[k].len, m->out, &m->failed);
-        if (!m->stop && m->opt->max_tokens && m->out->count >= m->opt->max_tokens) m->stop = m->out->count;
-    }
 }
 
 /* A stretch of raw text between added tokens: normalise, split at normalised added tokens, pre-tokenise, cut words. */
@@ -202,17 +193,7 @@ static void lower_case(const char **s, size_t *n, struct textbuf *lower) {
     *s = lower->data, *n = lower->len;
 }
 
-/* The length that HF sees: up to the first word's end, from the side that stays, where max_tokens are reached. */
-static uint32_t seen_length(const struct scratch *m) {
-    uint32_t count = m->out->count, max = m->opt->max_tokens;
-    if (m->opt->side == TOKENIZER_CUT_END) return m->stop ? m->stop : count;
-    for (size_t i = m->begins.count; i > 0; i--)
-        if (count - m->begins.list[i - 1].at >= max) return count - (uint32_t)m->begins.list[i - 1].at;
-    return count;
-}
-
-/* *seen: the length by which a pair's texts are compared (the scratch's comment). */
-static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t len, const struct encode_options *opt, struct encoding *out, uint32_t *seen, gllm_error *err) {
+static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t len, const struct encode_options *opt, struct encoding *out, gllm_error *err) {
     struct scratch m = {.opt = opt, .out = out};
     size_t bad;
     bool gave_up = false;
@@ -230,8 +211,7 @@ static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t 
         if (opt->lowercase) lower_case(&piece, &n, &m.lower);
         gave_up = !encode_piece(t, piece, n, p->at == 0, &m);
     }
-    *seen = seen_length(&m);
-    bool failed = m.failed || m.pretok.failed || m.lower.failed || m.text.failed || m.raw.failed || m.cut.failed || m.begins.failed;
+    bool failed = m.failed || m.pretok.failed || m.lower.failed || m.text.failed || m.raw.failed || m.cut.failed;
     scratch_free(&m);
     if (gave_up) return err_set(err, GLLM_INVALID, "a regular expression of the tokenizer takes too many steps on this text");
     return failed ? err_nomem(err, "tokens") : GLLM_OK;
@@ -244,8 +224,8 @@ static void cut(struct encoding *e, uint32_t keep, enum tokenizer_side side) {
 }
 
 /* Cuts a and b (may be NULL) to `room` tokens together. LONGEST_FIRST on a pair: the longer one down to the other's length, then both evenly,
- * the odd token going to the longer. a_longer: which one that is. */
-static gllm_status truncate(struct encoding *a, struct encoding *b, bool a_longer, uint32_t room, const struct encode_options *opt, gllm_error *err) {
+ * the odd token going to the longer. */
+static gllm_status truncate(struct encoding *a, struct encoding *b, uint32_t room, const struct encode_options *opt, gllm_error *err) {
     uint64_t total = (uint64_t)a->count + (b ? b->count : 0);
     if (total <= room) return GLLM_OK;
     uint32_t excess = (uint32_t)(total - room);
@@ -254,7 +234,7 @@ static gllm_status truncate(struct encoding *a, struct encoding *b, bool a_longe
             cut(a, room, opt->side);
             return GLLM_OK;
         }
-        struct encoding *small = a_longer ? b : a, *large = small == a ? b : a;
+        struct encoding *small = a->count > b->count ? b : a, *large = small == a ? b : a;
         uint32_t n1 = small->count, n2 = n1 > room || room - n1 < n1 ? n1 : room - n1;
         if ((uint64_t)n1 + n2 > room) n1 = room / 2, n2 = n1 + room % 2;
         cut(small, n1, opt->side);
@@ -270,17 +250,16 @@ static gllm_status truncate(struct encoding *a, struct encoding *b, bool a_longe
 
 gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, const char *pair, size_t pair_len, const struct encode_options *opt, struct encoding *out, gllm_error *err) {
     struct encoding a = {0}, b = {0};
-    uint32_t seen_a, seen_b = 0;
     gllm_status status;
     uint32_t extra = opt->add_special ? template_count(t->template, pair != NULL) : 0;
-    TRY_GO(encode_text(t, text, len, opt, &a, &seen_a, err));
-    if (pair) TRY_GO(encode_text(t, pair, pair_len, opt, &b, &seen_b, err));
+    TRY_GO(encode_text(t, text, len, opt, &a, err));
+    if (pair) TRY_GO(encode_text(t, pair, pair_len, opt, &b, err));
     uint64_t full = (uint64_t)a.count + b.count + extra;
     if (opt->max_tokens && opt->max_tokens < extra) {
         status = err_set(err, GLLM_TOO_LONG, "a limit of %u tokens, expected room for %u special tokens", opt->max_tokens, extra);
         goto done;
     }
-    if (opt->max_tokens) TRY_GO(truncate(&a, pair ? &b : NULL, seen_a > seen_b, opt->max_tokens - extra, opt, err));
+    if (opt->max_tokens) TRY_GO(truncate(&a, pair ? &b : NULL, opt->max_tokens - extra, opt, err));
     if (!template_run(t->template, opt->add_special, &a, pair ? &b : NULL, out)) status = err_nomem(err, "tokens");
     out->full_count = full > UINT32_MAX ? UINT32_MAX : (uint32_t)full;
 done:
