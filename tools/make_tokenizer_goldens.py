@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes tests/golden/tokenizer/: small tokenizer.json texts with the ids, types and decoded texts that HF `tokenizers` gives, and vocab.txt
-directories with those that transformers' BertTokenizer gives.
+directories with those that transformers' BertTokenizer gives; also a seed for each component in tests/fuzz/corpus/tokenizer/.
 
     pip install -r tools/requirements.txt && python3 tools/make_tokenizer_goldens.py
 """
@@ -17,6 +17,7 @@ import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders as D, models, normalizers as N, pre_tokenizers as P, processors
 
 OUT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests", "golden", "tokenizer")
+CORPUS = os.path.join(os.path.dirname(os.path.dirname(OUT)), "fuzz", "corpus", "tokenizer")
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
@@ -97,6 +98,21 @@ def entry(name, tok, texts=TEXTS):
     return e
 
 
+SEEN = {}
+
+
+def seed(kind, part):
+    """One seed of tests/fuzz/corpus/tokenizer for each component: a tiny tokenizer around it."""
+    if part is None or type(part).__name__ in SEEN.setdefault(kind, set()):
+        return
+    SEEN[kind].add(type(part).__name__)
+    tok = Tokenizer(models.WordLevel({"a": 0, "<0x41>": 1, "\u2581The": 2, "[UNK]": 3}, unk_token="[UNK]"))
+    setattr(tok, kind, part)
+    tok.add_tokens([AddedToken("<s>", lstrip=True, special=True), AddedToken("[SEP]", normalized=False, single_word=True)])
+    with open(os.path.join(CORPUS, f"{kind}-{type(part).__name__}.json"), "w") as f:
+        json.dump(plain(tok), f, separators=(",", ":"))
+
+
 def group(name, **what):
     what["versions"] = {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__}
     with open(os.path.join(OUT, name + ".json"), "w") as f:
@@ -115,6 +131,8 @@ def normalizer_group():
         "Bert-plain": N.BertNormalizer(False, False, True, False), "Precompiled": precompiled,
         "Sequence": N.Sequence([N.NFKC(), N.Sequence([N.Lowercase(), N.StripAccents()]), N.Replace(" ", "\u2581"), N.Prepend("\u2581")]),
     }
+    for n in table.values():
+        seed("normalizer", n)
     group("normalizers", texts=TEXTS, entries=[entry(k, word_level(TEXTS, normalizer=n)) for k, n in table.items()])
 
 
@@ -137,6 +155,8 @@ def pretok_group():
             table[f"Split-{b}-{invert}"] = P.Split("X", b, invert)
             table[f"Split-regex-{b}-{invert}"] = P.Split(Regex(r"X*|\s"), b, invert)
     texts = [t for t in TEXTS if len(t) < 100] + ["word" * 30]
+    for p in table.values():
+        seed("pre_tokenizer", p)
     group("pretokenizers", texts=texts, entries=[entry(k, word_level(texts, pretok=p), texts) for k, p in table.items()])
 
 
@@ -157,6 +177,7 @@ def decoder_group():
     }
     entries = []
     for name, d in table.items():
+        seed("decoder", d)
         tok = Tokenizer(models.WordLevel({p: i for i, p in enumerate(pieces)}, unk_token="x"))
         if d:
             tok.decoder = d
@@ -222,6 +243,7 @@ def processor_group():
     pairs = [("a", None), ("abc d efgh", None), ("", None), ("ab cd ef gh", "abcd efgh"), ("a", "abcdefgh abcdefgh"), ("abcdefgh abcdefgh", "a b"), ("abc abc abc", "abcd abcd abcd"), ("", ""), ("abcd abcd", "")]
     entries = []
     for name, post in table.items():
+        seed("post_processor", post)
         tok = Tokenizer(models.WordPiece({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
         tok.pre_tokenizer = P.WhitespaceSplit()
         if post:

@@ -150,8 +150,8 @@ struct decoding {
 /* Replaces every `from` in b from byte `at` on; to_len may exceed from_len. */
 static void replace_all(struct textbuf *b, const char *from, size_t from_len, const char *to, size_t to_len) {
     struct textbuf next = {0};
+    if (!from_len || !b->len || !memmem(b->data, b->len, from, from_len)) return;
     const char *s = b->data, *end = s + b->len;
-    if (!from_len || !b->len || !memmem(s, b->len, from, from_len)) return;
     for (const char *hit; s < end && (hit = memmem(s, (size_t)(end - s), from, from_len)); s = hit + from_len) {
         textbuf_add(&next, s, (size_t)(hit - s));
         textbuf_add(&next, to, to_len);
@@ -359,6 +359,7 @@ static void run_replace_fused(struct decoding *d, size_t i, const char *part, si
     const char *s = st->held.data, *hit;
     size_t at = 0, n = st->held.len;
     st->work.len = 0;
+    if (!n) return;
     while (n - at >= p->from_len && n > at && (hit = memmem(s + at, n - at, p->from, p->from_len))) {
         textbuf_add(&st->work, s + at, (size_t)(hit - s) - at);
         textbuf_add(&st->work, p->to, p->kind == D_BPE ? 0 : p->to_len);
@@ -366,7 +367,7 @@ static void run_replace_fused(struct decoding *d, size_t i, const char *part, si
     }
     size_t wait = all ? 0 : n - at < p->from_len - 1 ? n - at : p->from_len - 1;
     while (wait && memcmp(s + n - wait, p->from, wait)) wait--;
-    if (n) textbuf_add(&st->work, s + at, n - wait - at);
+    textbuf_add(&st->work, s + at, n - wait - at);
     if (wait) memmove(st->held.data, s + n - wait, wait);
     st->held.len = wait;
     if (st->work.len) hand(d, i, &st->work);
