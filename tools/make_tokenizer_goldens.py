@@ -157,7 +157,11 @@ def pretok_group():
     texts = [t for t in TEXTS if len(t) < 100] + ["word" * 30]
     for p in table.values():
         seed("pre_tokenizer", p)
-    group("pretokenizers", texts=texts, entries=[entry(k, word_level(texts, pretok=p), texts) for k, p in table.items()])
+    entries = [entry(k, word_level(texts, pretok=p), texts) for k, p in table.items()]
+    for n in (N.Strip(), N.BertNormalizer(), N.Prepend("x")):  # "first" is the input's first byte: it counts only while that is there
+        tok = word_level([t + x for t in texts + [" ", "x"] for x in ("", "a")], n, P.Metaspace(prepend_scheme="first"))
+        entries.append(entry("Metaspace-first-" + type(n).__name__, tok, texts))
+    group("pretokenizers", texts=texts, entries=entries)
 
 
 def decoder_group():

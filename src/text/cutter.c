@@ -216,6 +216,12 @@ static void cut(const struct cutter *c, const char *s, const struct piece *p, bo
     }
 }
 
+bool pretok_minds_first(const struct pretok *p) {
+    for (size_t i = 0; p && i < p->count; i++)
+        if (p->cutters[i].kind == CUT_METASPACE && p->cutters[i].prepend == PREPEND_FIRST) return true;
+    return false;
+}
+
 static bool rewrites(const struct cutter *c) { return c->kind == CUT_BYTE_LEVEL || c->kind == CUT_METASPACE; }
 
 void pretok_run(const struct pretok *p, const char *s, size_t at, size_t len, bool first, struct pretok_run *m) {

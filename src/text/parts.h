@@ -81,6 +81,7 @@ struct pretok_run { /* one thread's working memory; all-zero at first, pretok_ru
 };
 /* Cuts s[at, at + len) into words. first: this text begins the input. p NULL: one word. s is borrowed until the next call. */
 void pretok_run(const struct pretok *p, const char *s, size_t at, size_t len, bool first, struct pretok_run *m);
+bool pretok_minds_first(const struct pretok *p); /* `first` changes the words */
 void pretok_run_free(struct pretok_run *m);
 
 /* model.c: the vocabulary and the model that cuts words into its entries */

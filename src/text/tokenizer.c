@@ -170,10 +170,21 @@ static void encode_words(const struct tokenizer *t, const struct piece *p, bool 
         token_model_run(t->model, &t->vocab, m->pretok.text + words->list[k].at, words->list[k].len, m->out, &m->failed);
 }
 
+/* Whether the text's first character is still there once normalised: HF's Metaspace "first" asks for the input's very first byte. Whether it
+ * is dropped shows when it is alone (wrong only for a Strip of the right end and a text that begins with a space). */
+static bool first_stays(const struct tokenizer *t, const char *s, size_t len) {
+    struct textbuf alone = {0};
+    uint32_t cp;
+    bool ok = normalizer_run(t->normalizer, s, utf8_read(s, len, &cp), &alone), stays = !ok || alone.len || alone.failed;
+    textbuf_free(&alone);
+    return stays;
+}
+
 /* A stretch of raw text between added tokens: normalise, split at normalised added tokens, pre-tokenise, cut words. */
 static bool encode_piece(const struct tokenizer *t, const char *s, size_t len, bool first, struct scratch *m) {
     m->text.len = m->cut.count = 0;
     if (!normalizer_run(t->normalizer, s, len, &m->text)) return false;
+    if (first && t->normalizer && pretok_minds_first(t->pretok)) first = first_stays(t, s, len);
     added_split(t->added, true, m->opt->parse_special, m->text.data, 0, m->text.len, &m->cut);
     for (size_t i = 0; i < m->cut.count; i++) {
         const struct piece *p = &m->cut.list[i];
