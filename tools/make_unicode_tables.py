@@ -64,6 +64,19 @@ def lower():
     return [(c, ord(low.normalize_str(chr(c)))) for c in ALL if c != 0x130 and low.normalize_str(chr(c)) != (chr(c).lower() if c != 0x3A3 else "\u03c3")]
 
 
+CATEGORIES = "Lu Ll Lm Lo Mn Mc Nd No Pd Po Sm So".split()
+
+
+def young():
+    """[first, last, category]: what \\p{category} matches in HF and Unicode 14 has not assigned."""
+    out = []
+    for cat in CATEGORIES:
+        near = "a" if cat[0] == "P" else "."
+        points = alone(P.Split(Regex(r"\p{%s}" % cat), "isolated"), near, near)
+        out += [[a, b, cat] for a, b in ranges([c for c in points if unicodedata.category(chr(c)) == "Cn"])]
+    return out
+
+
 def scripts():
     """[first code point, script number]; equal numbers: UnicodeScripts does not part them; 0: none."""
     s = P.UnicodeScripts()
@@ -118,6 +131,11 @@ def main():
             f.write("\n" + table(f"static const uint32_t {name}[][2]", doc, r, pair))
         f.write("\n" + table("static const uint32_t LOWER[][2]", "lower cases that Unicode 14 lacks: code point, lower case", lower(), pair))
         f.write("\n" + table("static const uint32_t SCRIPT[][2]", "UnicodeScripts: first code point, number of the script from there on", scripts(), "{0x%X, %d}"))
+        rows = ["{0x%X, 0x%X, \"%s\"}" % tuple(r) for r in young()]
+        f.write("\n/* categories of code points that Unicode 14 has not assigned */\nconst struct unicode_young unicode_young[] = {\n")
+        for i in range(0, len(rows), 5):
+            f.write("    " + ", ".join(rows[i:i + 5]) + ",\n")
+        f.write("};\nconst size_t unicode_young_count = sizeof unicode_young / sizeof *unicode_young;\n")
         f.write("\n#define TABLE(name) {name, sizeof name / sizeof *name}\n")
         for name in [p[0] for p in parts]:
             f.write(f"const struct unicode_table unicode_{name.lower()} = TABLE({name});\n")

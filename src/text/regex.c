@@ -2,11 +2,13 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/utf8.h"
+#include "text/unicode_tables.h"
 
 struct regex {
     pcre2_code *code;
@@ -25,17 +27,39 @@ enum {
 
 /* ---- Oniguruma's words where PCRE2 means something else by them ---- */
 
+enum { MAX_REWRITTEN = 1 << 18 }; /* beyond, young characters are no longer spelled out: only a hostile pattern comes here */
 struct rewrite {
-    char *out; /* room for 12 * len + 64 */
-    size_t n;
+    char *out; /* room for `room` bytes */
+    size_t n, room;
+    bool failed;
 };
 static void put(struct rewrite *w, const char *s, size_t n) {
+    if (w->n + n > w->room) {
+        char *more = realloc(w->out, 2 * (w->n + n));
+        if (!more) w->failed = true;
+        if (!more) return;
+        w->out = more;
+        w->room = 2 * (w->n + n);
+    }
     memcpy(w->out + w->n, s, n);
     w->n += n;
 }
 
+/* \p{category} inside a class, and the ranges that this category has gained since Unicode 14, which PCRE2 may not know. */
+static void put_category(struct rewrite *w, const char *category, size_t n) {
+    char range[64];
+    put(w, "\\p{", 3);
+    put(w, category, n);
+    put(w, "}", 1);
+    for (size_t i = 0; i < unicode_young_count && w->n < MAX_REWRITTEN; i++) {
+        const struct unicode_young *y = &unicode_young[i];
+        if (!strncmp(y->category, category, n)) put(w, range, (size_t)snprintf(range, sizeof range, "\\x{%X}-\\x{%X}", (unsigned)y->first, (unsigned)y->last));
+    }
+}
+
 /* \p{NAME}: PCRE2 takes a script's name for its extensions too (Han has the ideographic comma), and lacks the long names of categories. */
-static size_t rewrite_property(struct rewrite *w, const char *s, size_t len) {
+static size_t rewrite_property(struct rewrite *w, const char *s, size_t len, bool inside) {
+    static const char HAN[] = "\\p{sc:Han}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"; /* extensions H and I are of Unicode 15 */
     static const char *const NAMES[][2] = {
         {"Letter", "L"}, {"Mark", "M"}, {"Number", "N"}, {"Punctuation", "P"}, {"Punct", "P"}, {"Symbol", "S"}, {"Separator", "Z"}, {"Other", "C"},
         {"Alpha", "Alphabetic"}, {"Alphabetic", "Alphabetic"}, {"Any", "Any"}, {"Digit", "Nd"}, {"Upper", "Uppercase"}, {"Uppercase", "Uppercase"},
@@ -43,8 +67,16 @@ static size_t rewrite_property(struct rewrite *w, const char *s, size_t len) {
         {"Extended_Pictographic", "Extended_Pictographic"}, {"Ideographic", "Ideographic"}, {"ASCII", "ASCII"},
     };
     const char *close = memchr(s, '}', len);
-    size_t from = len > 3 && s[3] == '^' ? 4 : 3, n = close ? (size_t)(close - s) - from : 0;
-    if (len < 4 || s[2] != '{' || !close || n < 3 || n > 40 || memchr(s + from, ':', n) || memchr(s + from, '=', n)) {
+    size_t from = len > 3 && s[3] == '^' ? 4 : 3, end = len > 2 && s[2] == '{' && close ? (size_t)(close - s) : 0, n = end > from ? end - from : 0;
+    bool negated = (s[1] == 'P') != (from == 4), han = n == 3 && !strncmp(s + from, "Han", 3);
+    if ((n == 1 || n == 2 || han) && !(inside && negated)) {
+        if (!inside) put(w, negated ? "[^" : "[", negated ? 2 : 1);
+        if (han) put(w, HAN, sizeof HAN - 1);
+        else put_category(w, s + from, n);
+        if (!inside) put(w, "]", 1);
+        return end + 1;
+    }
+    if (n < 3 || n > 40 || memchr(s + from, ':', n) || memchr(s + from, '=', n)) {
         put(w, s, 2);
         return 2;
     }
@@ -53,29 +85,39 @@ static size_t rewrite_property(struct rewrite *w, const char *s, size_t len) {
         if (strlen(NAMES[i][0]) == n && !strncasecmp(NAMES[i][0], s + from, n)) {
             put(w, NAMES[i][1], strlen(NAMES[i][1]));
             put(w, "}", 1);
-            return from + n + 1;
+            return end + 1;
         }
     put(w, "sc:", 3);
     put(w, s + from, n + 1);
-    return from + n + 1;
+    return end + 1;
 }
 
-/* \s and \w: PCRE2 counts U+180E as space, which lost White_Space long ago, and marks and joining punctuation not as \w. */
+/* \s \w \d: PCRE2 counts U+180E as space, which lost White_Space long ago, and marks and joining punctuation not as \w. */
 static void rewrite_class(struct rewrite *w, char which, bool inside) {
-    static const char SPACE[] = "\\t-\\r\\x{85}\\p{Z}", WORD[] = "\\p{L}\\p{M}\\p{N}\\p{Pc}";
-    bool negated = which == 'S' || which == 'W', space = which == 's' || which == 'S';
+    static const char SPACE[] = "\\t-\\r\\x{85}\\p{Z}";
+    static const char WORD[] = "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
+    bool negated = which == 'S' || which == 'W' || which == 'D';
     if (!inside) put(w, negated ? "[^" : "[", negated ? 2 : 1);
-    put(w, space ? SPACE : WORD, space ? sizeof SPACE - 1 : sizeof WORD - 1);
+    if (which == 's' || which == 'S') put(w, SPACE, sizeof SPACE - 1);
+    else if (which == 'd' || which == 'D') put_category(w, "Nd", 2);
+    else {
+        put_category(w, "L", 1);
+        put_category(w, "M", 1);
+        put_category(w, "Nd", 2);
+        put_category(w, "Nl", 2);
+        put_category(w, "Pc", 2);
+        put(w, WORD, sizeof WORD - 1); /* circled and squared letters, and Oniguruma's Latin-1 digits */
+    }
     if (!inside) put(w, "]", 1);
 }
 
-/* Copies the pattern with those words replaced. Inside a class \S and \W stay PCRE2's own. */
+/* Copies the pattern with those words replaced. Inside a class the negated ones stay PCRE2's own. */
 static void rewrite(struct rewrite *w, const char *s, size_t len) {
     bool inside = false;
     for (size_t i = 0; i < len;) {
         char c = s[i], next = i + 1 < len ? s[i + 1] : 0;
-        if (c == '\\' && (next == 'p' || next == 'P')) i += rewrite_property(w, s + i, len - i);
-        else if (c == '\\' && (next == 's' || next == 'w' || ((next == 'S' || next == 'W') && !inside))) {
+        if (c == '\\' && (next == 'p' || next == 'P')) i += rewrite_property(w, s + i, len - i, inside);
+        else if (c == '\\' && next && (strchr("swd", next) || (strchr("SWD", next) && !inside))) {
             rewrite_class(w, next, inside);
             i += 2;
         } else if (c == '\\' && i + 1 < len) {
@@ -105,14 +147,14 @@ static void rewrite(struct rewrite *w, const char *s, size_t len) {
 
 static pcre2_code *compile(const char *pattern, size_t len, int *code, size_t *at) {
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    struct rewrite w = {.out = malloc(12 * len + 64)};
+    struct rewrite w = {0};
     pcre2_code *re = NULL;
     *code = PCRE2_ERROR_NOMEMORY;
-    if (context && w.out) {
-        rewrite(&w, pattern, len);
+    rewrite(&w, pattern, len);
+    if (context && !w.failed) {
         pcre2_set_newline(context, PCRE2_NEWLINE_LF);
         pcre2_set_parens_nest_limit(context, MAX_NESTING);
-        re = pcre2_compile((PCRE2_SPTR)w.out, w.n, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK, code, at, context);
+        re = pcre2_compile((PCRE2_SPTR)(w.out ? w.out : ""), w.n, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK, code, at, context);
     }
     pcre2_compile_context_free(context);
     free(w.out);

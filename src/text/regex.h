@@ -1,7 +1,8 @@
 /* regex.h - the regular expressions of a tokenizer.json, on PCRE2 with its JIT compiler.
  *
- * HF `tokenizers` writes patterns for Oniguruma in Ruby's dialect; PCRE2 in UTF and UCP mode reads the same language for all that
- * tokenizers use: ^ and $ are borders of lines, \s \w \d and (?i) are Unicode's.
+ * HF `tokenizers` writes patterns for Oniguruma in Ruby's dialect. PCRE2 in UTF and UCP mode reads the same language for what tokenizers use
+ * (^ and $ are borders of lines), but that \s \w \d \p{…} are first spelled out, so that they hold what they hold in HF, whose Unicode is
+ * newer than the PCRE2 of today's systems.
  * No pattern can hang a caller: the steps that one match may take grow with the text's length only. */
 #ifndef GLLM_TEXT_REGEX_H
 #define GLLM_TEXT_REGEX_H
