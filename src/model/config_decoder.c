@@ -109,7 +109,7 @@ static gllm_status read_layers(const json_t *config, const char *name, struct mo
         const bool sliding = types ? !strcmp(type, "sliding_attention") : c->window && use_window && has_window(c, i);
         if (sliding && !c->window) return err_set(err, GLLM_FORMAT, "%s: layer %u is sliding_attention and sliding_window says nothing", name, i);
         bool rope = !c->no_rope_step || (i + 1) % c->no_rope_step;
-        if (with_rope) rope = json_integer_value(json_array_get(with_rope, i)) != 0;
+        if (with_rope) rope = json_number_value(json_array_get(with_rope, i)) > 0;
         layers[i] = (struct layer_cfg){.window = sliding ? c->window : 0, .rope = !rope ? -1 : sliding && c->ropes[1].kind != ROPE_NONE};
     }
     c->layers = layers;

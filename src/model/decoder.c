@@ -98,7 +98,7 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
     *out = NULL;
     const struct model_cfg *c = &m->files.cfg;
     if (!c->causal || !m->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch->name);
-    if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || opt->n_ctx > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: a size is 0 or out of range");
+    if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || opt->n_ctx > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: n_ctx %u, max_tok %u, max_seq %u, max_out %u: expected 1 or more of each", opt->n_ctx, opt->max_tok, opt->max_seq, opt->max_out);
     struct decoder *d = calloc(1, sizeof *d);
     if (!d) return err_nomem(err, "decoder");
     d->model = m;

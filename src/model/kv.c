@@ -55,14 +55,17 @@ void kv_close(struct kv *kv) {
 
 static uint32_t pages_for(uint32_t n_tok) { return n_tok / KV_PAGE + (n_tok % KV_PAGE != 0); }
 
-/* Frees kept sequences until `need` pages are free; false when they do not suffice. */
-static bool make_room(struct kv *kv, uint32_t need) {
-    while (kv->n_free < need && kv->oldest) {
-        struct kv_seq *s = kv->oldest;
-        unlink_kept(kv, s);
-        seq_free(kv, s);
+/* The last page of s is partly full and also another's: it has to be copied before it is written. */
+static bool tail_shared(const struct kv *kv, const struct kv_seq *s) { return s->n_tok % KV_PAGE && kv->refs[s->pages[s->n_pages - 1]] > 1; }
+
+/* Frees kept sequences until s can have `need` more pages; false when they do not suffice. */
+static bool make_room(struct kv *kv, const struct kv_seq *s, uint32_t need) {
+    while (kv->n_free < need + tail_shared(kv, s) && kv->oldest) {
+        struct kv_seq *old = kv->oldest;
+        unlink_kept(kv, old);
+        seq_free(kv, old);
     }
-    return kv->n_free >= need;
+    return kv->n_free >= need + tail_shared(kv, s);
 }
 
 static bool grow(struct kv_seq *s, uint32_t n_pages, uint32_t n_tok) {
@@ -121,13 +124,12 @@ gllm_status kv_fork(struct kv *kv, const struct kv_seq *from, struct kv_seq **ou
 gllm_status kv_append(struct kv *kv, struct kv_seq *s, const int32_t *tokens, uint32_t n, struct kv_copy *copy, gllm_error *err) {
     *copy = (struct kv_copy){0};
     if (n > UINT32_MAX - s->n_tok) return err_set(err, GLLM_TOO_LONG, "a sequence of more than 2^32 tokens");
-    const uint32_t need = pages_for(s->n_tok + n) - s->n_pages, tail = s->n_tok % KV_PAGE;
+    const uint32_t need = pages_for(s->n_tok + n) - s->n_pages;
     if (!grow(s, s->n_pages + need, s->n_tok + n)) return err_nomem(err, "sequence");
-    bool shared = n && tail && kv->refs[s->pages[s->n_pages - 1]] > 1;
-    if (!make_room(kv, need + shared))
-        return err_set(err, GLLM_TOO_LONG, "the cache is full: %u more tokens need %u pages of %d, found %u of %u free", n, need + shared, KV_PAGE, kv->n_free, kv->n_pages);
-    shared = n && tail && kv->refs[s->pages[s->n_pages - 1]] > 1; /* the other owner may have gone */
-    if (shared) {
+    if (!n) return GLLM_OK;
+    if (!make_room(kv, s, need))
+        return err_set(err, GLLM_TOO_LONG, "the cache is full: %u more tokens need %u pages of %d tokens, found %u of %u free", n, need + tail_shared(kv, s), KV_PAGE, kv->n_free, kv->n_pages);
+    if (tail_shared(kv, s)) {
         uint32_t *last = &s->pages[s->n_pages - 1];
         *copy = (struct kv_copy){.from = *last, .to = kv->free[--kv->n_free], .needed = true};
         kv->refs[copy->to] = 1;
@@ -139,7 +141,7 @@ gllm_status kv_append(struct kv *kv, struct kv_seq *s, const int32_t *tokens, ui
         kv->refs[page] = 1;
         s->pages[s->n_pages++] = page;
     }
-    if (n) memcpy(s->tokens + s->n_tok, tokens, n * sizeof *tokens);
+    memcpy(s->tokens + s->n_tok, tokens, n * sizeof *tokens);
     s->n_tok += n;
     return GLLM_OK;
 }

@@ -35,7 +35,7 @@ static uint32_t ints(const json_t *root, const char *key, int32_t *out, uint32_t
     const json_t *list = json_object_get(root, key);
     const uint32_t n = (uint32_t)json_array_size(list);
     assert_true(n <= most);
-    for (uint32_t i = 0; i < n; i++) out[i] = (int32_t)json_integer_value(json_array_get(list, i));
+    for (uint32_t i = 0; i < n; i++) out[i] = (int32_t)json_number_value(json_array_get(list, i));
     return n;
 }
 
@@ -47,7 +47,7 @@ static void golden_open(struct golden *g, const char *name) {
     OK(json_read_file(path, 1 << 20, &root, err));
     g->n_prompt = ints(root, "prompt", g->prompt, MAX_PROMPT);
     g->n_greedy = ints(root, "greedy", g->greedy, MAX_NEW);
-    g->n_ctx = (uint32_t)json_integer_value(json_object_get(root, "n_ctx"));
+    g->n_ctx = (uint32_t)json_number_value(json_object_get(root, "n_ctx"));
     json_decref(root);
     snprintf(path, sizeof path, "%s/expected.safetensors", g->dir);
     OK(weights_open(&g->values, path, err));
