@@ -1,13 +1,16 @@
 #include "format/weights.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/map.h"
+#include "format/gguf.h"
 #include "format/safetensors.h"
 
 #define MAX_INDEX ((uint64_t)256 << 20)
@@ -15,7 +18,10 @@
 struct shard {
     const char *name; /* file name */
     struct file_map map;
+    struct tensor *tensors; /* [n_tensors] */
+    size_t n_tensors;
     struct safetensors st;
+    struct gguf gguf; /* name NULL: a safetensors file */
 };
 struct weights {
     struct arena arena;
@@ -26,26 +32,37 @@ struct weights {
     struct map by_name; /* name -> index in tensors */
 };
 
+static bool ends_in_gguf(const char *path) {
+    size_t n = strlen(path);
+    return n >= 5 && !strcasecmp(path + n - 5, ".gguf");
+}
+
 static gllm_status open_shard(struct weights *w, const char *path, gllm_error *err) {
     struct shard *s = &w->shards[w->n_shards];
     TRY(file_map_open(&s->map, path, err));
     uint32_t index = w->n_shards++;
     s->name = arena_strdup(&w->arena, path_base(path));
     if (!s->name) return err_nomem(err, path);
-    TRY(safetensors_read(&s->st, &w->arena, s->map.data, s->map.size, path, err));
-    for (size_t i = 0; i < s->st.n_tensors; i++) s->st.tensors[i].shard = index;
+    if (gguf_is(s->map.data, s->map.size) || ends_in_gguf(path)) {
+        TRY(gguf_read(&s->gguf, &w->arena, s->map.data, s->map.size, path, err));
+        s->tensors = s->gguf.tensors, s->n_tensors = s->gguf.n_tensors;
+    } else {
+        TRY(safetensors_read(&s->st, &w->arena, s->map.data, s->map.size, path, err));
+        s->tensors = s->st.tensors, s->n_tensors = s->st.n_tensors;
+    }
+    for (size_t i = 0; i < s->n_tensors; i++) s->tensors[i].shard = index;
     return GLLM_OK;
 }
 
 /* Joins the shards' tensors under one name space. */
 static gllm_status join(struct weights *w, const char *path, gllm_error *err) {
-    for (uint32_t s = 0; s < w->n_shards; s++) w->n_tensors += w->shards[s].st.n_tensors;
+    for (uint32_t s = 0; s < w->n_shards; s++) w->n_tensors += w->shards[s].n_tensors;
     w->tensors = arena_array(&w->arena, w->n_tensors, sizeof *w->tensors);
     if (!w->tensors || !map_reserve(&w->by_name, w->n_tensors)) return err_nomem(err, path);
     uint32_t at = 0, other;
     for (uint32_t s = 0; s < w->n_shards; s++)
-        for (size_t i = 0; i < w->shards[s].st.n_tensors; i++) {
-            const struct tensor *t = &w->shards[s].st.tensors[i];
+        for (size_t i = 0; i < w->shards[s].n_tensors; i++) {
+            const struct tensor *t = &w->shards[s].tensors[i];
             size_t len = strlen(t->name);
             if (map_get(&w->by_name, t->name, len, &other))
                 return err_set(err, GLLM_FORMAT, "%s: tensor %s is in both %s and %s", path, t->name, w->shards[w->tensors[other]->shard].name, w->shards[s].name);
@@ -130,17 +147,68 @@ static gllm_status open_dir(struct weights *w, const char *dir, gllm_error *err)
     return status;
 }
 
+/* ---- one file, or the parts of a split GGUF file ---- */
+
+/* PREFIX-00002-of-00003.gguf: the length of PREFIX and 3. False: not such a name. */
+static bool split_name(const char *path, size_t *prefix, uint32_t *n_parts) {
+    static const char FORM[] = "-#####-of-#####.gguf";
+    const size_t n = strlen(path), k = sizeof FORM - 1;
+    if (n <= k) return false;
+    const char *s = path + n - k;
+    for (size_t i = 0; i < k; i++)
+        if (FORM[i] == '#' ? s[i] < '0' || s[i] > '9' : s[i] != FORM[i]) return false;
+    *prefix = n - k;
+    *n_parts = (uint32_t)strtoul(s + 10, NULL, 10);
+    return *n_parts > 0;
+}
+
+/* split.no and split.count of part i (from 0), and split.tensors.count, must agree with the names. */
+static gllm_status check_part(const struct gguf *g, uint32_t i, uint32_t n_parts, uint64_t *n_tensors, gllm_error *err) {
+    uint64_t no = 0, count = 1;
+    TRY(gguf_u64(g, "split.no", &no, NULL, err));
+    TRY(gguf_u64(g, "split.count", &count, NULL, err));
+    TRY(gguf_u64(g, "split.tensors.count", n_tensors, NULL, err));
+    if (count != n_parts && !(count == 0 && n_parts == 1))
+        return err_set(err, GLLM_FORMAT, "%s: split.count: found %llu, expected the %u of the file's name", g->name, (unsigned long long)count, n_parts);
+    if (no != i) return err_set(err, GLLM_FORMAT, "%s: split.no: found %llu, expected %u", g->name, (unsigned long long)no, i);
+    return GLLM_OK;
+}
+
+static gllm_status open_part(struct weights *w, const char *path, size_t prefix, uint32_t n_parts, gllm_error *err) {
+    const uint32_t i = w->n_shards;
+    const size_t size = prefix + 32;
+    char *part = malloc(size);
+    if (!part) return err_nomem(err, path);
+    snprintf(part, size, "%.*s-%05u-of-%05u.gguf", (int)prefix, path, i + 1, n_parts);
+    gllm_status status = open_shard(w, part, err);
+    free(part);
+    return status == GLLM_NOT_FOUND ? err_wrap(err, status, "part %u of %u is missing", i + 1, n_parts) : status;
+}
+
+static gllm_status open_file(struct weights *w, const char *path, gllm_error *err) {
+    size_t prefix = 0;
+    uint32_t n_parts = 1;
+    const bool split = split_name(path, &prefix, &n_parts);
+    uint64_t n_tensors = UINT64_MAX;
+    w->shards = arena_array(&w->arena, n_parts, sizeof *w->shards);
+    if (!w->shards) return err_nomem(err, path);
+    for (uint32_t i = 0; i < n_parts; i++) {
+        TRY(split ? open_part(w, path, prefix, n_parts, err) : open_shard(w, path, err));
+        if (w->shards[i].gguf.name) TRY(check_part(&w->shards[i].gguf, i, n_parts, &n_tensors, err));
+    }
+    TRY(join(w, path, err));
+    if (n_tensors != UINT64_MAX && n_tensors != w->n_tensors)
+        return err_set(err, GLLM_FORMAT, "%s: split.tensors.count: found %llu, expected the %zu tensors of all parts", path, (unsigned long long)n_tensors, w->n_tensors);
+    return GLLM_OK;
+}
+
 gllm_status weights_open(struct weights **out, const char *path, gllm_error *err) {
     *out = NULL;
     struct weights *w = calloc(1, sizeof *w);
     if (!w) return err_nomem(err, path);
     gllm_status status;
     if (dir_exists(path)) status = open_dir(w, path, err);
-    else {
-        w->shards = arena_array(&w->arena, 1, sizeof *w->shards);
-        status = w->shards ? open_shard(w, path, err) : err_nomem(err, path);
-        if (status == GLLM_OK) status = join(w, path, err);
-    }
+    else status = open_file(w, path, err);
     if (status != GLLM_OK) weights_close(w);
     else *out = w;
     return status;
@@ -166,10 +234,8 @@ const char *weights_meta(const struct weights *w, const char *key) {
         if (!strcmp(st->meta[2 * i], key)) return st->meta[2 * i + 1];
     return NULL;
 }
-const char *weights_format(const struct weights *w) {
-    (void)w;
-    return "safetensors";
-}
+const struct gguf *weights_gguf(const struct weights *w) { return w->shards[0].gguf.name ? &w->shards[0].gguf : NULL; }
+const char *weights_format(const struct weights *w) { return weights_gguf(w) ? "gguf" : "safetensors"; }
 uint32_t weights_shards(const struct weights *w) { return w->n_shards; }
 const char *weights_shard_name(const struct weights *w, uint32_t shard) { return w->shards[shard].name; }
 uint64_t weights_file_bytes(const struct weights *w) {

@@ -259,7 +259,7 @@ static inline struct weight *scene_weight(struct scene *s, enum weight_role role
         first = end;
         if (st.hole && n_parts > 1 && i == n_parts / 2) continue;
         p->data = at;
-        size_t size = dtype_traits(p->dtype)->bits / 8;
+        size_t size = dtype_row_bytes(p->dtype, 1);
         for (size_t j = 0; j < (size_t)p->rows * width; j++, at += size) {
             float v = draw_value(d, &s->rng);
             bool last = i + 1 == n_parts && j >= (size_t)(p->rows - 1) * width;

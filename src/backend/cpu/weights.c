@@ -48,7 +48,7 @@ static const float *part_row(const struct weight_desc *d, uint32_t row, float *w
     while (row >= d->parts[i].rows) row -= d->parts[i++].rows;
     const struct weight_part *p = &d->parts[i];
     if (!p->data) return memset(wide, 0, d->cols * sizeof *wide);
-    const unsigned char *src = (const unsigned char *)p->data + (size_t)row * d->cols * dtype_traits(p->dtype)->bits / 8;
+    const unsigned char *src = (const unsigned char *)p->data + row * dtype_row_bytes(p->dtype, d->cols);
     if (p->dtype == DTYPE_F32 && (uintptr_t)src % sizeof(float) == 0) return (const float *)(const void *)src;
     dtype_to_f32(p->dtype, src, wide, d->cols);
     return wide;
