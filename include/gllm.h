@@ -88,7 +88,7 @@ typedef struct gllm_options {
     const char *home;    /* model folder's parent; NULL: $GLLM_HOME, else ~/.gllm */
     const char *backend; /* "auto" "cpu" "ref" …; NULL or "auto": $GLLM_BACKEND, else the best that answers */
     uint32_t threads;    /* compute threads; 0: $GLLM_THREADS, else the processors this process may use */
-    uint32_t max_batch_tokens; /* tokens that one forward packs, all sequences together; default 1024. A single
+    uint32_t max_batch_tokens; /* tokens that one forward packs, all sequences together; default 512. A single
                                   longer sequence is still one forward */
     uint32_t max_queue;  /* jobs waiting before GLLM_BUSY; default 1024 */
     gllm_precision precision;

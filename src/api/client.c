@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "hub/locate.h"
 
+enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024 };
+
 uint32_t gllm_version(void) { return GLLM_VERSION_MAJOR << 16 | GLLM_VERSION_MINOR << 8 | GLLM_VERSION_PATCH; }
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -45,7 +47,7 @@ const char *api_backend(const gllm_options *o) {
 }
 
 void gllm_options_init_sized(gllm_options *o, size_t size) {
-    gllm_options full = {.struct_size = size, .max_batch_tokens = 1024, .max_queue = 1024};
+    gllm_options full = {.struct_size = size, .max_batch_tokens = DEFAULT_BATCH_TOKENS, .max_queue = DEFAULT_QUEUE};
     memset(o, 0, size);
     memcpy(o, &full, size < sizeof full ? size : sizeof full);
 }
@@ -88,7 +90,8 @@ static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error 
     c->backend = ops->name;
     c->precision = "f32";
     ops->describe(be, &c->caps);
-    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : 1024, .max_queue = o->max_queue ? o->max_queue : 1024};
+    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : DEFAULT_BATCH_TOKENS,
+                               .max_queue = o->max_queue ? o->max_queue : DEFAULT_QUEUE};
     return engine_open(&c->engine, m, be, &e, err);
 }
 

@@ -103,6 +103,25 @@ void hostmem_info(uint64_t *free_bytes, uint64_t *total_bytes) {
     if (left < *free_bytes) *free_bytes = left;
 }
 
+/* The pages of each sequence: enough for its past and new tokens, and in every cache. */
+static gllm_status pages_check(const struct tape *t, const uint32_t *s, gllm_error *err) {
+    const struct step_layout *l = &t->layout;
+    const uint32_t *starts = s + l->starts, *past = s + l->past, *first = s + l->page_first, n_seq = s[STEP_N_SEQ];
+    uint32_t n_pages = UINT32_MAX;
+    for (size_t i = 0; i < t->n_ops; i++)
+        if (t->ops[i].kind == OP_STORE_KV && t->ops[i].store_kv.cache.n_pages < n_pages) n_pages = t->ops[i].store_kv.cache.n_pages;
+    if (first[0] != 0 || first[n_seq] > l->cap_pages)
+        return err_set(err, GLLM_INVALID, "step: pages %u to %u, expected 0 to at most %u", first[0], first[n_seq], l->cap_pages);
+    for (uint32_t i = 0; i < n_seq; i++) {
+        uint64_t tokens = (uint64_t)past[i] + starts[i + 1] - starts[i];
+        if (first[i] > first[i + 1] || (uint64_t)(first[i + 1] - first[i]) * KV_PAGE < tokens)
+            return err_set(err, GLLM_INVALID, "step: sequence %u has pages %u to %u for %llu tokens", i, first[i], first[i + 1], (unsigned long long)tokens);
+    }
+    for (uint32_t i = 0; i < first[n_seq]; i++)
+        if (s[l->pages + i] >= n_pages) return err_set(err, GLLM_INVALID, "step: page %u of %u", s[l->pages + i], n_pages);
+    return GLLM_OK;
+}
+
 gllm_status step_check(const struct tape *t, gllm_error *err) {
     const uint32_t *s = step_ptr(t), *starts = s + t->layout.starts, n_tok = s[STEP_N_TOK], n_seq = s[STEP_N_SEQ];
     if (n_tok > t->layout.cap_tok || n_seq > t->layout.cap_seq)
@@ -114,7 +133,10 @@ gllm_status step_check(const struct tape *t, gllm_error *err) {
         if (starts[i + 1] - starts[i] > s[STEP_MAX_LEN])
             return err_set(err, GLLM_INVALID, "step: sequence %u has %u tokens, the longest is said to have %u", i, starts[i + 1] - starts[i], s[STEP_MAX_LEN]);
     }
-    return GLLM_OK;
+    if (s[STEP_N_OUT] > t->layout.cap_out) return err_set(err, GLLM_INVALID, "step: %u gathered rows, expected at most %u", s[STEP_N_OUT], t->layout.cap_out);
+    for (uint32_t i = 0; i < s[STEP_N_OUT]; i++)
+        if (s[t->layout.out_rows + i] >= n_tok) return err_set(err, GLLM_INVALID, "step: gathered row %u is token %u of %u", i, s[t->layout.out_rows + i], n_tok);
+    return t->layout.cap_pages ? pages_check(t, s, err) : GLLM_OK;
 }
 
 gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err) {

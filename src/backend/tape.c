@@ -3,17 +3,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq) {
-    struct step_layout l = {.cap_tok = cap_tok, .cap_seq = cap_seq};
-    if (STEP_HEADER_WORDS + 4 * (uint64_t)cap_tok + 2 * (uint64_t)cap_seq + 1 > UINT32_MAX) return l;
+struct step_layout step_layout_cached(uint32_t cap_tok, uint32_t cap_seq, uint32_t cap_out, uint32_t cap_pages) {
+    struct step_layout l = {.cap_tok = cap_tok, .cap_seq = cap_seq, .cap_out = cap_out, .cap_pages = cap_pages};
+    const uint64_t paged = cap_pages ? 2 * (uint64_t)cap_seq + 1 + cap_pages : 0;
+    if (STEP_HEADER_WORDS + 4 * (uint64_t)cap_tok + 2 * (uint64_t)cap_seq + 1 + cap_out + paged > UINT32_MAX) return l;
     l.tokens = STEP_HEADER_WORDS;
     l.pos = l.tokens + cap_tok;
     l.types = l.pos + cap_tok;
     l.seq = l.types + cap_tok;
     l.starts = l.seq + cap_tok;
     l.pool_from = l.starts + cap_seq + 1;
-    l.words = l.pool_from + cap_seq;
+    l.out_rows = l.pool_from + cap_seq;
+    l.words = l.past = l.out_rows + cap_out;
+    if (!cap_pages) return l;
+    l.page_first = l.past + cap_seq;
+    l.pages = l.page_first + cap_seq + 1;
+    l.words = l.pages + cap_pages;
     return l;
+}
+struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq) {
+    return step_layout_cached(cap_tok, cap_seq, 0, 0);
+}
+
+uint64_t kv_page_bytes(enum dtype dtype, uint32_t n_kv, uint32_t d_head) {
+    return (uint64_t)KV_PAGE * 2 * n_kv * d_head * dtype_traits(dtype)->bits / 8;
 }
 
 struct view view_cols(struct view v, uint32_t first, uint32_t count) {
@@ -89,7 +102,8 @@ static bool fail(const struct check *k, const char *format, ...) {
 }
 
 static const char *extent_name(enum extent e) {
-    return e == EXTENT_TOK ? "tokens" : e == EXTENT_SEQ ? "sequences" : "fixed";
+    static const char *const NAMES[] = {"fixed", "tokens", "sequences", "gathered rows"};
+    return NAMES[e];
 }
 static const char *role_name(enum weight_role r) {
     return r == WEIGHT_MATRIX ? "matrix" : r == WEIGHT_TABLE ? "table" : "vector";
@@ -98,6 +112,7 @@ static const char *role_name(enum weight_role r) {
 static bool view_ok(const struct check *k, const char *what, const struct view *v) {
     const struct step_layout *l = &k->tape->layout;
     if (!v->buf) return fail(k, "%s has no buffer", what);
+    if ((unsigned)v->extent > EXTENT_OUT) return fail(k, "%s: extent %d is unknown", what, (int)v->extent);
     if (!v->rows || !v->cols || v->stride < v->cols)
         return fail(k, "%s: [%u,%u] with stride %u is no view", what, v->rows, v->cols, v->stride);
     if (v->offset % sizeof(float))
@@ -108,7 +123,7 @@ static bool view_ok(const struct check *k, const char *what, const struct view *
         return fail(k, "%s: [%u,%u] with stride %u at byte %llu leaves its buffer of %llu bytes", what, v->rows,
                     v->cols, v->stride, (unsigned long long)v->offset, (unsigned long long)v->buf->bytes);
     if (v->buf == k->tape->step) return fail(k, "%s lies in the step buffer", what);
-    uint32_t capacity = v->extent == EXTENT_TOK ? l->cap_tok : v->extent == EXTENT_SEQ ? l->cap_seq : 0;
+    const uint32_t capacity = (const uint32_t[]){0, l->cap_tok, l->cap_seq, l->cap_out}[v->extent];
     return v->rows >= capacity ||
            fail(k, "%s is [%u,%u], expected room for %u %s", what, v->rows, v->cols, capacity, extent_name(v->extent));
 }
@@ -175,6 +190,8 @@ static bool norm_ok(const struct check *k, const struct op_norm *a) {
         return false;
     if (a->res.buf && !(operand_ok(k, "res", &a->res, out, out->cols) && same_or_apart(k, "res", &a->res, out)))
         return false;
+    if (a->sum.buf && !(operand_ok(k, "sum", &a->sum, out, out->cols) && same_or_apart(k, "sum", &a->sum, out)))
+        return false;
     return vector_or_null(k, "weight", a->w, out->cols) && vector_or_null(k, "bias", a->b, out->cols);
 }
 
@@ -186,6 +203,8 @@ static bool linear_ok(const struct check *k, const struct op_linear *a) {
     if (!weight_is(k, "weight", a->w, WEIGHT_MATRIX, out->cols, a->x.cols)) return false;
     if (a->res.buf && !(operand_ok(k, "res", &a->res, out, out->cols) && same_or_apart(k, "res", &a->res, out)))
         return false;
+    if (a->soft_cap < 0 || (a->soft_cap > 0 && a->act != ACT_NONE))
+        return fail(k, "soft cap %g with activation %d", (double)a->soft_cap, (int)a->act);
     return vector_or_null(k, "bias", a->bias, out->cols);
 }
 
@@ -216,6 +235,63 @@ static bool pool_ok(const struct check *k, const struct op_pool *a) {
                 (unsigned long long)(n * a->x.cols), (unsigned long long)n, a->x.rows, a->x.cols);
 }
 
+static bool gather_ok(const struct check *k, const struct op_gather *a) {
+    if (!view_ok(k, "out", &a->out) || !view_ok(k, "x", &a->x) || !apart(k, "x", &a->x, &a->out)) return false;
+    if (!extent_is(k, "x", &a->x, EXTENT_TOK) || !extent_is(k, "out", &a->out, EXTENT_OUT)) return false;
+    return a->out.cols == a->x.cols || fail(k, "x has %u columns, out %u", a->x.cols, a->out.cols);
+}
+
+static bool glu_ok(const struct check *k, const struct op_glu *a) {
+    if ((unsigned)a->act >= ACT_COUNT) return fail(k, "activation %d is unknown", (int)a->act);
+    return view_ok(k, "out", &a->out) && operand_ok(k, "x", &a->x, &a->out, 2ull * a->out.cols) &&
+           same_or_apart(k, "x", &a->x, &a->out);
+}
+
+static bool rope_ok(const struct check *k, const struct op_rope *a) {
+    if (!view_ok(k, "out", &a->out) || !extent_is(k, "out", &a->out, EXTENT_TOK)) return false;
+    if (a->out.cols % 2) return fail(k, "out has %u columns, expected an even number", a->out.cols);
+    return weight_is(k, "frequencies", a->freq, WEIGHT_VECTOR, 1, a->out.cols / 2);
+}
+
+static bool cache_ok(const struct check *k, const struct kv_cache *c, uint32_t n_head) {
+    const struct step_layout *l = &k->tape->layout;
+    if (!c->buf) return fail(k, "cache has no buffer");
+    if (c->dtype != DTYPE_F32 && c->dtype != DTYPE_F16) return fail(k, "cache of %s", dtype_traits(c->dtype)->name);
+    if (!n_head || !c->n_kv || !c->d_head || n_head % c->n_kv)
+        return fail(k, "%u heads over %u key/value heads of width %u", n_head, c->n_kv, c->d_head);
+    if (!l->cap_pages) return fail(k, "the step has no room for pages");
+    const uint64_t bytes = kv_page_bytes(c->dtype, c->n_kv, c->d_head);
+    return (c->n_pages && c->buf->bytes / bytes >= c->n_pages) ||
+           fail(k, "cache of %u pages of %llu bytes in a buffer of %llu", c->n_pages, (unsigned long long)bytes,
+                (unsigned long long)c->buf->bytes);
+}
+
+static bool head_norm_ok(const struct check *k, const char *what, const struct weight *w, uint32_t heads, uint32_t d) {
+    return !w || weight_is(k, what, w, WEIGHT_VECTOR, 1, w->cols == d ? d : heads * d);
+}
+
+static bool store_kv_ok(const struct check *k, const struct op_store_kv *a) {
+    const struct kv_cache *c = &a->cache;
+    const struct view *out = &a->out;
+    if (!cache_ok(k, c, a->n_head)) return false;
+    if (!operand_ok(k, "q", out, out, (uint64_t)a->n_head * c->d_head) || !extent_is(k, "q", out, EXTENT_TOK)) return false;
+    if (!operand_ok(k, "k", &a->k, out, (uint64_t)c->n_kv * c->d_head) || !apart(k, "k", &a->k, out)) return false;
+    if (!operand_ok(k, "v", &a->v, out, (uint64_t)c->n_kv * c->d_head) || !apart(k, "v", &a->v, out)) return false;
+    if (a->rope.buf && !operand_ok(k, "rope", &a->rope, out, a->rope.cols)) return false;
+    if (a->rope.buf && (a->rope.cols % 2 || a->rope.cols > c->d_head))
+        return fail(k, "rope of %u columns in heads of width %u", a->rope.cols, c->d_head);
+    return head_norm_ok(k, "q norm", a->q_norm, a->n_head, c->d_head) &&
+           head_norm_ok(k, "k norm", a->k_norm, c->n_kv, c->d_head);
+}
+
+static bool attend_ok(const struct check *k, const struct op_attend *a) {
+    const uint64_t wide = (uint64_t)a->n_head * a->cache.d_head;
+    if (!cache_ok(k, &a->cache, a->n_head)) return false;
+    if (a->soft_cap < 0) return fail(k, "soft cap %g", (double)a->soft_cap);
+    return operand_ok(k, "out", &a->out, &a->out, wide) && extent_is(k, "out", &a->out, EXTENT_TOK) &&
+           operand_ok(k, "q", &a->q, &a->out, wide) && apart(k, "q", &a->q, &a->out);
+}
+
 /* ---- recorders ---- */
 
 static struct op *append(struct tape *t, enum op_kind kind, const char *label) {
@@ -243,16 +319,23 @@ static struct op *append(struct tape *t, enum op_kind kind, const char *label) {
 #include "backend/ops.def"
 #undef OP
 
+/* Keys that the queries of sequence s see, summed over its queries. */
+static double pairs(const struct op *op, const uint32_t *step, const struct step_layout *l, uint32_t s) {
+    const double len = step[l->starts + s + 1] - step[l->starts + s];
+    if (op->kind == OP_ATTENTION) return len * len;
+    const double past = step[l->past + s], window = op->attend.window;
+    const double seen = len * past + len * (len + 1) / 2, beyond = past + len - window; /* queries past the window's width */
+    if (window <= 0 || beyond <= 0) return seen;
+    const double cut = beyond < len ? beyond : len; /* each of the last `cut` sees only `window` */
+    return seen - cut * beyond + cut * (cut - 1) / 2;
+}
+
 double op_flops(const struct op *op, const uint32_t *step, const struct step_layout *l) {
-    double n_tok = step[STEP_N_TOK], n_seq = step[STEP_N_SEQ];
     const struct view *out = op_out(op);
-    double rows = out->extent == EXTENT_TOK ? n_tok : out->extent == EXTENT_SEQ ? n_seq : out->rows;
+    const double rows = view_rows(out, step);
     if (op->kind == OP_LINEAR) return 2.0 * rows * op->linear.w->rows * op->linear.w->cols;
-    if (op->kind != OP_ATTENTION) return rows * out->cols;
-    double squares = 0;
-    for (uint32_t s = 0; s < step[STEP_N_SEQ]; s++) {
-        double len = step[l->starts + s + 1] - step[l->starts + s];
-        squares += len * len;
-    }
-    return 4.0 * squares * op->attention.n_head * op->attention.d_head;
+    if (op->kind != OP_ATTENTION && op->kind != OP_ATTEND) return rows * out->cols;
+    double sum = 0;
+    for (uint32_t s = 0; s < step[STEP_N_SEQ]; s++) sum += pairs(op, step, l, s);
+    return 4.0 * sum * out->cols;
 }

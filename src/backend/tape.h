@@ -11,25 +11,35 @@
 #include "backend/backend.h"
 
 /* ---- step buffer: u32 words, written by the host before each run ----
- *   words[0] n_tok   words[1] n_seq   words[2] longest sequence   words[3..16) zero
+ *   words[0] n_tok   words[1] n_seq   words[2] longest sequence   words[3] n_out   words[4..16) zero
  *   tokens[cap_tok]  pos[cap_tok]  types[cap_tok]  seq[cap_tok]     by token, sequences one after the other
  *   starts[cap_seq + 1]   first token of each sequence, starts[n_seq] = n_tok
  *   pool_from[cap_seq]    tokens of the sequence that pooling leaves out at its start
+ *   out_rows[cap_out]     tokens whose rows op_gather takes: rows by EXTENT_OUT
+ * and where there is a cache (cap_pages > 0)
+ *   past[cap_seq]             tokens of the sequence that the cache holds already; its new ones follow them
+ *   page_first[cap_seq + 1]   where its pages begin in pages[]
+ *   pages[cap_pages]          the cache page of each KV_PAGE tokens of the sequence, in order
  * Offsets are in words. The host has checked ids, positions and types against their tables. */
-enum { STEP_N_TOK, STEP_N_SEQ, STEP_MAX_LEN, STEP_HEADER_WORDS = 16 };
+enum { STEP_N_TOK, STEP_N_SEQ, STEP_MAX_LEN, STEP_N_OUT, STEP_HEADER_WORDS = 16 };
 struct step_layout {
-    uint32_t cap_tok, cap_seq;
-    uint32_t tokens, pos, types, seq, starts, pool_from, words;
+    uint32_t cap_tok, cap_seq, cap_out, cap_pages;
+    uint32_t tokens, pos, types, seq, starts, pool_from, out_rows, past, page_first, pages, words;
 };
 struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq); /* words 0: above 2^32 words, no layout */
+struct step_layout step_layout_cached(uint32_t cap_tok, uint32_t cap_seq, uint32_t cap_out, uint32_t cap_pages); /* likewise */
 
-enum extent { EXTENT_FIXED, EXTENT_TOK, EXTENT_SEQ };
+enum extent { EXTENT_FIXED, EXTENT_TOK, EXTENT_SEQ, EXTENT_OUT };
 struct view { /* f32 [rows, cols], rows `stride` elements apart */
     struct buffer *buf;
     uint64_t offset; /* bytes, a multiple of 4 */
     uint32_t rows, cols, stride;
     enum extent extent; /* rows is then the capacity */
 };
+/* Rows that a view has in the call whose step begins with `header`. */
+static inline uint32_t view_rows(const struct view *v, const uint32_t *header) {
+    return (const uint32_t[]){v->rows, header[STEP_N_TOK], header[STEP_N_SEQ], header[STEP_N_OUT]}[v->extent];
+}
 struct view view_cols(struct view v, uint32_t first, uint32_t count); /* columns [first, first + count) of v; none, which every operation refuses, when v has fewer */
 
 enum norm_kind { NORM_LAYER, NORM_RMS, NORM_L2 };
@@ -39,26 +49,28 @@ enum pool_kind { /* bits; outputs stand side by side in this order */
 };
 
 /* out[i] = norm(word[tokens[i]] + pos[pos[i]] + type[types[i]])   out [n_tok, d]; tables [*, d]; pos, type may be NULL.
- * norm_w NULL: no LayerNorm. */
+ * norm_w NULL: no LayerNorm. scale (0: 1) multiplies the word's row. */
 struct op_embed {
     struct view out;
     const struct weight *word, *pos, *type, *norm_w, *norm_b;
-    float eps;
+    float eps, scale;
 };
 /* y = x + res (res.buf NULL: y = x);  LAYER: (y - mean) / sqrt(var + eps) * w + b   RMS: y / sqrt(mean(y^2) + eps) * w
- * L2: y / max(|y|, eps).  w, b [cols] may be NULL. out may be x or res. */
+ * L2: y / max(|y|, eps).  w, b [cols] may be NULL. out may be x or res. sum (sum.buf NULL: none) is added to the result; out may be sum. */
 struct op_norm {
-    struct view out, x, res;
+    struct view out, x, res, sum;
     const struct weight *w, *b;
     enum norm_kind kind;
     float eps;
 };
 /* out = act(x w^T + bias) + res      x [n, k], w [m, k], bias [m] or NULL, res [n, m] or none; out [n, m] may be res, not x.
+ * soft_cap c > 0: c tanh(y / c) in place of act(y), for logits.
  * ACT_GELU 0.5 y (1 + erf(y / sqrt 2))   GELU_TANH 0.5 y (1 + tanh(sqrt(2/pi) (y + 0.044715 y^3)))   GELU_QUICK y sigmoid(1.702 y) */
 struct op_linear {
     struct view out, x, res;
     const struct weight *w, *bias;
     enum act_kind act;
+    float soft_cap;
 };
 /* Full attention inside each sequence, heads side by side in the columns.
  *   q, out [n_tok, n_head * d_head]   k, v [n_tok, n_kv * d_head]; head h reads kv head h / (n_head / n_kv)
@@ -77,6 +89,54 @@ struct op_attention {
 struct op_pool {
     struct view out, x;
     uint32_t modes;
+};
+/* out[i] = x[out_rows[i]]      x [n_tok, d], out [n_out, d] */
+struct op_gather {
+    struct view out, x;
+};
+/* out = act(x[:, 0..d)) x[:, d..2d)      x [n, 2d], out [n, d] may be the first d columns of x */
+struct op_glu {
+    struct view out, x;
+    enum act_kind act;
+};
+/* out [n_tok, 2r] = scale cos(pos f_i) for i < r, then scale sin(pos f_i)      freq [r]; the product is rounded to f32 first, as the
+ * reference library does */
+struct op_rope {
+    struct view out;
+    const struct weight *freq;
+    float scale;
+};
+
+/* The keys and values of one layer for all sequences, in pages of KV_PAGE tokens. Of page p, key head h:
+ *   keys   [KV_PAGE][d_head] at element ((p n_kv + h) 2)     KV_PAGE d_head
+ *   values [KV_PAGE][d_head] at element ((p n_kv + h) 2 + 1) KV_PAGE d_head */
+enum { KV_PAGE = 32 };
+struct kv_cache {
+    struct buffer *buf;
+    enum dtype dtype; /* F32 or F16 */
+    uint32_t n_kv, d_head, n_pages;
+};
+uint64_t kv_page_bytes(enum dtype dtype, uint32_t n_kv, uint32_t d_head);
+/* Prepares a token's heads for attention: q and k are normalised (RMS over each head, or over all heads when the weight is as wide;
+ * NULL: not), their first 2r values of each head rotated by the row of `rope` (rope.buf NULL: not), q in place in `out`, k (undefined
+ * afterwards) and v rounded to the cache's dtype at the token's place, past + its index in the sequence.
+ *   halves: (x_i, x_{i+r});  interleaved: (x_2i, x_2i+1)      out, that is q [n_tok, n_head d_head]   k, v [n_tok, n_kv d_head] */
+struct op_store_kv {
+    struct view out, k, v, rope;
+    const struct weight *q_norm, *k_norm;
+    struct kv_cache cache;
+    uint32_t n_head;
+    bool interleaved;
+    float eps;
+};
+/* Attention of each new token to the cached ones of its sequence, itself included, and to no later one (causal); with a window w > 0 to the
+ * last w only:  s_ij = scale q_i k_j  (c tanh(s / c) with soft_cap c > 0),  p = softmax_j,  out_i = sum_j p_ij v_j.
+ * The keys are summed in an order that depends on their place alone, so that chunks, batch and thread count do not show. */
+struct op_attend {
+    struct view out, q; /* [n_tok, n_head d_head] */
+    struct kv_cache cache;
+    uint32_t n_head, window;
+    float scale, soft_cap;
 };
 
 enum op_kind {

@@ -7,7 +7,7 @@
 
 /* The bytes from a view's first to its last element, for the rows that the step fills. */
 static uint64_t view_span(const struct view *v, const uint32_t *header, uint32_t *rows) {
-    *rows = v->extent == EXTENT_TOK ? header[STEP_N_TOK] : v->extent == EXTENT_SEQ ? header[STEP_N_SEQ] : v->rows;
+    *rows = view_rows(v, header);
     return *rows ? ((uint64_t)(*rows - 1) * v->stride + v->cols) * sizeof(float) : 0;
 }
 

@@ -12,6 +12,22 @@ enum pos_rule {
     POS_FROM_ZERO, /* 0, 1, 2 … */
     POS_AFTER_PAD  /* fairseq: pad_id + 1, pad_id + 2 …; a pad token in the text keeps pad_id and is not counted */
 };
+enum rope_kind { ROPE_NONE, ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_LLAMA3, ROPE_YARN, ROPE_LONGROPE };
+struct rope_cfg { /* rope.h says what each kind makes of them */
+    enum rope_kind kind;
+    double theta, factor, low_freq_factor, high_freq_factor, attention_factor, beta_fast, beta_slow, mscale, mscale_all_dim; /* 0: not given */
+    uint32_t n_pos_trained;                  /* original_max_position_embeddings; 0: not given */
+    bool no_truncate;                        /* YaRN: the ramp's ends are not rounded */
+    const float *short_factor, *long_factor; /* [n_rot / 2] LongRoPE, and llama3's table in GGUF files (short_factor); NULL: none */
+};
+/* Which layers have a sliding window, where the files name one but not the layers. */
+enum window_rule { WINDOW_ALL, WINDOW_EVEN, WINDOW_NOT_EVERY_NTH, WINDOW_FROM_LAYER };
+enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_ALL }; /* RMS over each head, or over all heads together */
+enum { N_ROPES = 2 };
+struct layer_cfg { /* what differs from layer to layer */
+    uint32_t window; /* 0: none */
+    int rope;        /* index into ropes; -1: no positions (NoPE) */
+};
 struct model_cfg {
     uint32_t n_layer, d_model, d_embd, n_head, n_kv, d_head, d_ff, n_vocab, n_pos, n_type;
     uint32_t pad_id;
@@ -20,38 +36,57 @@ struct model_cfg {
     enum norm_kind norm;
     enum act_kind act;
     float norm_eps;
+    /* decoders */
+    bool causal;          /* attention to earlier tokens, through the cache; an encoder attends to all and has none */
+    bool glu;             /* feed-forward: act(gate) up, gate and up stacked in one matrix */
+    bool norm_plus_one;   /* the files hold w - 1 */
+    bool rope_interleaved;
+    bool scale_embd;      /* word rows times sqrt(d_model) */
+    enum qk_norm qk_norm;
+    enum window_rule window_rule;
+    uint32_t n_rot, window, window_step, no_rope_step; /* window_step: of the rule; every no_rope_step-th layer is NoPE (0: none) */
+    float attn_scale, attn_cap, logit_cap, rotary_share; /* attn_scale 0: 1 / sqrt(d_head); rotary_share 0: 1, of d_head */
+    struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own */
+    const struct layer_cfg *layers; /* [n_layer]; NULL for encoders */
 };
 
-/* Tensor names of a family. A layer's names hold one %u. The stem is followed by ".weight" and ".bias". */
+/* Tensor names of a family. A layer's names hold one %u. The stem is followed by ".weight" and ".bias". A name that is NULL, or a bias or
+ * norm marked optional whose tensor is not there, is left out. Fused names count where the files have them. */
 struct name_table {
-    const char *word, *pos, *type, *embd_norm, *embd_proj, *rel_bias;
-    const char *q, *k, *v, *o, *attn_norm_res, *up, *down, *ffn_norm_res;
+    const char *word, *pos, *type, *embd_norm, *embd_proj, *rel_bias, *final_norm, *head;
+    const char *attn_norm_in, *q, *k, *v, *qkv, *q_norm, *k_norm, *o, *attn_norm_out, *attn_norm_res;
+    const char *ffn_norm_in, *gate, *up, *gate_up, *down, *ffn_norm_out, *ffn_norm_res;
+    bool optional_bias; /* a bias is bound when its tensor is there */
 };
-extern const struct name_table NAMES_BERT, NAMES_MPNET, NAMES_DISTILBERT; /* names.c */
+extern const struct name_table NAMES_BERT, NAMES_MPNET, NAMES_DISTILBERT, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
 
 /* One architecture: what it is called, how its tensors are called, and where it differs. cfg holds the defaults of the keys that its
  * config.json may leave out. */
 struct arch {
     const char *name;
     const char *model_types[4]; /* config.json's model_type; NULL-terminated when shorter */
+    const char *gguf;           /* general.architecture; NULL: none. Its files permute q and k when gguf_interleaved */
+    bool gguf_interleaved;
     const struct name_table *names;
     struct model_cfg cfg;
 };
-const struct arch *arch_find(const char *model_type); /* NULL: unknown */
-void arch_list(char *buf, size_t size);               /* "bert, roberta, …" for messages */
+const struct arch *arch_find(const char *model_type);     /* NULL: unknown */
+const struct arch *arch_find_gguf(const char *name);      /* likewise, by general.architecture */
+void arch_list(char *buf, size_t size);                   /* "bert, roberta, …" for messages */
+extern const struct arch ARCH_ENCODERS[], ARCH_DECODERS[]; /* end with a NULL name */
 
-/* One block's weights; a NULL norm is skipped. q, k and v are one matrix, stacked along rows. */
+/* One block's weights; a NULL norm is skipped. q, k and v are one matrix, stacked along rows; so are gate and up. */
 struct norm_weights {
     struct weight *w, *b;
 };
 struct layer {
     struct {
-        struct weight *qkv, *qkv_bias, *o, *o_bias;
-        struct norm_weights norm_in, norm_res; /* before the mixer; after the residual sum */
+        struct weight *qkv, *qkv_bias, *o, *o_bias, *q_norm, *k_norm;
+        struct norm_weights norm_in, norm_out, norm_res; /* before the mixer; on its branch; after the residual sum */
     } attn;
     struct {
         struct weight *up, *up_bias, *down, *down_bias;
-        struct norm_weights norm_in, norm_res;
+        struct norm_weights norm_in, norm_out, norm_res;
     } ffn;
 };
 #endif

@@ -1,5 +1,7 @@
 #include "model/bind.h"
 
+#include "model/rope.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,8 @@ enum { NAME_ROOM = 256 };
 struct binder { /* what the functions below share */
     struct bindings *b;
     const struct weights *w;
+    const struct model_cfg *cfg;
+    bool optional_bias;
     char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
 };
 
@@ -74,8 +78,8 @@ static gllm_status add_part(struct binding *b, const struct tensor *t, const cha
     return GLLM_OK;
 }
 
-/* One weight from one to three names stacked along rows. */
-static gllm_status take(struct binder *s, struct weight **slot, enum weight_role role, const char *const *names, uint32_t n_names, uint32_t layer, const char *suffix, const char *old, uint32_t rows, uint32_t cols, gllm_error *err) {
+/* One weight from one to three names stacked along rows; rows[i] of each. */
+static gllm_status take(struct binder *s, struct weight **slot, enum weight_role role, const char *const *names, uint32_t n_names, uint32_t layer, const char *suffix, const char *old, const uint32_t *rows, uint32_t cols, gllm_error *err) {
     struct binding *b = append(s, slot);
     if (!b) return err_nomem(err, "bindings");
     b->desc.role = role;
@@ -84,23 +88,49 @@ static gllm_status take(struct binder *s, struct weight **slot, enum weight_role
         const struct tensor *t = find(s, names[i], layer, suffix, old, full);
         if (!b->desc.name) b->desc.name = arena_strdup(s->b->arena, full);
         if (!b->desc.name) return err_nomem(err, full);
-        TRY(add_part(b, t, full, rows, cols, err));
+        TRY(add_part(b, t, full, rows[i], cols, err));
     }
     return GLLM_OK;
 }
 
 static gllm_status take_table(struct binder *s, struct weight **slot, const char *name, uint32_t rows, uint32_t cols, gllm_error *err) {
-    return take(s, slot, WEIGHT_TABLE, &name, 1, 0, ".weight", NULL, rows, cols, err);
+    return take(s, slot, WEIGHT_TABLE, &name, 1, 0, ".weight", NULL, &rows, cols, err);
 }
 
-static gllm_status take_linear(struct binder *s, struct weight **w, struct weight **bias, const char *const *names, uint32_t n, uint32_t layer, uint32_t rows, uint32_t cols, gllm_error *err) {
+static bool present(const struct binder *s, const char *name, uint32_t layer, const char *suffix) {
+    char full[2 * NAME_ROOM];
+    return name && find(s, name, layer, suffix, NULL, full);
+}
+
+static gllm_status take_linear(struct binder *s, struct weight **w, struct weight **bias, const char *const *names, uint32_t n, uint32_t layer, const uint32_t *rows, uint32_t cols, gllm_error *err) {
     TRY(take(s, w, WEIGHT_MATRIX, names, n, layer, ".weight", NULL, rows, cols, err));
+    if (s->optional_bias && !present(s, names[0], layer, ".bias")) return GLLM_OK;
     return take(s, bias, WEIGHT_VECTOR, names, n, layer, ".bias", NULL, rows, 0, err);
 }
 
+static gllm_status take_vector(struct binder *s, struct weight **slot, const char *name, uint32_t layer, const char *suffix, const char *old, uint32_t n, gllm_error *err) {
+    return take(s, slot, WEIGHT_VECTOR, &name, 1, layer, suffix, old, &n, 0, err);
+}
+
+/* The files of some families hold w - 1 of an RMS norm. */
+static gllm_status add_one(struct binder *s, gllm_error *err) {
+    struct binding *b = &s->b->list[s->b->count - 1];
+    float *w = arena_array(s->b->arena, b->desc.cols, sizeof *w);
+    if (!w) return err_nomem(err, b->desc.name);
+    dtype_to_f32(b->desc.parts[0].dtype, b->desc.parts[0].data, w, b->desc.cols);
+    for (uint32_t i = 0; i < b->desc.cols; i++) w[i] += 1;
+    b->tensors[0] = NULL;
+    b->desc.parts[0].data = w;
+    b->desc.parts[0].dtype = DTYPE_F32;
+    return GLLM_OK;
+}
+
+/* A norm that the family has not is skipped: its name is NULL. */
 static gllm_status take_norm(struct binder *s, struct norm_weights *out, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
-    TRY(take(s, &out->w, WEIGHT_VECTOR, &name, 1, layer, ".weight", ".gamma", n, 0, err));
-    return take(s, &out->b, WEIGHT_VECTOR, &name, 1, layer, ".bias", ".beta", n, 0, err);
+    if (!name) return GLLM_OK;
+    TRY(take_vector(s, &out->w, name, layer, ".weight", ".gamma", n, err));
+    if (s->cfg->norm_plus_one) TRY(add_one(s, err));
+    return s->cfg->norm == NORM_LAYER ? take_vector(s, &out->b, name, layer, ".bias", ".beta", n, err) : GLLM_OK;
 }
 
 /* The bucket of key - query = delta (T5, bidirectional): half of the buckets for keys after the query; in each half, distances below a quarter of
@@ -135,40 +165,101 @@ static gllm_status take_rel(struct binder *s, struct weight **slot, const char *
     return GLLM_OK;
 }
 
-static gllm_status take_layer(struct binder *s, struct layer *l, const struct name_table *n, const struct model_cfg *c, uint32_t i, gllm_error *err) {
+static gllm_status take_attention(struct binder *s, struct layer *l, const struct name_table *n, uint32_t i, gllm_error *err) {
+    const struct model_cfg *c = s->cfg;
+    const uint32_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head, rows[] = {d_q, d_kv, d_kv}, all = d_q + 2 * d_kv;
+    const uint32_t q_norm = c->qk_norm == QK_NORM_ALL ? d_q : c->d_head, k_norm = c->qk_norm == QK_NORM_ALL ? d_kv : c->d_head;
     const char *qkv[] = {n->q, n->k, n->v};
-    TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, qkv, 3, i, c->d_model, c->d_model, err));
-    TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, c->d_model, c->d_model, err));
-    TRY(take_norm(s, &l->attn.norm_res, n->attn_norm_res, i, c->d_model, err));
-    TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->up, 1, i, c->d_ff, c->d_model, err));
-    TRY(take_linear(s, &l->ffn.down, &l->ffn.down_bias, &n->down, 1, i, c->d_model, c->d_ff, err));
+    if (present(s, n->qkv, i, ".weight")) TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, &n->qkv, 1, i, &all, c->d_model, err));
+    else TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, qkv, 3, i, rows, c->d_model, err));
+    if (c->qk_norm != QK_NORM_NONE) {
+        TRY(take_vector(s, &l->attn.q_norm, n->q_norm, i, ".weight", NULL, q_norm, err));
+        if (c->norm_plus_one) TRY(add_one(s, err));
+        TRY(take_vector(s, &l->attn.k_norm, n->k_norm, i, ".weight", NULL, k_norm, err));
+        if (c->norm_plus_one) TRY(add_one(s, err));
+    }
+    TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, &c->d_model, d_q, err));
+    TRY(take_norm(s, &l->attn.norm_in, n->attn_norm_in, i, c->d_model, err));
+    TRY(take_norm(s, &l->attn.norm_out, n->attn_norm_out, i, c->d_model, err));
+    return take_norm(s, &l->attn.norm_res, n->attn_norm_res, i, c->d_model, err);
+}
+
+static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name_table *n, uint32_t i, gllm_error *err) {
+    const struct model_cfg *c = s->cfg;
+    const uint32_t rows[] = {c->d_ff, c->d_ff}, both = 2 * c->d_ff;
+    const char *gate_up[] = {n->gate, n->up};
+    if (!c->glu) TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->up, 1, i, rows, c->d_model, err));
+    else if (present(s, n->gate_up, i, ".weight") && !present(s, n->gate, i, ".weight"))
+        TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->gate_up, 1, i, &both, c->d_model, err));
+    else TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, gate_up, 2, i, rows, c->d_model, err));
+    TRY(take_linear(s, &l->ffn.down, &l->ffn.down_bias, &n->down, 1, i, &c->d_model, c->d_ff, err));
+    TRY(take_norm(s, &l->ffn.norm_in, n->ffn_norm_in, i, c->d_model, err));
+    TRY(take_norm(s, &l->ffn.norm_out, n->ffn_norm_out, i, c->d_model, err));
     return take_norm(s, &l->ffn.norm_res, n->ffn_norm_res, i, c->d_model, err);
 }
 
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, struct encoder_weights *out, gllm_error *err) {
+/* The head stands beside the body, below its prefix or one level up; where it is not, the word table serves (tied). */
+static gllm_status take_head(struct binder *s, const struct name_table *n, struct model_weights *out, gllm_error *err) {
+    char body[NAME_ROOM];
+    memcpy(body, s->prefix, sizeof body);
+    const char *name = n->word;
+    for (;;) {
+        if (present(s, n->head, 0, ".weight")) {
+            name = n->head;
+            break;
+        }
+        char *dot = s->prefix + strlen(s->prefix);
+        if (dot == s->prefix) break;
+        for (dot--; dot > s->prefix && dot[-1] != '.'; dot--) {}
+        *dot = '\0';
+    }
+    if (name == n->word) memcpy(s->prefix, body, sizeof body);
+    return take(s, &out->head, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, s->cfg->d_model, err);
+}
+
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, struct model_weights *out, gllm_error *err) {
     const struct name_table *n = arch->names;
-    struct binder s = {.b = b, .w = w};
+    struct binder s = {.b = b, .w = w, .cfg = c, .optional_bias = n->optional_bias};
     TRY(find_prefix(&s, n->word, err));
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
     if (!out->layers) return err_nomem(err, "layers");
     TRY(take_table(&s, &out->word, n->word, c->n_vocab, c->d_embd, err));
-    TRY(take_table(&s, &out->pos, n->pos, c->n_pos, c->d_embd, err));
+    if (n->pos) TRY(take_table(&s, &out->pos, n->pos, c->n_pos, c->d_embd, err));
     if (n->type && c->n_type) TRY(take_table(&s, &out->type, n->type, c->n_type, c->d_embd, err));
     TRY(take_norm(&s, &out->embd_norm, n->embd_norm, 0, c->d_embd, err));
     if (c->d_embd != c->d_model) {
         if (!n->embd_proj) return err_set(err, GLLM_FORMAT, "embedding size %u differs from hidden size %u", c->d_embd, c->d_model);
-        TRY(take_linear(&s, &out->embd_proj, &out->embd_proj_bias, &n->embd_proj, 1, 0, c->d_model, c->d_embd, err));
+        TRY(take_linear(&s, &out->embd_proj, &out->embd_proj_bias, &n->embd_proj, 1, 0, &c->d_model, c->d_embd, err));
     }
     if (n->rel_bias) TRY(take_rel(&s, &out->rel, n->rel_bias, c, err));
-    for (uint32_t i = 0; i < c->n_layer; i++) TRY(take_layer(&s, &out->layers[i], n, c, i, err));
+    for (uint32_t i = 0; i < c->n_layer; i++) {
+        TRY(take_attention(&s, &out->layers[i], n, i, err));
+        TRY(take_ffn(&s, &out->layers[i], n, i, err));
+    }
+    TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
+    return n->head ? take_head(&s, n, out, err) : GLLM_OK;
+}
+
+gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err) {
+    struct binder s = {.b = b, .cfg = c};
+    for (int k = 0; k < N_ROPES; k++) {
+        bool used = false;
+        for (uint32_t i = 0; c->layers && i < c->n_layer; i++) used |= c->layers[i].rope == k;
+        if (!used) continue;
+        float *freq = arena_array(b->arena, c->n_rot / 2, sizeof *freq);
+        struct binding *x = append(&s, &out->freq[k]);
+        if (!freq || !x) return err_nomem(err, "rotary frequencies");
+        rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &scale[k]);
+        x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{freq, DTYPE_F32, c->n_rot / 2}}};
+    }
     return GLLM_OK;
 }
 
 gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err) {
     struct binder s = {.b = b, .w = w};
     const char *name = "linear";
-    TRY(take(&s, &out->w, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, m->dense.out_dim, m->dense.in_dim, err));
-    return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, m->dense.out_dim, 0, err) : GLLM_OK;
+    TRY(take(&s, &out->w, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &m->dense.out_dim, m->dense.in_dim, err));
+    return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
 }
 
 gllm_status bind_prepare(const struct bindings *b, const struct weights *w, struct backend *be, gllm_error *err) {

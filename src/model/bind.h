@@ -19,9 +19,9 @@ struct bindings {
     size_t count, capacity;
     struct arena *arena; /* names and tables computed at bind time */
 };
-struct encoder_weights {
-    struct weight *word, *pos, *type, *embd_proj, *embd_proj_bias, *rel;
-    struct norm_weights embd_norm;
+struct model_weights {
+    struct weight *word, *pos, *type, *embd_proj, *embd_proj_bias, *rel, *head, *freq[N_ROPES];
+    struct norm_weights embd_norm, final_norm;
     struct layer *layers; /* [n_layer] */
 };
 struct dense_weights {
@@ -29,7 +29,9 @@ struct dense_weights {
 };
 
 /* GLLM_FORMAT names a tensor that is missing or whose shape or dtype is wrong. `w` stays borrowed by the bindings. */
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, struct encoder_weights *out, gllm_error *err);
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, struct model_weights *out, gllm_error *err);
+/* Frequencies of rotary positions for a context of n_ctx tokens; scale[i] gets what multiplies cos and sin. A rope that no layer uses is left out. */
+gllm_status bind_ropes(struct bindings *b, const struct model_cfg *cfg, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err);
 gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err);
 gllm_status bind_prepare(const struct bindings *b, const struct weights *w, struct backend *be, gllm_error *err);
 void bind_release(const struct bindings *b, struct backend *be); /* frees what was prepared */

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,7 +46,8 @@ static gllm_status read_act(const json_t *config, const char *name, enum act_kin
         {"swish", ACT_SILU},          {"tanh", ACT_TANH},             {"linear", ACT_NONE},
     };
     const char *text = NULL;
-    TRY(json_str(config, name, "hidden_act", &text, err));
+    TRY(json_str(config, name, "hidden_activation", &text, err)); /* Gemma; its hidden_act is not used */
+    if (!text) TRY(json_str(config, name, "hidden_act", &text, err));
     if (!text) TRY(json_str(config, name, "activation", &text, err));
     if (!text) return GLLM_OK;
     for (unsigned i = 0; i < sizeof ACTS / sizeof *ACTS; i++)
@@ -78,9 +80,24 @@ static gllm_status check_sizes(const struct model_cfg *c, const char *name, gllm
     return GLLM_OK;
 }
 
-gllm_status config_read(const json_t *config, const char *name, const struct arch **arch, struct model_cfg *cfg, gllm_error *err) {
+static gllm_status read_sizes(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err) {
+    for (unsigned i = 0; i < sizeof SIZE_KEYS / sizeof *SIZE_KEYS; i++) TRY(read_size(config, name, &SIZE_KEYS[i], cfg, err));
+    return GLLM_OK;
+}
+
+static gllm_status read_decoder(const json_t *config, const char *name, struct arena *a, struct model_cfg *cfg, gllm_error *err) {
+    TRY(read_sizes(config, name, cfg, err));
+    TRY(read_act(config, name, &cfg->act, err));
+    cfg->d_embd = cfg->d_model;
+    return config_read_decoder(config, name, a, cfg, err);
+}
+
+gllm_status config_read(const json_t *config, const char *name, struct arena *a, const struct arch **arch, struct model_cfg *cfg, gllm_error *err) {
     if (!json_is_object(config)) return err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", name, json_kind(config));
     const char *type = NULL;
+    json_t *text = NULL;
+    TRY(json_object_at(config, name, "text_config", &text, err)); /* a model of text and images: its text part */
+    if (text && json_object_get(text, "model_type")) config = text;
     TRY(json_str(config, name, "model_type", &type, err));
     char known[256];
     arch_list(known, sizeof known);
@@ -88,7 +105,8 @@ gllm_status config_read(const json_t *config, const char *name, const struct arc
     *arch = arch_find(type);
     if (!*arch) return err_set(err, GLLM_UNSUPPORTED, "%s: model_type: found \"%.60s\", supported: %s", name, type, known);
     *cfg = (*arch)->cfg;
-    for (unsigned i = 0; i < sizeof SIZE_KEYS / sizeof *SIZE_KEYS; i++) TRY(read_size(config, name, &SIZE_KEYS[i], cfg, err));
+    if (cfg->causal) return read_decoder(config, name, a, cfg, err);
+    TRY(read_sizes(config, name, cfg, err));
     if (cfg->n_type) TRY(json_u32(config, name, "type_vocab_size", &cfg->n_type, err));
     if (cfg->n_type > 1 << 16) return err_set(err, GLLM_FORMAT, "%s: type_vocab_size: found %u, expected at most 65536", name, cfg->n_type);
     if (cfg->rel_buckets) TRY(json_u32(config, name, "relative_attention_num_buckets", &cfg->rel_buckets, err));
@@ -104,5 +122,6 @@ gllm_status config_read(const json_t *config, const char *name, const struct arc
     TRY(refuse_variants(config, name, err));
     cfg->n_kv = cfg->n_head;
     cfg->d_head = cfg->d_model / cfg->n_head;
+    cfg->attn_scale = 1.0f / sqrtf((float)cfg->d_head);
     return check_sizes(cfg, name, err);
 }

@@ -1,10 +1,14 @@
 /* config.h - config.json read into numbers: which architecture it names, and its model_cfg. */
 #ifndef GLLM_MODEL_CONFIG_H
 #define GLLM_MODEL_CONFIG_H
+#include "base/arena.h"
 #include "base/json.h"
 #include "model/arch.h"
 
 /* `name` is how messages call the file. GLLM_FORMAT: a key is missing, of another type or out of range; GLLM_UNSUPPORTED: an
  * architecture, activation or position scheme that is not built, by name. */
-gllm_status config_read(const json_t *config, const char *name, const struct arch **arch, struct model_cfg *cfg, gllm_error *err);
+/* Tables of cfg (layers, LongRoPE factors) lie in the arena. */
+gllm_status config_read(const json_t *config, const char *name, struct arena *a, const struct arch **arch, struct model_cfg *cfg, gllm_error *err);
+/* config_decoder.c: what config_read does for a decoder, after the sizes. */
+gllm_status config_read_decoder(const json_t *config, const char *name, struct arena *a, struct model_cfg *cfg, gllm_error *err);
 #endif

@@ -8,6 +8,7 @@
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
 static uint32_t longest_input(const struct model_files *f, const struct log *log) {
     const struct model_cfg *c = &f->cfg;
+    if (c->causal) return c->n_pos;
     uint32_t positions = c->n_pos - (c->pos == POS_AFTER_PAD ? c->pad_id + 1 : 0), limit = f->dir.max_seq_length;
     uint64_t own = tokenizer_model_max_length(f->tokenizer);
     if (!limit) limit = own && own < positions ? (uint32_t)own : positions;
@@ -20,7 +21,7 @@ static gllm_status open_all(struct model_files *f, const char *dir, const struct
     TRY(hfdir_open(&f->dir, dir, err));
     char path[4096];
     snprintf(path, sizeof path, "%s/config.json", f->dir.weights_dir);
-    TRY(config_read(f->dir.config, path, &f->arch, &f->cfg, err));
+    TRY(config_read(f->dir.config, path, &f->arena, &f->arch, &f->cfg, err));
     TRY(weights_open(&f->weights, f->dir.weights_dir, err));
     TRY(tokenizer_open(&f->tokenizer, f->dir.weights_dir, err));
     f->max_tokens = longest_input(f, log);
@@ -40,5 +41,6 @@ void model_files_close(struct model_files *f) {
     tokenizer_close(f->tokenizer);
     weights_close(f->weights);
     hfdir_close(&f->dir);
+    arena_free(&f->arena);
     *f = (struct model_files){0};
 }

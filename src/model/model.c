@@ -79,7 +79,7 @@ static gllm_status session_build(struct model *m, struct session *s, gllm_error 
         .h = {.buf = s->h, .rows = (uint32_t)n_tok, .cols = d_h, .stride = d_h, .extent = EXTENT_TOK},
         .wide = {.buf = s->wide, .rows = (uint32_t)n_tok, .cols = (uint32_t)wide, .stride = (uint32_t)wide, .extent = EXTENT_TOK},
     };
-    forward_encode(&s->tape, c, &m->encoder, &b);
+    forward_body(&s->tape, c, &m->net, &b, NULL);
     record_head(m, s, b.x);
     TRY(tape_finish(&s->tape, err));
     return ops->plan(m->backend, &s->tape, &s->plan, err);
@@ -154,7 +154,7 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
     TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
-    TRY(bind_collect(&m->bindings, f->weights, f->arch, &f->cfg, &m->encoder, err));
+    TRY(bind_collect(&m->bindings, f->weights, f->arch, &f->cfg, &m->net, err));
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);
     m->dense_weights = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense_weights);
     if (!m->dense || !m->dense_weights) return err_nomem(err, "modules");

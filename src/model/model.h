@@ -10,6 +10,7 @@
 #include "text/tokenizer.h"
 
 struct model_files { /* read and checked, no device yet */
+    struct arena arena; /* tables of cfg */
     struct hfdir dir;
     struct weights *weights;
     struct tokenizer *tokenizer;
@@ -36,7 +37,7 @@ struct model {
     struct backend *backend;
     struct arena arena;
     struct bindings bindings;
-    struct encoder_weights encoder;
+    struct model_weights net;
     struct dense_weights *dense;      /* [modules] by module index */
     struct weights **dense_weights;   /* [modules] likewise, the files they lie in */
     struct head head;

@@ -45,3 +45,50 @@ const struct name_table NAMES_DISTILBERT = {
     .down = "transformer.layer.%u.ffn.lin2",
     .ffn_norm_res = "transformer.layer.%u.output_layer_norm",
 };
+
+/* The decoders of transformers call nearly everything alike; a fused qkv_proj or gate_up_proj stands for its parts. */
+#define HF_DECODER                                                                                                                             \
+    .word = "embed_tokens", .final_norm = "norm", .head = "lm_head", .q = "layers.%u.self_attn.q_proj", .k = "layers.%u.self_attn.k_proj",     \
+    .v = "layers.%u.self_attn.v_proj", .qkv = "layers.%u.self_attn.qkv_proj", .q_norm = "layers.%u.self_attn.q_norm",                          \
+    .k_norm = "layers.%u.self_attn.k_norm", .o = "layers.%u.self_attn.o_proj", .gate = "layers.%u.mlp.gate_proj", .up = "layers.%u.mlp.up_proj", \
+    .gate_up = "layers.%u.mlp.gate_up_proj", .down = "layers.%u.mlp.down_proj", .optional_bias = true
+
+const struct name_table NAMES_LLAMA = {HF_DECODER, .attn_norm_in = "layers.%u.input_layernorm", .ffn_norm_in = "layers.%u.post_attention_layernorm"};
+const struct name_table NAMES_GEMMA = {
+    HF_DECODER,
+    .attn_norm_in = "layers.%u.input_layernorm",
+    .attn_norm_out = "layers.%u.post_attention_layernorm",
+    .ffn_norm_in = "layers.%u.pre_feedforward_layernorm",
+    .ffn_norm_out = "layers.%u.post_feedforward_layernorm",
+};
+const struct name_table NAMES_GLM4 = {
+    HF_DECODER,
+    .attn_norm_in = "layers.%u.input_layernorm",
+    .attn_norm_out = "layers.%u.post_self_attn_layernorm",
+    .ffn_norm_in = "layers.%u.post_attention_layernorm",
+    .ffn_norm_out = "layers.%u.post_mlp_layernorm",
+};
+const struct name_table NAMES_OLMO2 = {HF_DECODER, .attn_norm_out = "layers.%u.post_attention_layernorm", .ffn_norm_out = "layers.%u.post_feedforward_layernorm"};
+
+/* GGUF: one table for all decoders; what a family lacks is not there. */
+const struct name_table NAMES_GGUF = {
+    .word = "token_embd",
+    .final_norm = "output_norm",
+    .head = "output",
+    .attn_norm_in = "blk.%u.attn_norm",
+    .q = "blk.%u.attn_q",
+    .k = "blk.%u.attn_k",
+    .v = "blk.%u.attn_v",
+    .qkv = "blk.%u.attn_qkv",
+    .q_norm = "blk.%u.attn_q_norm",
+    .k_norm = "blk.%u.attn_k_norm",
+    .o = "blk.%u.attn_output",
+    .attn_norm_out = "blk.%u.post_attention_norm",
+    .ffn_norm_in = "blk.%u.ffn_norm",
+    .gate = "blk.%u.ffn_gate",
+    .up = "blk.%u.ffn_up",
+    .gate_up = "blk.%u.ffn_up",
+    .down = "blk.%u.ffn_down",
+    .ffn_norm_out = "blk.%u.post_ffw_norm",
+    .optional_bias = true,
+};

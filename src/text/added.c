@@ -10,18 +10,22 @@ struct token {
     size_t len;
     int32_t id;
     bool special, single_word, lstrip, rstrip, normalized;
+    bool skip; /* special by the name that decoding gives it */
+};
+enum { PASSES = 2, BYTES = 256 };
+struct pass { /* the tokens of one pass over the text: on the raw text, then on the normalised one */
+    struct map tokens;         /* text -> index */
+    uint32_t *lengths[BYTES];  /* the lengths of those that begin with a byte, longest first, ended by 0; NULL: none */
+    size_t count;
 };
 struct added {
-    struct token *tokens; /* longest first within a first byte */
+    struct token *tokens; /* by id */
     size_t count;
-    uint32_t first[257]; /* tokens[first[b] .. first[b + 1]) begin with byte b */
+    struct pass passes[PASSES]; /* [normalized] */
 };
 
-static int by_first_then_longest(const void *x, const void *y) {
+static int by_id(const void *x, const void *y) {
     const struct token *a = x, *b = y;
-    unsigned char ca = (unsigned char)a->text[0], cb = (unsigned char)b->text[0];
-    if (ca != cb) return ca < cb ? -1 : 1;
-    if (a->len != b->len) return a->len > b->len ? -1 : 1;
     return (a->id > b->id) - (a->id < b->id);
 }
 
@@ -45,11 +49,40 @@ static gllm_status read_one(struct added *t, struct arena *a, const json_t *v, c
     if (k.normalized) normalizer_run(n, text, strlen(text), &form);
     else textbuf_add(&form, text, strlen(text));
     k.len = form.len;
-    k.text = form.failed ? NULL : arena_strndup(a, form.data, form.len);
+    k.text = form.failed ? NULL : arena_strndup(a, form.data ? form.data : "", form.len);
     textbuf_free(&form);
     if (!k.text) return err_nomem(err, name);
-    if (k.len) t->tokens[t->count++] = k;
+    k.skip = k.special && k.len == strlen(text) && !memcmp(k.text, text, k.len);
+    t->tokens[t->count++] = k;
     return GLLM_OK;
+}
+
+/* Puts n in its place among the lengths of a first byte. */
+static bool add_length(struct pass *p, struct arena *a, unsigned char first, uint32_t n) {
+    uint32_t *old = p->lengths[first], count = 0, at = 0;
+    while (old && old[count]) count++;
+    while (at < count && old[at] > n) at++;
+    if (at < count && old[at] == n) return true;
+    if (!old || (count & (count + 1)) == 0) { /* full: 1, 3, 7 … lengths and the 0 */
+        p->lengths[first] = arena_array(a, 2 * (size_t)(count + 1), sizeof *old);
+        if (!p->lengths[first]) return false;
+        if (old) memcpy(p->lengths[first], old, count * sizeof *old);
+    }
+    memmove(p->lengths[first] + at + 1, p->lengths[first] + at, (count - at) * sizeof *old);
+    p->lengths[first][at] = n;
+    return true;
+}
+
+static bool index_tokens(struct added *t, struct arena *a) {
+    for (size_t i = 0; i < t->count; i++) {
+        const struct token *k = &t->tokens[i];
+        struct pass *p = &t->passes[k->normalized];
+        uint32_t other;
+        if (!k->len || k->len > UINT32_MAX || map_get(&p->tokens, k->text, k->len, &other)) continue;
+        if (!map_put(&p->tokens, k->text, k->len, (uint32_t)i) || !add_length(p, a, (unsigned char)k->text[0], (uint32_t)k->len)) return false;
+        p->count++;
+    }
+    return true;
 }
 
 gllm_status added_read(struct added **out, struct arena *a, const json_t *list, const struct normalizer *n, const char *name, gllm_error *err) {
@@ -58,18 +91,31 @@ gllm_status added_read(struct added **out, struct arena *a, const json_t *list, 
     if (t) t->tokens = arena_array(a, json_array_size(list), sizeof *t->tokens);
     if (!t || !t->tokens) return err_nomem(err, name);
     for (size_t i = 0; i < json_array_size(list); i++) TRY(read_one(t, a, json_array_get(list, i), n, name, err));
-    qsort(t->tokens, t->count, sizeof *t->tokens, by_first_then_longest);
-    for (unsigned b = 0, i = 0; b < 257; b++) {
-        while (i < t->count && (unsigned char)t->tokens[i].text[0] < b) i++;
-        t->first[b] = i;
-    }
-    return GLLM_OK;
+    qsort(t->tokens, t->count, sizeof *t->tokens, by_id);
+    return index_tokens(t, a) ? GLLM_OK : err_nomem(err, name);
+}
+
+void added_free(struct added *a) {
+    for (unsigned i = 0; a && i < PASSES; i++) map_free(&a->passes[i].tokens);
+}
+
+static const struct token *by_its_id(const struct added *a, int32_t id) {
+    const struct token key = {.id = id};
+    return a->count ? bsearch(&key, a->tokens, a->count, sizeof *a->tokens, by_id) : NULL;
 }
 
 bool added_special(const struct added *a, int32_t id) {
-    for (size_t i = 0; i < a->count; i++)
-        if (a->tokens[i].id == id && a->tokens[i].special) return true;
-    return false;
+    const struct token *t = by_its_id(a, id);
+    return t && t->special;
+}
+
+bool added_form(const struct added *a, int32_t id, bool *special, const char **text, size_t *len) {
+    const struct token *t = by_its_id(a, id);
+    if (!t) return false;
+    *special = t->skip;
+    *text = t->text;
+    *len = t->len;
+    return true;
 }
 
 /* The character that ends at `at`, or begins there; 0 at the border. */
@@ -88,24 +134,34 @@ static uint32_t after(const char *s, size_t at, size_t end) {
     return cp;
 }
 
-static const struct token *match(const struct added *a, bool normalized, bool parse_special, const char *s, size_t from, size_t i, size_t end) {
-    unsigned char b = (unsigned char)s[i];
-    for (uint32_t k = a->first[b]; k < a->first[b + 1]; k++) {
-        const struct token *t = &a->tokens[k];
-        if (t->normalized != normalized || t->len > end - i || memcmp(s + i, t->text, t->len)) continue;
-        if (t->special && !parse_special) return NULL;
-        if (t->single_word && ((i > from && unicode_is_word(before(s, from, i))) || (i + t->len < end && unicode_is_word(after(s, i + t->len, end))))) return NULL;
-        return t;
+/* The longest token that the text holds at i; whether it counts there is asked afterwards. */
+static const struct token *longest(const struct added *a, const struct pass *p, const char *s, size_t i, size_t end) {
+    for (const uint32_t *n = p->lengths[(unsigned char)s[i]]; n && *n; n++) {
+        uint32_t k;
+        if (*n <= end - i && map_get(&p->tokens, s + i, *n, &k)) return &a->tokens[k];
     }
     return NULL;
 }
 
+static bool counts(const struct token *t, bool parse_special, const char *s, size_t from, size_t i, size_t end) {
+    if (t->special && !parse_special) return false;
+    if (!t->single_word) return true;
+    return !(i > from && unicode_is_word(before(s, from, i))) && !(i + t->len < end && unicode_is_word(after(s, i + t->len, end)));
+}
+
+/* As HF: matches do not overlap, and one that does not count still hides what lies inside it; lstrip and rstrip widen a match, but the search
+ * goes on at the match's own end. */
 void added_split(const struct added *a, bool normalized, bool parse_special, const char *s, size_t at, size_t len, struct pieces *out) {
+    const struct pass *p = &a->passes[normalized];
     size_t end = at + len, start = at;
-    for (size_t i = at; i < end;) {
-        const struct token *t = a->first[(unsigned char)s[i]] < a->first[(unsigned char)s[i] + 1] ? match(a, normalized, parse_special, s, at, i, end) : NULL;
-        if (!t) {
+    for (size_t i = at; p->count && i < end;) {
+        if (!p->lengths[(unsigned char)s[i]]) {
             i++;
+            continue;
+        }
+        const struct token *t = longest(a, p, s, i, end);
+        if (!t || !counts(t, parse_special, s, at, i, end)) {
+            i += t ? t->len : 1;
             continue;
         }
         size_t from = i, to = i + t->len;
@@ -117,7 +173,8 @@ void added_split(const struct added *a, bool normalized, bool parse_special, con
             while (to < end && ((unsigned char)s[to] & 0xC0) == 0x80);
         if (from > start) pieces_add(out, start, from - start, -1);
         pieces_add(out, from, to - from, t->id);
-        i = start = to;
+        i += t->len;
+        start = to;
     }
     if (end > start) pieces_add(out, start, end - start, -1);
 }

@@ -19,15 +19,20 @@ static bool reserve(void **data, size_t *capacity, size_t need, size_t size) {
     return true;
 }
 
-void textbuf_add(struct textbuf *b, const char *s, size_t n) {
+char *textbuf_room(struct textbuf *b, size_t n) {
     void *data = b->data;
-    if (!n) return;
     if (n > SIZE_MAX - b->len || !reserve(&data, &b->capacity, b->len + n, 1)) {
         b->failed = true;
-        return;
+        return NULL;
     }
     b->data = data;
-    memcpy(b->data + b->len, s, n);
+    return b->data ? b->data + b->len : NULL;
+}
+
+void textbuf_add(struct textbuf *b, const char *s, size_t n) {
+    char *to = n ? textbuf_room(b, n) : NULL;
+    if (!to) return;
+    memcpy(to, s, n);
     b->len += n;
 }
 
@@ -49,6 +54,37 @@ void pieces_add(struct pieces *p, size_t at, size_t len, int32_t id) {
     }
     p->list = list;
     p->list[p->count++] = (struct piece){at, len, id};
+}
+
+/* Printable Latin-1 stands for itself; the 68 other bytes, in order, are U+0100 and on. */
+static bool printable(uint32_t c) { return (c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xFF && c != 0xAD); }
+
+uint32_t byte_level_char(unsigned char byte) {
+    if (printable(byte)) return byte;
+    if (byte <= 0x20) return 0x100u + byte;
+    return byte == 0xAD ? 0x143 : 0x121u + (byte - 0x7Fu);
+}
+
+int byte_level_byte(uint32_t cp) {
+    if (printable(cp)) return (int)cp;
+    if (cp >= 0x100 && cp <= 0x120) return (int)cp - 0x100;
+    if (cp >= 0x121 && cp <= 0x142) return (int)cp - 0x121 + 0x7F;
+    return cp == 0x143 ? 0xAD : -1;
+}
+
+/* byte_level_char for each byte; none is above U+07FF. */
+void byte_level_add(const char *s, size_t len, struct textbuf *out) {
+    char *to = textbuf_room(out, 2 * len);
+    if (!to) return;
+    for (size_t i = 0; i < len; i++) {
+        uint32_t cp = byte_level_char((unsigned char)s[i]);
+        if (cp < 0x80) *to++ = (char)cp;
+        else {
+            *to++ = (char)(0xC0 | cp >> 6);
+            *to++ = (char)(0x80 | (cp & 63));
+        }
+    }
+    out->len = (size_t)(to - out->data);
 }
 
 void pieces_free(struct pieces *p) {

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/map.h"
+#include "text/regex.h"
 #include "text/tokenizer.h"
 
 struct textbuf { /* growable bytes; all-zero is empty */
@@ -16,6 +17,7 @@ struct textbuf { /* growable bytes; all-zero is empty */
 };
 void textbuf_add(struct textbuf *b, const char *s, size_t n);
 void textbuf_add_cp(struct textbuf *b, uint32_t cp);
+char *textbuf_room(struct textbuf *b, size_t n); /* where n more bytes may be written, len as before; NULL: failed */
 void textbuf_free(struct textbuf *b);
 
 struct piece { /* bytes [at, at + len) of a text */
@@ -34,11 +36,15 @@ enum { COMPONENT_MAX_DEPTH = 16 };
 
 /* unicode.c: character classes as HF `tokenizers` has them */
 bool unicode_is_space(uint32_t cp);        /* White_Space */
-bool unicode_is_control(uint32_t cp);      /* BERT: category Other, but for tab and newlines */
+bool unicode_is_dropped(uint32_t cp);      /* BERT: NUL, U+FFFD and category C*, but for tab and newlines */
 bool unicode_is_punctuation(uint32_t cp);  /* BERT: ASCII punctuation, or category P* */
 bool unicode_is_chinese(uint32_t cp);      /* BERT: the CJK ideograph blocks */
-bool unicode_is_mark(uint32_t cp);         /* category Mn */
+bool unicode_is_nonspacing(uint32_t cp);   /* BERT: category Mn */
+bool unicode_is_mark(uint32_t cp);         /* StripAccents: category M* */
+bool unicode_is_numeric(uint32_t cp);      /* category N* */
 bool unicode_is_word(uint32_t cp);         /* \w of a Unicode regular expression */
+unsigned unicode_script(uint32_t cp);      /* a number for each script; kana count as Han; 0: none */
+size_t unicode_cluster(const char *s, size_t len); /* bytes of the extended grapheme cluster that s begins with */
 void unicode_lower(uint32_t cp, struct textbuf *out);
 enum unicode_form { UNICODE_NFC, UNICODE_NFD, UNICODE_NFKC, UNICODE_NFKD };
 void unicode_normalize(enum unicode_form form, const char *s, size_t n, struct textbuf *out);
@@ -47,13 +53,36 @@ void unicode_normalize(enum unicode_form form, const char *s, size_t n, struct t
 struct normalizer;
 gllm_status normalizer_read(struct normalizer **out, struct arena *a, const json_t *v, const char *name, unsigned depth, gllm_error *err); /* null: NULL */
 struct normalizer *normalizer_bert(struct arena *a, bool clean, bool chinese, int strip_accents /* -1: as lowercase */, bool lowercase);
-void normalizer_run(const struct normalizer *n, const char *s, size_t len, struct textbuf *out); /* n NULL: copies */
+bool normalizer_run(const struct normalizer *n, const char *s, size_t len, struct textbuf *out); /* n NULL: copies; false: a pattern's limit of steps */
+void normalizer_free(struct normalizer *n); /* its regular expressions; the rest is the arena's */
 
-/* pretok.c */
+/* charsmap.c: SentencePiece's precompiled_charsmap, a trie of replacements */
+struct charsmap;
+gllm_status charsmap_read(struct charsmap **out, struct arena *a, const char *base64, size_t len, const char *name, gllm_error *err);
+void charsmap_run(const struct charsmap *c, const char *s, size_t len, struct textbuf *out);
+
+/* buffers.c: GPT-2's character for each byte, and back */
+uint32_t byte_level_char(unsigned char byte);
+int byte_level_byte(uint32_t cp); /* -1: stands for no byte */
+void byte_level_add(const char *s, size_t len, struct textbuf *out);
+
+/* pretok.c reads, cutter.c runs */
 struct pretok;
-gllm_status pretok_read(struct pretok **out, struct arena *a, const json_t *v, const char *name, unsigned depth, gllm_error *err);
+gllm_status pretok_read(struct pretok **out, struct arena *a, const json_t *v, const char *name, gllm_error *err); /* after an error too: pretok_free(*out) */
 struct pretok *pretok_bert(struct arena *a);
-void pretok_run(const struct pretok *p, const char *s, size_t at, size_t len, struct pieces *out); /* p NULL: one piece */
+void pretok_free(struct pretok *p); /* its regular expressions; the rest is the arena's */
+struct pretok_run { /* one thread's working memory; all-zero at first, pretok_run_free at last */
+    const char *text;     /* after pretok_run: where the words lie */
+    struct pieces *words; /* ditto: the words, none of them empty */
+    bool failed, gave_up; /* memory ran out; a pattern reached its limit of steps */
+    struct textbuf texts[2], spare;
+    struct pieces lists[2];
+    struct regex_scan scan;
+};
+/* Cuts s[at, at + len) into words. first: this text begins the input. p NULL: one word. s is borrowed until the next call. */
+void pretok_run(const struct pretok *p, const char *s, size_t at, size_t len, bool first, struct pretok_run *m);
+bool pretok_minds_first(const struct pretok *p); /* `first` changes the words */
+void pretok_run_free(struct pretok_run *m);
 
 /* model.c: the vocabulary and the model that cuts words into its entries */
 struct vocab {
@@ -77,6 +106,10 @@ gllm_status added_read(struct added **out, struct arena *a, const json_t *list, 
 /* Splits s[at, at + len) at added tokens. normalized: those matched after normalisation, else those on the raw text. */
 void added_split(const struct added *a, bool normalized, bool parse_special, const char *s, size_t at, size_t len, struct pieces *out);
 bool added_special(const struct added *a, int32_t id);
+/* What decoding takes the token for: its text, normalised if it is matched so, and special only if that text is still the special token's
+ * (as in HF). False: no added token. Borrowed. */
+bool added_form(const struct added *a, int32_t id, bool *special, const char **text, size_t *len);
+void added_free(struct added *a);
 
 /* template.c */
 struct template;
@@ -86,8 +119,13 @@ uint32_t template_count(const struct template *t, bool pair);
 /* Builds out from the encodings of the texts; pair may be NULL. t NULL: the texts alone, the second with type 1 … as HF does. */
 bool template_run(const struct template *t, bool add_special, const struct encoding *a, const struct encoding *pair, struct encoding *out);
 
-/* decode.c */
+/* decode.c: tokens in one by one, text out as soon as nothing that follows can change it */
 struct decoder;
-gllm_status decoder_read(struct decoder **out, struct arena *a, const json_t *v, const char *name, gllm_error *err);
-void decoder_token(const struct decoder *d, const char *piece, size_t len, bool first, struct textbuf *out);
+gllm_status decoder_read(struct decoder **out, struct arena *a, const json_t *v, const char *name, gllm_error *err); /* after an error too: decoder_free(*out) */
+void decoder_free(struct decoder *d); /* its regular expressions; the rest is the arena's */
+struct decoding; /* the state of one text */
+struct decoding *decoding_open(const struct decoder *d, struct textbuf *out); /* d NULL: tokens joined by spaces; out is borrowed; NULL: out of memory */
+void decoding_push(struct decoding *s, const char *token, size_t len); /* appends to out */
+bool decoding_end(struct decoding *s); /* appends the rest; false: memory, or a pattern's limit of steps */
+void decoding_close(struct decoding *s); /* accepts NULL */
 #endif

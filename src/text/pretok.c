@@ -1,97 +1,174 @@
+/* pretok.c - reading a pre-tokenizer: nested Sequences become one flat list of cutters, which cutter.c runs. */
+#include "text/pretok.h"
+
 #include <string.h>
 
 #include "base/utf8.h"
-#include "text/parts.h"
 
-enum kind { P_BERT, P_WHITESPACE_SPLIT, P_WHITESPACE, P_SEQUENCE };
-struct pretok {
-    enum kind kind;
-    struct pretok **children;
-    size_t n_children;
-};
+/* The pattern of byte-level BPE, as GPT-2 published it. */
+static const char GPT2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-struct pretok *pretok_bert(struct arena *a) {
-    struct pretok *p = arena_alloc(a, sizeof *p);
-    if (p) p->kind = P_BERT;
-    return p;
+static gllm_status read_char(uint32_t *out, const json_t *v, const char *key, uint32_t usual, const char *name, gllm_error *err) {
+    const char *s = NULL;
+    TRY(json_str(v, name, key, &s, err));
+    *out = usual;
+    if (!s && usual) return GLLM_OK;
+    if (!s || utf8_read(s, strlen(s), out) != strlen(s) || !*s)
+        return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer: %s: found \"%.20s\", expected one character", name, key, s ? s : "");
+    return GLLM_OK;
 }
 
-gllm_status pretok_read(struct pretok **out, struct arena *a, const json_t *v, const char *name, unsigned depth, gllm_error *err) {
+static gllm_status read_behavior(struct cutter *c, const json_t *v, const char *name, gllm_error *err) {
+    static const char *const NAMES[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+    const char *s = "Isolated";
+    TRY(json_str(v, name, "behavior", &s, err));
+    for (unsigned i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (!strcmp(s, NAMES[i])) {
+            c->behavior = (enum behavior)i;
+            return GLLM_OK;
+        }
+    return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer: behavior: found \"%.40s\", expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous", name, s);
+}
+
+static gllm_status open_pattern(struct cutter *c, const char *pattern, size_t len, const char *name, gllm_error *err) {
+    gllm_status status = regex_open(&c->regex, pattern, len, "pre_tokenizer", err);
+    return status == GLLM_OK ? GLLM_OK : err_wrap(err, status, "%s", name);
+}
+
+/* Split: {"pattern": {"String": …} or {"Regex": …}, "behavior": …, "invert": …} */
+static gllm_status read_split(struct cutter *c, struct arena *a, const json_t *v, const char *name, gllm_error *err) {
+    json_t *pattern;
+    TRY(json_object_at(v, name, "pattern", &pattern, err));
+    TRY(read_behavior(c, v, name, err));
+    TRY(json_flag(v, name, "invert", &c->invert, err));
+    const json_t *regex = json_object_get(pattern, "Regex"), *text = json_object_get(pattern, "String");
+    if (json_is_string(regex)) {
+        c->kind = CUT_REGEX;
+        return open_pattern(c, json_string_value(regex), json_string_length(regex), name, err);
+    }
+    if (!json_is_string(text)) return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer Split: pattern: found neither String nor Regex", name);
+    if (!json_string_length(text)) { /* as in HF: the empty expression, which matches between any two characters */
+        c->kind = CUT_REGEX;
+        return open_pattern(c, "", 0, name, err);
+    }
+    c->kind = CUT_STRING;
+    c->text_len = json_string_length(text);
+    c->text = arena_strndup(a, json_string_value(text), c->text_len);
+    return c->text ? GLLM_OK : err_nomem(err, name);
+}
+
+static gllm_status read_metaspace(struct cutter *c, const json_t *v, const char *name, gllm_error *err) {
+    const char *scheme = NULL;
+    bool prefix = true, legacy = json_is_boolean(json_object_get(v, "add_prefix_space"));
+    uint32_t cp;
+    c->kind = CUT_METASPACE;
+    c->split = true;
+    TRY(read_char(&cp, v, "replacement", 0x2581, name, err));
+    TRY(json_str(v, name, "prepend_scheme", &scheme, err));
+    TRY(json_flag(v, name, "add_prefix_space", &prefix, err));
+    TRY(json_flag(v, name, "split", &c->split, err));
+    c->mark_len = utf8_write(cp, c->mark);
+    if (!scheme) scheme = legacy && !prefix ? "never" : "always";
+    if (!strcmp(scheme, "always")) c->prepend = PREPEND_ALWAYS;
+    else if (!strcmp(scheme, "first")) c->prepend = PREPEND_FIRST;
+    else if (!strcmp(scheme, "never")) c->prepend = PREPEND_NEVER;
+    else return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer Metaspace: prepend_scheme: found \"%.40s\", expected always, first or never", name, scheme);
+    if (legacy && !prefix && c->prepend != PREPEND_NEVER)
+        return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer Metaspace: found add_prefix_space false and prepend_scheme \"%s\", which contradict each other", name, scheme);
+    return GLLM_OK;
+}
+
+static gllm_status read_byte_level(struct cutter *c, const json_t *v, const char *name, gllm_error *err) {
+    bool regex = true;
+    c->kind = CUT_BYTE_LEVEL;
+    c->prefix_space = true;
+    TRY(json_flag(v, name, "add_prefix_space", &c->prefix_space, err));
+    TRY(json_flag(v, name, "use_regex", &regex, err));
+    return regex ? open_pattern(c, GPT2, sizeof GPT2 - 1, name, err) : GLLM_OK;
+}
+
+static gllm_status read_fixed(struct cutter *c, const json_t *v, const char *name, gllm_error *err) {
+    c->kind = CUT_FIXED;
+    c->length = 5;
+    TRY(json_u32(v, name, "length", &c->length, err));
+    return c->length ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: pre_tokenizer FixedLength: length: found 0, expected 1 or more", name);
+}
+
+static gllm_status read_digits(struct cutter *c, const json_t *v, const char *name, gllm_error *err) {
+    bool single = false;
+    c->kind = CUT_DIGITS;
+    TRY(json_flag(v, name, "individual_digits", &single, err));
+    c->behavior = single ? BEHAVIOR_ISOLATED : BEHAVIOR_CONTIGUOUS;
+    return GLLM_OK;
+}
+
+static gllm_status read_cutter(struct cutter *c, struct arena *a, const char *type, const json_t *v, const char *name, gllm_error *err) {
     static const struct {
         const char *type;
-        enum kind kind;
-    } KINDS[] = {{"BertPreTokenizer", P_BERT}, {"WhitespaceSplit", P_WHITESPACE_SPLIT}, {"Whitespace", P_WHITESPACE}, {"Sequence", P_SEQUENCE}};
-    *out = NULL;
-    if (!v || json_is_null(v)) return GLLM_OK;
+        enum cut_kind kind;
+        enum behavior behavior;
+    } PLAIN[] = {
+        {"BertPreTokenizer", CUT_BERT, 0},          {"Whitespace", CUT_WORDS, 0},
+        {"WhitespaceSplit", CUT_WHITESPACE, 0},     {"UnicodeScripts", CUT_SCRIPTS, 0},
+    };
+    for (unsigned i = 0; i < sizeof PLAIN / sizeof *PLAIN; i++)
+        if (!strcmp(type, PLAIN[i].type)) {
+            c->kind = PLAIN[i].kind;
+            return GLLM_OK;
+        }
+    if (!strcmp(type, "ByteLevel")) return read_byte_level(c, v, name, err);
+    if (!strcmp(type, "Metaspace")) return read_metaspace(c, v, name, err);
+    if (!strcmp(type, "Split")) return read_split(c, a, v, name, err);
+    if (!strcmp(type, "Digits")) return read_digits(c, v, name, err);
+    if (!strcmp(type, "FixedLength")) return read_fixed(c, v, name, err);
+    if (!strcmp(type, "Punctuation")) {
+        c->kind = CUT_PUNCTUATION;
+        return read_behavior(c, v, name, err);
+    }
+    if (!strcmp(type, "CharDelimiterSplit")) {
+        c->kind = CUT_DELIMITER;
+        c->behavior = BEHAVIOR_REMOVED;
+        return read_char(&c->delimiter, v, "delimiter", 0, name, err);
+    }
+    return err_set(err, GLLM_UNSUPPORTED, "%s: pre_tokenizer \"%.60s\" is not known", name, type);
+}
+
+enum { MAX_CUTTERS = 64 };
+static gllm_status read_any(struct pretok *p, struct arena *a, const json_t *v, const char *name, unsigned depth, gllm_error *err) {
     const char *type = NULL;
     if (!json_is_object(v)) return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer: found %s, expected an object", name, json_kind(v));
     if (depth > COMPONENT_MAX_DEPTH) return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer: nested more than %d deep", name, COMPONENT_MAX_DEPTH);
     TRY(json_str(v, name, "type", &type, err));
     if (!type) return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer: type: found nothing, expected a string", name);
-    struct pretok *p = arena_alloc(a, sizeof *p);
-    if (!p) return err_nomem(err, name);
-    unsigned i = 0;
-    while (i < sizeof KINDS / sizeof *KINDS && strcmp(KINDS[i].type, type)) i++;
-    if (i == sizeof KINDS / sizeof *KINDS) return err_set(err, GLLM_UNSUPPORTED, "%s: pre_tokenizer \"%.60s\" is not supported in this version", name, type);
-    p->kind = KINDS[i].kind;
-    *out = p;
-    if (p->kind != P_SEQUENCE) return GLLM_OK;
+    if (strcmp(type, "Sequence")) {
+        if (p->count == MAX_CUTTERS) return err_set(err, GLLM_FORMAT, "%s: pre_tokenizer: found more than %d components", name, MAX_CUTTERS);
+        return read_cutter(&p->cutters[p->count++], a, type, v, name, err);
+    }
     json_t *list;
     TRY(json_array_at(v, name, "pretokenizers", &list, err));
-    p->children = arena_array(a, json_array_size(list), sizeof *p->children);
-    if (!p->children) return err_nomem(err, name);
-    for (size_t k = 0; k < json_array_size(list); k++) {
-        TRY(pretok_read(&p->children[p->n_children], a, json_array_get(list, k), name, depth + 1, err));
-        p->n_children += p->children[p->n_children] != NULL;
-    }
+    for (size_t i = 0; i < json_array_size(list); i++) TRY(read_any(p, a, json_array_get(list, i), name, depth + 1, err));
     return GLLM_OK;
 }
 
-/* What a character is to a splitter: space ends a piece and is dropped; runs of one class stay together; a lone one stands alone. */
-enum class { C_SPACE, C_WORD, C_OTHER, C_LONE };
-static enum class class_of(enum kind kind, uint32_t cp) {
-    if (unicode_is_space(cp)) return C_SPACE;
-    if (kind == P_BERT) return unicode_is_punctuation(cp) ? C_LONE : C_WORD;
-    if (kind == P_WHITESPACE) return unicode_is_word(cp) ? C_WORD : C_OTHER;
-    return C_WORD;
+static struct pretok *create(struct arena *a, size_t cutters) {
+    struct pretok *p = arena_alloc(a, sizeof *p);
+    if (p) p->cutters = arena_array(a, cutters, sizeof *p->cutters);
+    return p && p->cutters ? p : NULL;
 }
 
-static void split(enum kind kind, const char *s, size_t at, size_t len, struct pieces *out) {
-    size_t start = at, end = at + len;
-    enum class running = C_SPACE;
-    for (size_t i = at; i < end;) {
-        uint32_t cp;
-        unsigned k = utf8_read(s + i, end - i, &cp);
-        enum class c = class_of(kind, cp);
-        if (c != running || c == C_LONE) {
-            if (running != C_SPACE) pieces_add(out, start, i - start, -1);
-            start = i;
-            running = c;
-        }
-        i += k;
-    }
-    if (running != C_SPACE) pieces_add(out, start, end - start, -1);
+gllm_status pretok_read(struct pretok **out, struct arena *a, const json_t *v, const char *name, gllm_error *err) {
+    *out = NULL;
+    if (!v || json_is_null(v)) return GLLM_OK;
+    *out = create(a, MAX_CUTTERS);
+    return *out ? read_any(*out, a, v, name, 0, err) : err_nomem(err, name);
 }
 
-void pretok_run(const struct pretok *p, const char *s, size_t at, size_t len, struct pieces *out) {
-    if (!p) {
-        if (len) pieces_add(out, at, len, -1);
-        return;
-    }
-    if (p->kind != P_SEQUENCE) {
-        split(p->kind, s, at, len, out);
-        return;
-    }
-    struct pieces now = {0};
-    if (len) pieces_add(&now, at, len, -1);
-    for (size_t i = 0; i < p->n_children; i++) {
-        struct pieces next = {0};
-        for (size_t k = 0; k < now.count; k++) pretok_run(p->children[i], s, now.list[k].at, now.list[k].len, &next);
-        next.failed |= now.failed;
-        pieces_free(&now);
-        now = next;
-    }
-    for (size_t k = 0; k < now.count; k++) pieces_add(out, now.list[k].at, now.list[k].len, -1);
-    out->failed |= now.failed;
-    pieces_free(&now);
+struct pretok *pretok_bert(struct arena *a) {
+    struct pretok *p = create(a, 1);
+    if (p) p->cutters[p->count++].kind = CUT_BERT;
+    return p;
+}
+
+void pretok_free(struct pretok *p) {
+    for (size_t i = 0; p && i < p->count; i++) regex_free(p->cutters[i].regex);
 }

@@ -11,6 +11,7 @@ struct step { /* a special token (source -1) or one of the texts */
 struct template {
     struct step *single, *pair;
     uint32_t n_single, n_pair;
+    bool plain_types; /* without special tokens the second text has type 1, as if there were no template */
 };
 
 static struct template *fixed(struct arena *a, const struct step *single, uint32_t n_single, const struct step *pair, uint32_t n_pair) {
@@ -19,13 +20,15 @@ static struct template *fixed(struct arena *a, const struct step *single, uint32
     if (!t || !steps) return NULL;
     memcpy(steps, single, n_single * sizeof *steps);
     memcpy(steps + n_single, pair, n_pair * sizeof *steps);
-    *t = (struct template){steps, steps + n_single, n_single, n_pair};
+    *t = (struct template){.single = steps, .pair = steps + n_single, .n_single = n_single, .n_pair = n_pair};
     return t;
 }
 
 struct template *template_bert(struct arena *a, int32_t cls, int32_t sep) {
     const struct step single[] = {{-1, cls, 0}, {0, 0, 0}, {-1, sep, 0}}, pair[] = {{-1, cls, 0}, {0, 0, 0}, {-1, sep, 0}, {1, 0, 1}, {-1, sep, 1}};
-    return fixed(a, single, 3, pair, 5);
+    struct template *t = fixed(a, single, 3, pair, 5);
+    if (t) t->plain_types = true;
+    return t;
 }
 
 static struct template *roberta(struct arena *a, int32_t cls, int32_t sep) {
@@ -139,9 +142,10 @@ static bool copy(const struct encoding *from, uint8_t type, struct encoding *out
 
 bool template_run(const struct template *t, bool add_special, const struct encoding *a, const struct encoding *pair, struct encoding *out) {
     out->count = 0;
-    if (!t || !add_special) return copy(a, 0, out) && (!pair || copy(pair, 1, out));
+    if (!t || (!add_special && t->plain_types)) return copy(a, 0, out) && (!pair || copy(pair, 1, out));
     const struct step *s = pair ? t->pair : t->single;
     for (uint32_t i = 0; i < (pair ? t->n_pair : t->n_single); i++) {
+        if (s[i].source < 0 && !add_special) continue;
         bool ok = s[i].source < 0 ? encoding_push(out, s[i].id, s[i].type, true) : copy(s[i].source ? pair : a, s[i].type, out);
         if (!ok) return false;
     }

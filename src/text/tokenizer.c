@@ -47,7 +47,7 @@ static gllm_status read_json(struct tokenizer *t, const json_t *root, const char
     TRY(token_model_read(&t->model, &t->vocab, &t->arena, json_object_get(root, "model"), top, name, err));
     TRY(add_tokens(t, added, name, err));
     TRY(normalizer_read(&t->normalizer, &t->arena, json_object_get(root, "normalizer"), name, 0, err));
-    TRY(pretok_read(&t->pretok, &t->arena, json_object_get(root, "pre_tokenizer"), name, 0, err));
+    TRY(pretok_read(&t->pretok, &t->arena, json_object_get(root, "pre_tokenizer"), name, err));
     TRY(template_read(&t->template, &t->arena, json_object_get(root, "post_processor"), &t->vocab, name, 0, err));
     TRY(decoder_read(&t->decoder, &t->arena, json_object_get(root, "decoder"), name, err));
     TRY(added_read(&t->added, &t->arena, added, t->normalizer, name, err));
@@ -136,6 +136,10 @@ gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *
 
 void tokenizer_close(struct tokenizer *t) {
     if (!t) return;
+    normalizer_free(t->normalizer);
+    pretok_free(t->pretok);
+    decoder_free(t->decoder);
+    added_free(t->added);
     map_free(&t->vocab.ids);
     arena_free(&t->arena);
     free(t);
@@ -144,8 +148,11 @@ void tokenizer_close(struct tokenizer *t) {
 /* ---- encoding ---- */
 
 struct scratch { /* one call's working memory */
+    const struct encode_options *opt;
     struct textbuf lower, text;
-    struct pieces raw, cut, words;
+    struct pieces raw, cut;
+    struct pretok_run pretok;
+    struct encoding *out;
     bool failed;
 };
 static void scratch_free(struct scratch *s) {
@@ -153,33 +160,58 @@ static void scratch_free(struct scratch *s) {
     textbuf_free(&s->text);
     pieces_free(&s->raw);
     pieces_free(&s->cut);
-    pieces_free(&s->words);
+    pretok_run_free(&s->pretok);
+}
+
+static void encode_words(const struct tokenizer *t, const struct piece *p, bool first, struct scratch *m) {
+    pretok_run(t->pretok, m->text.data, p->at, p->len, first, &m->pretok);
+    const struct pieces *words = m->pretok.words;
+    for (size_t k = 0; k < words->count; k++)
+        token_model_run(t->model, &t->vocab, m->pretok.text + words->list[k].at, words->list[k].len, m->out, &m->failed);
+}
+
+/* Whether the text's first character is still there once normalised: HF's Metaspace "first" asks for the input's very first byte. Whether it
+ * is dropped shows when it is alone (wrong only for a Strip of the right end and a text that begins with a space). */
+static bool first_stays(const struct tokenizer *t, const char *s, size_t len) {
+    struct textbuf alone = {0};
+    uint32_t cp;
+    bool ok = normalizer_run(t->normalizer, s, utf8_read(s, len, &cp), &alone), stays = !ok || alone.len || alone.failed;
+    textbuf_free(&alone);
+    return stays;
 }
 
 /* A stretch of raw text between added tokens: normalise, split at normalised added tokens, pre-tokenise, cut words. */
-static void encode_piece(const struct tokenizer *t, const char *s, size_t len, bool parse_special, struct scratch *m, struct encoding *out) {
+static bool encode_piece(const struct tokenizer *t, const char *s, size_t len, bool first, struct scratch *m) {
     m->text.len = m->cut.count = 0;
-    normalizer_run(t->normalizer, s, len, &m->text);
-    added_split(t->added, true, parse_special, m->text.data, 0, m->text.len, &m->cut);
+    if (!normalizer_run(t->normalizer, s, len, &m->text)) return false;
+    if (first && t->normalizer && pretok_minds_first(t->pretok)) first = first_stays(t, s, len);
+    added_split(t->added, true, m->opt->parse_special, m->text.data, 0, m->text.len, &m->cut);
     for (size_t i = 0; i < m->cut.count; i++) {
         const struct piece *p = &m->cut.list[i];
-        if (p->id >= 0) {
-            m->failed |= !encoding_push(out, p->id, 0, false);
-            continue;
-        }
-        m->words.count = 0;
-        pretok_run(t->pretok, m->text.data, p->at, p->len, &m->words);
-        for (size_t k = 0; k < m->words.count; k++) token_model_run(t->model, &t->vocab, m->text.data + m->words.list[k].at, m->words.list[k].len, out, &m->failed);
+        if (p->id >= 0) m->failed |= !encoding_push(m->out, p->id, 0, false);
+        else encode_words(t, p, first && p->at == 0, m);
     }
+    return !m->pretok.gave_up;
+}
+
+static void lower_case(const char **s, size_t *n, struct textbuf *lower) {
+    lower->len = 0;
+    for (size_t k = 0; k < *n;) {
+        uint32_t cp;
+        k += utf8_read(*s + k, *n - k, &cp);
+        unicode_lower(cp, lower);
+    }
+    *s = lower->data, *n = lower->len;
 }
 
 static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t len, const struct encode_options *opt, struct encoding *out, gllm_error *err) {
-    struct scratch m = {0};
+    struct scratch m = {.opt = opt, .out = out};
     size_t bad;
+    bool gave_up = false;
     out->count = 0;
     if (!utf8_valid(s, len, &bad)) return err_set(err, GLLM_INVALID, "byte %zu of the text is not UTF-8 (0x%02x)", bad, (unsigned char)s[bad]);
     added_split(t->added, false, opt->parse_special, s, 0, len, &m.raw);
-    for (size_t i = 0; i < m.raw.count; i++) {
+    for (size_t i = 0; i < m.raw.count && !gave_up; i++) {
         const struct piece *p = &m.raw.list[i];
         if (p->id >= 0) {
             m.failed |= !encoding_push(out, p->id, 0, false);
@@ -187,19 +219,12 @@ static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t 
         }
         const char *piece = s + p->at;
         size_t n = p->len;
-        if (opt->lowercase) {
-            m.lower.len = 0;
-            for (size_t k = 0; k < n;) {
-                uint32_t cp;
-                k += utf8_read(piece + k, n - k, &cp);
-                unicode_lower(cp, &m.lower);
-            }
-            piece = m.lower.data, n = m.lower.len;
-        }
-        encode_piece(t, piece, n, opt->parse_special, &m, out);
+        if (opt->lowercase) lower_case(&piece, &n, &m.lower);
+        gave_up = !encode_piece(t, piece, n, p->at == 0, &m);
     }
-    bool failed = m.failed || m.lower.failed || m.text.failed || m.raw.failed || m.cut.failed || m.words.failed;
+    bool failed = m.failed || m.pretok.failed || m.lower.failed || m.text.failed || m.raw.failed || m.cut.failed;
     scratch_free(&m);
+    if (gave_up) return err_set(err, GLLM_INVALID, "a regular expression of the tokenizer takes too many steps on this text");
     return failed ? err_nomem(err, "tokens") : GLLM_OK;
 }
 
@@ -256,29 +281,82 @@ done:
 
 /* ---- decoding and questions ---- */
 
-gllm_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len, gllm_error *err) {
-    struct textbuf b = {0};
-    bool first = true;
-    *out = NULL;
-    for (size_t i = 0; i < n; i++) {
-        size_t k;
-        const char *piece = tokenizer_piece(t, ids[i], &k);
-        if (!piece) {
-            textbuf_free(&b);
-            return err_set(err, GLLM_INVALID, "token id %d: expected 0 to %u", ids[i], t->vocab.size - 1);
-        }
-        if (skip_special && tokenizer_is_special(t, ids[i])) continue;
-        decoder_token(t->decoder, piece, k, first, &b);
-        first = false;
-    }
-    textbuf_add(&b, "", 1);
-    if (b.failed) {
-        textbuf_free(&b);
+struct token_stream {
+    const struct tokenizer *t;
+    bool skip_special;
+    struct textbuf text;
+    struct decoding *decoding;
+};
+
+gllm_status token_stream_open(struct token_stream **out, const struct tokenizer *t, bool skip_special, gllm_error *err) {
+    struct token_stream *s = *out = calloc(1, sizeof *s);
+    if (s) s->decoding = decoding_open(t->decoder, &s->text);
+    if (!s || !s->decoding) {
+        free(s);
+        *out = NULL;
         return err_nomem(err, "text");
     }
-    *out = b.data;
-    *len = b.len - 1;
+    s->t = t;
+    s->skip_special = skip_special;
     return GLLM_OK;
+}
+
+/* Appends to s->text. */
+static gllm_status push_id(struct token_stream *s, int32_t id, gllm_error *err) {
+    size_t n;
+    bool special = false;
+    const char *piece = tokenizer_piece(s->t, id, &n);
+    if (!piece) return err_set(err, GLLM_INVALID, "token id %d: expected 0 to %u", id, s->t->vocab.size - 1);
+    added_form(s->t->added, id, &special, &piece, &n);
+    if (!special || !s->skip_special) decoding_push(s->decoding, piece, n);
+    return GLLM_OK;
+}
+
+gllm_status token_stream_push(struct token_stream *s, int32_t id, const char **text, size_t *len, gllm_error *err) {
+    s->text.len = 0;
+    TRY(push_id(s, id, err));
+    *text = s->text.data ? s->text.data : "";
+    *len = s->text.len;
+    return s->text.failed ? err_nomem(err, "text") : GLLM_OK;
+}
+
+static gllm_status end_stream(struct token_stream *s, gllm_error *err) {
+    return decoding_end(s->decoding) ? GLLM_OK : err_set(err, GLLM_INVALID, "the text cannot be decoded: memory is out, or a regular expression takes too many steps");
+}
+
+gllm_status token_stream_end(struct token_stream *s, const char **text, size_t *len, gllm_error *err) {
+    s->text.len = 0;
+    TRY(end_stream(s, err));
+    *text = s->text.data ? s->text.data : "";
+    *len = s->text.len;
+    return GLLM_OK;
+}
+
+void token_stream_close(struct token_stream *s) {
+    if (!s) return;
+    decoding_close(s->decoding);
+    textbuf_free(&s->text);
+    free(s);
+}
+
+gllm_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len, gllm_error *err) {
+    struct token_stream *s;
+    gllm_status status;
+    *out = NULL;
+    TRY(token_stream_open(&s, t, skip_special, err));
+    for (size_t i = 0; i < n; i++) TRY_GO(push_id(s, ids[i], err));
+    TRY_GO(end_stream(s, err));
+    textbuf_add(&s->text, "", 1);
+    if (s->text.failed) {
+        status = err_nomem(err, "text");
+        goto done;
+    }
+    *out = s->text.data; /* moves */
+    *len = s->text.len - 1;
+    s->text = (struct textbuf){0};
+done:
+    token_stream_close(s);
+    return status;
 }
 
 uint32_t tokenizer_vocab_size(const struct tokenizer *t) { return t->vocab.size; }

@@ -40,6 +40,15 @@ void encoding_free(struct encoding *e);
 /* Text of the ids; owned by the caller (free), NUL-terminated beyond *len. GLLM_INVALID names an id without a token. */
 gllm_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len, gllm_error *err);
 
+/* The same one id at a time, while a model writes. Each push gives the text that no later id can change (whole characters, often none: half a
+ * character, a run of byte tokens or what a decoder may still strip waits), token_stream_end the rest: together the text of tokenizer_decode.
+ * The text is borrowed until the next call on the stream; a stream serves one thread. After an error only token_stream_close. */
+struct token_stream;
+gllm_status token_stream_open(struct token_stream **out, const struct tokenizer *t, bool skip_special, gllm_error *err); /* t is borrowed until the close */
+gllm_status token_stream_push(struct token_stream *s, int32_t id, const char **text, size_t *len, gllm_error *err); /* GLLM_INVALID: no such id */
+gllm_status token_stream_end(struct token_stream *s, const char **text, size_t *len, gllm_error *err);
+void token_stream_close(struct token_stream *s); /* accepts NULL */
+
 uint32_t tokenizer_vocab_size(const struct tokenizer *t); /* highest id + 1 */
 const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *len); /* NULL: no such id; borrowed */
 bool tokenizer_id(const struct tokenizer *t, const char *piece, size_t len, int32_t *id);

@@ -9,8 +9,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     gllm_error err;
     const struct arch *arch;
     struct model_cfg c;
+    struct arena arena = {0};
     if (json_parse((const char *)data, size, "fuzz", &root, &err) != GLLM_OK) return 0;
-    if (config_read(root, "fuzz", &arch, &c, &err) == GLLM_OK && (c.n_head * c.d_head != c.d_model || !c.n_layer || !c.d_embd || !c.n_pos)) abort();
+    if (config_read(root, "fuzz", &arena, &arch, &c, &err) == GLLM_OK && ((!c.causal && c.n_head * c.d_head != c.d_model) || (c.causal && !c.layers) || !c.n_layer || !c.d_embd || !c.n_pos)) abort();
+    arena_free(&arena);
     json_decref(root);
     return 0;
 }

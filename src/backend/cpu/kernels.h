@@ -13,7 +13,7 @@ enum { CPU_MAX_MR = 12, CPU_MAX_NR = 32, CPU_MAX_PANELS = 4 };
 
 /* One tile: mr rows of packed A against n_panels panels of packed B.
  *   a [k][a_stride]: the first mr of each row are this tile's rows      b: panels of [k][nr], panel_stride floats apart
- *   y[m][n] = sum_k a[k][m] b[k][n];  y = act(y * row_scale[m] + bias[n]) + res[m][n]
+ *   y[m][n] = sum_k a[k][m] b[k][n];  y = act(y * row_scale[m] + bias[n]) + res[m][n];  soft_cap c > 0: c tanh(act / c)
  * Columns n >= n_cols are computed and dropped. bias is readable to n_panels * nr. */
 struct cpu_tile {
     const float *a, *b, *bias, *res, *row_scale; /* the last three may be NULL */
@@ -21,6 +21,7 @@ struct cpu_tile {
     size_t a_stride, panel_stride, out_stride, res_stride;
     uint32_t k, mr, n_panels, n_cols;
     enum act_kind act;
+    float soft_cap;
 };
 struct cpu_kernels {
     const char *name;
@@ -32,7 +33,19 @@ struct cpu_kernels {
     void (*softmax)(float *s, uint32_t len, float *inv);
     /* s[j][lane] += g[-j + lane]: relative bias, g points at the value of (j = 0, lane = 0) */
     void (*add_bias)(float *s, uint32_t len, const float *g);
-    void (*norm)(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, float eps, float *out);
+    /* One block of keys of an online softmax, a lane a query. s [n][nr] scores of keys key0, key0 + 1 …; cap > 0: s = cap tanh(s / cap).
+     * A lane sees keys [first, last] only (first NULL: all of them): of the others s becomes 0, else s = e^(s - m') with m' = max(m, seen s).
+     * l = l scale + sum s, m = m', scale = e^(m - m'), each [nr]. Returns whether any scale is not 1. */
+    bool (*softmax_block)(float *s, uint32_t n, float cap, const int32_t *first, const int32_t *last, int32_t key0, float *m, float *l, float *scale);
+    void (*scale_rows)(float *x, uint32_t rows, uint32_t n, const float *scale); /* x[r] *= scale[r] */
+    /* [nr] each: top = max(top, m), scale = e^(old top - top), weight = e^(m - top) */
+    void (*merge_weights)(float *top, const float *m, float *scale, float *weight);
+    void (*merge)(float *hi, float *lo, const float *x, float scale, float weight, uint32_t n); /* hi + lo = (hi + lo) scale + x weight, compensated */
+    void (*to_f16)(const float *x, uint32_t n, uint16_t *out);   /* to nearest, ties to even */
+    void (*from_f16)(const uint16_t *x, uint32_t n, float *out);
+    void (*glu)(enum act_kind act, const float *gate, const float *up, uint32_t n, float *out); /* out = act(gate) up; out may be gate */
+    void (*rotate)(float *x, uint32_t r, const float *cos_sin, bool interleaved); /* pairs of x[0..2r) by cos_sin[0..r), [r..2r) */
+    void (*norm)(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, const float *sum, float eps, float *out);
     void (*add)(float *y, const float *x, uint32_t n); /* y += x */
     void (*pool)(enum pool_kind mode, const float *x, size_t stride, uint32_t first_weight, uint32_t rows, uint32_t n, float *out);
 };

@@ -43,7 +43,7 @@ void cpu_linear(const struct cpu_run *r, const struct op_linear *a, unsigned thr
                     .a = r->packed + (size_t)first * depth, .a_stride = m, .b = w + (size_t)p * depth * k->nr, .panel_stride = (size_t)depth * k->nr,
                     .bias = bias ? bias + col : NULL, .res = a->res.buf ? cpu_row(&a->res, first) + col : NULL, .res_stride = a->res.stride,
                     .out = cpu_row(&a->out, first) + col, .out_stride = a->out.stride, .k = depth, .mr = m,
-                    .n_panels = p1 - p < step ? p1 - p : step, .n_cols = n - col, .act = a->act});
+                    .n_panels = p1 - p < step ? p1 - p : step, .n_cols = n - col, .act = a->act, .soft_cap = a->soft_cap});
             }
     }
 }

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/vec.h"
+#include "tensor/half.h"
 
 enum { NV = 2, NR = NV * VL }; /* a panel is two vectors wide */
 _Static_assert((int)NR <= (int)CPU_MAX_NR && MR <= (int)CPU_MAX_MR, "table limits");
@@ -10,10 +11,7 @@ _Static_assert((int)NR <= (int)CPU_MAX_NR && MR <= (int)CPU_MAX_MR, "table limit
 
 INLINE vf v_act(enum act_kind act, vf y) {
     switch (act) {
-    case ACT_GELU: {
-        vf h = y * 0.5f;
-        return v_fma(h, v_erf(y * 0.70710678118654752f), h);
-    }
+    case ACT_GELU: return v_gelu(y);
     case ACT_GELU_TANH: return y * v_sigmoid(y * v_fma(y * y, v_set(2 * 0.79788456080286536f * 0.044715f), v_set(2 * 0.79788456080286536f)));
     case ACT_GELU_QUICK: return y * v_sigmoid(y * 1.702f);
     case ACT_RELU: return v_max(y, v_set(0));
@@ -23,14 +21,14 @@ INLINE vf v_act(enum act_kind act, vf y) {
     }
 }
 
-/* Writes one finished vector of a tile: n <= VL columns. */
-INLINE void emit(const struct cpu_tile *t, enum act_kind act, uint32_t row, uint32_t col, vf y) {
+/* Finishes one vector of a tile and writes it: all of it, or its columns before n_cols. whole: all of it, and no soft cap. */
+INLINE void emit(const struct cpu_tile *t, enum act_kind act, bool whole, uint32_t row, uint32_t col, vf y, vf bias) {
     if (t->row_scale) y = y * v_set(t->row_scale[row]);
-    if (t->bias) y = y + v_load(t->bias + col);
-    y = v_act(act, y);
+    y = v_act(act, y + bias);
+    if (!whole && t->soft_cap > 0) y = v_tanh(y / t->soft_cap) * t->soft_cap;
     float *out = t->out + row * t->out_stride + col;
     const float *res = t->res ? t->res + row * t->res_stride + col : NULL;
-    if (col + VL <= t->n_cols) {
+    if (whole || col + VL <= t->n_cols) {
         v_store(out, res ? y + v_load(res) : y);
         return;
     }
@@ -39,15 +37,38 @@ INLINE void emit(const struct cpu_tile *t, enum act_kind act, uint32_t row, uint
     for (uint32_t i = 0; col + i < t->n_cols; i++) out[i] = res ? edge[i] + res[i] : edge[i];
 }
 
-INLINE void tile_emit(const struct cpu_tile *t, enum act_kind act, uint32_t mr, uint32_t np, vf acc[MR][CPU_MAX_PANELS * NV]) {
+/* acc stays in registers on the common path, a whole tile without activation; the others go through memory, which costs them little. */
+INLINE void tile_emit(const struct cpu_tile *t, uint32_t mr, uint32_t np, vf acc[MR][CPU_MAX_PANELS * NV]) {
+    vf bias[CPU_MAX_PANELS * NV], spilled[MR][CPU_MAX_PANELS * NV];
+    const bool whole = np * NR <= t->n_cols && !(t->soft_cap > 0);
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < np * NV; v++) bias[v] = t->bias ? v_load(t->bias + v * VL) : v_set(0);
+    if (whole && t->act == ACT_NONE) {
+#pragma GCC unroll 12
+        for (uint32_t m = 0; m < mr; m++)
+#pragma GCC unroll 8
+            for (uint32_t v = 0; v < np * NV; v++) emit(t, ACT_NONE, true, m, v * VL, acc[m][v], bias[v]);
+        return;
+    }
+#pragma GCC unroll 12
     for (uint32_t m = 0; m < mr; m++)
-        for (uint32_t v = 0; v < np * NV; v++) emit(t, act, m, v * VL, acc[m][v]);
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < np * NV; v++) spilled[m][v] = acc[m][v];
+    if (whole && t->act == ACT_GELU) {
+        for (uint32_t m = 0; m < mr; m++)
+            for (uint32_t v = 0; v < np * NV; v++) emit(t, ACT_GELU, true, m, v * VL, spilled[m][v], bias[v]);
+        return;
+    }
+    for (uint32_t m = 0; m < mr; m++)
+        for (uint32_t v = 0; v < np * NV; v++) emit(t, t->act, false, m, v * VL, spilled[m][v], bias[v]);
 }
 
 /* mr and np are constants where this is inlined, so acc lives in registers. */
 INLINE void tile_body(const struct cpu_tile *t, const uint32_t mr, const uint32_t np) {
     vf acc[MR][CPU_MAX_PANELS * NV];
+#pragma GCC unroll 12
     for (uint32_t m = 0; m < mr; m++)
+#pragma GCC unroll 8
         for (uint32_t v = 0; v < np * NV; v++) acc[m][v] = v_set(0);
     const float *a = t->a, *b = t->b;
     const size_t a_stride = t->a_stride, panel_stride = t->panel_stride;
@@ -62,11 +83,7 @@ INLINE void tile_body(const struct cpu_tile *t, const uint32_t mr, const uint32_
             for (uint32_t v = 0; v < np * NV; v++) acc[m][v] = v_fma(x, w[v], acc[m][v]);
         }
     }
-    switch (t->act) { /* one specialised copy for each activation, chosen once a tile */
-    case ACT_GELU: tile_emit(t, ACT_GELU, mr, np, acc); break;
-    case ACT_NONE: tile_emit(t, ACT_NONE, mr, np, acc); break;
-    default: tile_emit(t, t->act, mr, np, acc); break;
-    }
+    tile_emit(t, mr, np, acc);
 }
 
 static __attribute__((noinline)) void tile_1x1(const struct cpu_tile *t) { tile_body(t, 1, 1); }
@@ -186,7 +203,7 @@ INLINE void store_part(float *out, uint32_t i, uint32_t n, vf y) {
 }
 
 /* w and b are readable to the next multiple of VL. Three passes over a row that lies in L1. */
-static void k_norm(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, float eps, float *out) {
+static void k_norm(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, const float *add, float eps, float *out) {
     vf sum = v_set(0), square = v_set(0);
     float mean = 0;
     if (kind == NORM_LAYER) {
@@ -209,8 +226,111 @@ static void k_norm(enum norm_kind kind, const float *x, const float *res, uint32
         vf y = (load_sum(x, res, i, n) - mean) * scale;
         if (w) y = y * v_load(w + i);
         if (b) y = y + v_load(b + i);
+        if (add) y = y + load_sum(add, NULL, i, n);
         store_part(out, i, n, y);
     }
+}
+
+INLINE vi i_load(const int32_t *p) {
+    vi v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static bool k_softmax_block(float *s, uint32_t n, float cap, const int32_t *first, const int32_t *last, int32_t key0, float *m, float *l, float *scale) {
+    const vf hidden = v_set(-1e30f);
+    bool changed = false;
+    for (unsigned v = 0; v < NV; v++) {
+        float *p = s + v * VL;
+        const vf old = v_load(m + v * VL);
+        const vi lo = first ? i_load(first + v * VL) - key0 : (vi){0}, hi = first ? i_load(last + v * VL) - key0 : (vi){0};
+        vf top = old, sum = v_set(0);
+        if (first || cap > 0)
+            for (uint32_t j = 0; j < n; j++) {
+                vf x = v_load(p + (size_t)j * NR);
+                if (cap > 0) x = v_tanh(x / cap) * cap;
+                const vi at = (vi){0} + (int32_t)j;
+                if (first) x = v_select((at >= lo) & (at <= hi), x, hidden);
+                v_store(p + (size_t)j * NR, x);
+            }
+        for (uint32_t j = 0; j < n; j++) top = v_max(top, v_load(p + (size_t)j * NR));
+        for (uint32_t j = 0; j < n; j++) {
+            vf x = v_load(p + (size_t)j * NR), e = v_exp(x - top);
+            if (first) e = (vf)((vi)e & (x > hidden));
+            sum = sum + e;
+            v_store(p + (size_t)j * NR, e);
+        }
+        const vf a = v_select(old == top, v_set(1), v_exp(old - top));
+        v_store(m + v * VL, top);
+        v_store(scale + v * VL, a);
+        v_store(l + v * VL, v_fma(v_load(l + v * VL), a, sum));
+        for (unsigned i = 0; i < VL; i++) changed |= scale[v * VL + i] != 1.0f;
+    }
+    return changed;
+}
+
+static void k_scale_rows(float *x, uint32_t rows, uint32_t n, const float *scale) {
+    for (uint32_t r = 0; r < rows; r++, x += n)
+        if (scale[r] != 1.0f)
+            for (uint32_t i = 0; i < n; i += VL) store_part(x, i, n, load_sum(x, NULL, i, n) * scale[r]);
+}
+
+static void k_merge_weights(float *top, const float *m, float *scale, float *weight) {
+    for (unsigned i = 0; i < NR; i += VL) {
+        vf a = v_load(top + i), b = v_load(m + i), t = v_max(a, b);
+        v_store(scale + i, v_select(a == t, v_set(1), v_exp(a - t)));
+        v_store(weight + i, v_select(b == t, v_set(1), v_exp(b - t)));
+        v_store(top + i, t);
+    }
+}
+
+/* The sum of hi and x in two floats, exactly (Knuth's two-sum); its error goes to lo. */
+static void k_merge(float *hi, float *lo, const float *x, float scale, float weight, uint32_t n) {
+    for (uint32_t i = 0; i < n; i += VL) {
+        vf a = load_sum(hi, NULL, i, n) * scale, b = load_sum(x, NULL, i, n) * weight, s = a + b, c = s - a;
+        vf error = (a - (s - c)) + (b - c);
+        store_part(lo, i, n, v_fma(load_sum(lo, NULL, i, n), v_set(scale), error));
+        store_part(hi, i, n, s);
+    }
+}
+
+static void k_glu(enum act_kind act, const float *gate, const float *up, uint32_t n, float *out) {
+    for (uint32_t i = 0; i < n; i += VL) {
+        vf g = load_sum(gate, NULL, i, n);
+        g = act == ACT_SILU ? v_act(ACT_SILU, g) : v_act(act, g);
+        store_part(out, i, n, g * load_sum(up, NULL, i, n));
+    }
+}
+
+static void k_rotate(float *x, uint32_t r, const float *cos_sin, bool interleaved) {
+    const float *c = cos_sin, *s = cos_sin + r;
+    uint32_t i = 0;
+    if (!interleaved)
+        for (; i + VL <= r; i += VL) {
+            vf a = v_load(x + i), b = v_load(x + r + i), vc = v_load(c + i), vs = v_load(s + i);
+            v_store(x + i, v_fma(a, vc, -(b * vs)));
+            v_store(x + r + i, v_fma(b, vc, a * vs));
+        }
+    for (; i < r; i++) {
+        float *p = x + (interleaved ? 2 * i : i), *q = x + (interleaved ? 2 * i + 1 : i + r), a = *p, b = *q;
+        *p = fmaf(a, c[i], -(b * s[i]));
+        *q = fmaf(b, c[i], a * s[i]);
+    }
+}
+
+static void k_to_f16(const float *x, uint32_t n, uint16_t *out) {
+    uint32_t i = 0;
+#if defined(__F16C__)
+    for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(void *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+    for (; i < n; i++) out[i] = f16_from_f32(x[i]);
+}
+static void k_from_f16(const uint16_t *x, uint32_t n, float *out) {
+    uint32_t i = 0;
+#if defined(__F16C__)
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(x + i))));
+#endif
+    for (; i < n; i++) out[i] = f16_to_f32(x[i]);
 }
 
 static void k_add(float *y, const float *x, uint32_t n) {
@@ -235,5 +355,6 @@ static void k_pool(enum pool_kind mode, const float *x, size_t stride, uint32_t 
 
 const struct cpu_kernels KERNELS = {
     .name = NAME, .nr = NR, .mr = MR, .tile = k_tile, .pack_rows = k_pack_rows, .softmax = k_softmax,
-    .add_bias = k_add_bias, .norm = k_norm, .add = k_add, .pool = k_pool,
+    .add_bias = k_add_bias, .norm = k_norm, .add = k_add, .pool = k_pool, .softmax_block = k_softmax_block, .scale_rows = k_scale_rows,
+    .merge_weights = k_merge_weights, .merge = k_merge, .to_f16 = k_to_f16, .from_f16 = k_from_f16, .glu = k_glu, .rotate = k_rotate,
 };

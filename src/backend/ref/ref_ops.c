@@ -2,6 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "tensor/half.h"
 
 static const float *values(const struct weight *w) { return w ? ((const struct ref_weight *)w)->data : NULL; }
 static const float *table_row(const struct weight *w, uint32_t row) { return values(w) + (size_t)row * w->cols; }
@@ -20,13 +23,13 @@ static double act(enum act_kind kind, double y) {
 }
 
 /* out[0..n) = norm(y[0..n)); out may be y's source. */
-static void norm_row(enum norm_kind kind, const double *y, uint32_t n, const float *w, const float *b, double eps, float *out) {
+static void norm_row(enum norm_kind kind, const double *y, uint32_t n, const float *w, const float *b, const float *sum, double eps, float *out) {
     double mean = 0, square = 0;
     for (uint32_t i = 0; i < n; i++) mean += y[i];
     mean = kind == NORM_LAYER ? mean / n : 0;
     for (uint32_t i = 0; i < n; i++) square += (y[i] - mean) * (y[i] - mean);
     double scale = kind == NORM_L2 ? 1 / fmax(sqrt(square), eps) : 1 / sqrt(square / n + eps);
-    for (uint32_t i = 0; i < n; i++) out[i] = (float)((y[i] - mean) * scale * (w ? w[i] : 1.0f) + (b ? b[i] : 0.0f));
+    for (uint32_t i = 0; i < n; i++) out[i] = (float)((y[i] - mean) * scale * (w ? w[i] : 1.0f) + (b ? b[i] : 0.0f) + (sum ? sum[i] : 0.0f));
 }
 
 static gllm_status run_embed(const struct op_embed *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
@@ -38,8 +41,8 @@ static gllm_status run_embed(const struct op_embed *a, const uint32_t *step, con
         const float *pos = a->pos ? table_row(a->pos, step[l->pos + i]) : NULL;
         const float *type = a->type ? table_row(a->type, step[l->types + i]) : NULL;
         float *out = row_of(&a->out, i);
-        for (uint32_t c = 0; c < d; c++) y[c] = (double)word[c] + (pos ? pos[c] : 0.0f) + (type ? type[c] : 0.0f);
-        if (a->norm_w) norm_row(NORM_LAYER, y, d, values(a->norm_w), values(a->norm_b), a->eps, out);
+        for (uint32_t c = 0; c < d; c++) y[c] = (a->scale != 0 ? a->scale : 1.0f) * (double)word[c] + (pos ? pos[c] : 0.0f) + (type ? type[c] : 0.0f);
+        if (a->norm_w) norm_row(NORM_LAYER, y, d, values(a->norm_w), values(a->norm_b), NULL, a->eps, out);
         else
             for (uint32_t c = 0; c < d; c++) out[c] = (float)y[c];
     }
@@ -55,7 +58,7 @@ static gllm_status run_norm(const struct op_norm *a, const uint32_t *step, const
     for (uint32_t i = 0; i < rows; i++) {
         const float *x = row_of(&a->x, i), *res = a->res.buf ? row_of(&a->res, i) : NULL;
         for (uint32_t c = 0; c < d; c++) y[c] = (double)x[c] + (res ? res[c] : 0.0f);
-        norm_row(a->kind, y, d, values(a->w), values(a->b), a->eps, row_of(&a->out, i));
+        norm_row(a->kind, y, d, values(a->w), values(a->b), a->sum.buf ? row_of(&a->sum, i) : NULL, a->eps, row_of(&a->out, i));
     }
     free(y);
     return GLLM_OK;
@@ -72,7 +75,8 @@ static gllm_status run_linear(const struct op_linear *a, const uint32_t *step, c
             const float *w = table_row(a->w, m);
             double sum = bias ? bias[m] : 0;
             for (uint32_t c = 0; c < k; c++) sum += (double)x[c] * w[c];
-            out[m] = (float)(act(a->act, sum) + (res ? res[m] : 0.0f));
+            double y = a->soft_cap > 0 ? a->soft_cap * tanh(sum / a->soft_cap) : act(a->act, sum);
+            out[m] = (float)(y + (res ? res[m] : 0.0f));
         }
     }
     return GLLM_OK;
@@ -143,6 +147,125 @@ static gllm_status run_pool(const struct op_pool *a, const uint32_t *step, const
             for (uint32_t c = 0; c < a->x.cols; c++) *out++ = pool_value((enum pool_kind)bit, &a->x, c, start, from, end);
         }
     }
+    return GLLM_OK;
+}
+
+static gllm_status run_gather(const struct op_gather *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
+    (void)err;
+    for (uint32_t i = 0; i < step[STEP_N_OUT]; i++)
+        memcpy(row_of(&a->out, i), row_of(&a->x, step[l->out_rows + i]), a->out.cols * sizeof(float));
+    return GLLM_OK;
+}
+
+static gllm_status run_glu(const struct op_glu *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
+    (void)l, (void)err;
+    for (uint32_t i = 0; i < view_rows(&a->out, step); i++) {
+        const float *x = row_of(&a->x, i);
+        for (uint32_t c = 0; c < a->out.cols; c++) row_of(&a->out, i)[c] = (float)(act(a->act, x[c]) * x[a->out.cols + c]);
+    }
+    return GLLM_OK;
+}
+
+static gllm_status run_rope(const struct op_rope *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
+    (void)err;
+    const uint32_t r = a->out.cols / 2;
+    for (uint32_t i = 0; i < step[STEP_N_TOK]; i++)
+        for (uint32_t c = 0; c < r; c++) {
+            float angle = (float)step[l->pos + i] * values(a->freq)[c];
+            row_of(&a->out, i)[c] = (float)(a->scale * cos((double)angle));
+            row_of(&a->out, i)[r + c] = (float)(a->scale * sin((double)angle));
+        }
+    return GLLM_OK;
+}
+
+/* y[0..n_head * d) = the heads of x, normalised and rotated. */
+static void prepare_heads(const struct op_store_kv *a, const float *x, uint32_t n_head, const struct weight *norm, const float *rope, double *y) {
+    const uint32_t d = a->cache.d_head, r = rope ? a->rope.cols / 2 : 0, group = norm && norm->cols != d ? n_head * d : d;
+    for (uint32_t i = 0; i < n_head * d; i++) y[i] = x[i];
+    for (uint32_t at = 0; norm && at < n_head * d; at += group) {
+        double square = 0;
+        for (uint32_t i = 0; i < group; i++) square += y[at + i] * y[at + i];
+        double scale = 1 / sqrt(square / group + a->eps);
+        for (uint32_t i = 0; i < group; i++) y[at + i] *= scale * values(norm)[i];
+    }
+    for (uint32_t h = 0; h < n_head; h++)
+        for (uint32_t i = 0; i < r; i++) {
+            double *p = y + h * d + (a->interleaved ? 2 * i : i), *q = y + h * d + (a->interleaved ? 2 * i + 1 : i + r);
+            double u = *p * rope[i] - *q * rope[r + i], v = *q * rope[i] + *p * rope[r + i];
+            *p = u;
+            *q = v;
+        }
+}
+
+static void kv_write(const struct kv_cache *c, unsigned char *at, uint32_t slot, const double *y) {
+    for (uint32_t i = 0; i < c->d_head; i++) {
+        size_t k = (size_t)slot * c->d_head + i;
+        if (c->dtype == DTYPE_F16) ((uint16_t *)(void *)at)[k] = f16_from_f32((float)y[i]);
+        else ((float *)(void *)at)[k] = (float)y[i];
+    }
+}
+static double kv_read(const struct kv_cache *c, const unsigned char *at, size_t k) {
+    return c->dtype == DTYPE_F16 ? f16_to_f32(((const uint16_t *)(const void *)at)[k]) : ((const float *)(const void *)at)[k];
+}
+
+static gllm_status run_store_kv(const struct op_store_kv *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
+    const struct kv_cache *c = &a->cache;
+    const uint32_t d = c->d_head;
+    double *y = malloc((size_t)(a->n_head > c->n_kv ? a->n_head : c->n_kv) * d * sizeof *y);
+    if (!y) return err_nomem(err, "heads");
+    for (uint32_t i = 0; i < step[STEP_N_TOK]; i++) {
+        const uint32_t s = step[l->seq + i], place = step[l->past + s] + i - step[l->starts + s];
+        const uint32_t page = step[l->pages + step[l->page_first + s] + place / KV_PAGE], slot = place % KV_PAGE;
+        const float *rope = a->rope.buf ? row_of(&a->rope, i) : NULL;
+        float *q = row_of(&a->out, i);
+        prepare_heads(a, q, a->n_head, a->q_norm, rope, y);
+        for (uint32_t k = 0; k < a->n_head * d; k++) q[k] = (float)y[k];
+        prepare_heads(a, row_of(&a->k, i), c->n_kv, a->k_norm, rope, y);
+        for (uint32_t h = 0; h < c->n_kv; h++) kv_write(c, kv_head(c, page, h), slot, y + h * d);
+        for (uint32_t k = 0; k < c->n_kv * d; k++) y[k] = row_of(&a->v, i)[k];
+        for (uint32_t h = 0; h < c->n_kv; h++) kv_write(c, kv_head(c, page, h), KV_PAGE + slot, y + h * d);
+    }
+    free(y);
+    return GLLM_OK;
+}
+
+/* Query row `row` at place `at` of sequence s, one head. p has room for at + 1 values. */
+static void attend_cached(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, uint32_t s, uint32_t row, uint32_t at, uint32_t head, double *p) {
+    const struct kv_cache *c = &a->cache;
+    const uint32_t d = c->d_head, kv = head / (a->n_head / c->n_kv), first = a->window && at + 1 > a->window ? at + 1 - a->window : 0;
+    const uint32_t *pages = step + l->pages + step[l->page_first + s];
+    const float *q = row_of(&a->q, row) + (size_t)head * d;
+    double top = -INFINITY, sum = 0;
+    for (uint32_t j = first; j <= at; j++) {
+        const unsigned char *k = kv_head(c, pages[j / KV_PAGE], kv);
+        double dot = 0;
+        for (uint32_t i = 0; i < d; i++) dot += q[i] * kv_read(c, k, (size_t)(j % KV_PAGE) * d + i);
+        dot *= a->scale;
+        p[j] = a->soft_cap > 0 ? a->soft_cap * tanh(dot / a->soft_cap) : dot;
+        top = fmax(top, p[j]);
+    }
+    for (uint32_t j = first; j <= at; j++) sum += p[j] = exp(p[j] - top);
+    float *out = row_of(&a->out, row) + (size_t)head * d;
+    for (uint32_t i = 0; i < d; i++) {
+        double o = 0;
+        for (uint32_t j = first; j <= at; j++) o += p[j] * kv_read(c, kv_head(c, pages[j / KV_PAGE], kv), (size_t)(KV_PAGE + j % KV_PAGE) * d + i);
+        out[i] = (float)(o / sum);
+    }
+}
+
+static gllm_status run_attend(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
+    uint32_t longest = 1;
+    for (uint32_t s = 0; s < step[STEP_N_SEQ]; s++) {
+        uint32_t n = step[l->past + s] + step[l->starts + s + 1] - step[l->starts + s];
+        longest = n > longest ? n : longest;
+    }
+    double *p = malloc((size_t)longest * sizeof *p);
+    if (!p) return err_nomem(err, "attention row");
+    for (uint32_t i = 0; i < step[STEP_N_TOK]; i++) {
+        const uint32_t s = step[l->seq + i], at = step[l->past + s] + i - step[l->starts + s];
+        for (uint32_t h = 0; h < a->n_head; h++) attend_cached(a, step, l, s, i, at, h, p);
+    }
+    free(p);
     return GLLM_OK;
 }
 

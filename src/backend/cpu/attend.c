@@ -1,0 +1,207 @@
+/* attend.c - op_attend: causal attention to the paged cache; prefill, decode and mixed batches alike.
+ *
+ * A lane is one (query, head) pair; the heads that share a key head stand side by side, so that each key and value is read once for all of
+ * them. A task is (sequence, key head, up to GROUP_PANELS panels of nr lanes) and walks the keys in blocks of BLOCK_KEYS:
+ *
+ *   scores S^T [key][lane] = K Q^T   ->   m' = max(m, S), p = e^(S - m'), l = l e^(m - m') + sum p, O = O e^(m - m') + p V
+ *
+ * SPLIT_BLOCKS blocks make a split, whose (m, l, O) is merged into the lane's running state by their log-sum-exp with compensated sums: the
+ * error of a lane grows with the number of splits not at all, and inside a split with SPLIT_BLOCKS. Blocks and splits lie at fixed places
+ * of the sequence, and a key that a lane may not see adds an exact zero: so neither chunks nor neighbours nor threads show in the result. */
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+
+enum { BLOCK_KEYS = 128, SPLIT_BLOCKS = 8, GROUP_PANELS = 4 };
+#define NOTHING_SEEN (-1e30f)
+
+struct state { /* of one panel of lanes; [nr] each, o [nr][d] */
+    float *queries;            /* [d][nr] */
+    float *m, *l, *o;          /* of the split */
+    float *top, *sum, *sum_lo; /* of the lane so far */
+    float *out, *out_lo;
+    int32_t *last, *first;     /* keys [first, last] that the lane sees */
+    uint32_t lane, n;          /* lanes [lane, lane + n) of the task's sequence and key head */
+    int32_t min_first, max_last, max_first, min_last;
+};
+struct room {
+    float *keys, *values, *scores, *scale, *weight, *rows; /* rows [mr][d]: keys before they are packed */
+    struct state panel[GROUP_PANELS];
+};
+struct task {
+    uint32_t seq, kv, lane0, lane1;
+};
+
+static uint32_t round_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * to; }
+
+size_t cpu_attend_scratch(const struct op_attend *a, const struct cpu_kernels *k) {
+    const size_t d = a->cache.d_head, wide = round_up(a->cache.d_head, k->nr), nr = k->nr;
+    const size_t panel = d * nr + 7 * nr + 3 * nr * wide;
+    return BLOCK_KEYS * (d + wide + nr) + k->mr * d + 2 * nr + GROUP_PANELS * panel + 64;
+}
+
+static float *take(float **at, size_t n) {
+    float *p = *at;
+    *at += n;
+    return p;
+}
+
+static void room_make(struct room *m, const struct op_attend *a, const struct cpu_kernels *k, float *at) {
+    const size_t d = a->cache.d_head, wide = round_up(a->cache.d_head, k->nr), nr = k->nr;
+    m->scores = take(&at, BLOCK_KEYS * nr);
+    m->values = take(&at, BLOCK_KEYS * wide);
+    m->keys = take(&at, BLOCK_KEYS * d);
+    m->scale = take(&at, nr);
+    m->weight = take(&at, nr);
+    m->rows = take(&at, k->mr * d);
+    for (unsigned i = 0; i < GROUP_PANELS; i++) {
+        struct state *p = &m->panel[i];
+        p->queries = take(&at, d * nr);
+        p->m = take(&at, nr), p->l = take(&at, nr);
+        p->top = take(&at, nr), p->sum = take(&at, nr), p->sum_lo = take(&at, nr);
+        p->last = (int32_t *)(void *)take(&at, nr), p->first = (int32_t *)(void *)take(&at, nr);
+        p->o = take(&at, nr * wide), p->out = take(&at, nr * wide), p->out_lo = take(&at, nr * wide);
+    }
+}
+
+/* The queries of lanes [lane, lane + n) and what each may see. */
+static void panel_start(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct state *p, uint32_t lane, uint32_t n) {
+    const struct cpu_kernels *k = r->kernels;
+    const uint32_t d = a->cache.d_head, group = a->n_head / a->cache.n_kv, nr = k->nr;
+    const uint32_t start = r->step[r->layout->starts + t->seq], past = r->step[r->layout->past + t->seq];
+    p->lane = lane, p->n = n;
+    if (n < nr) memset(p->queries, 0, (size_t)d * nr * sizeof *p->queries);
+    for (uint32_t i = 0; i < nr; i++) {
+        const uint32_t at = past + (lane + (i < n ? i : n - 1)) / group;
+        p->last[i] = (int32_t)at;
+        p->first[i] = a->window && at + 1 > a->window ? (int32_t)(at + 1 - a->window) : 0;
+        p->top[i] = NOTHING_SEEN, p->sum[i] = p->sum_lo[i] = 0;
+    }
+    p->min_last = p->last[0], p->max_last = p->last[n - 1], p->min_first = p->first[0], p->max_first = p->first[n - 1];
+    for (uint32_t i = 0; i < n;) { /* the lanes of one query are adjacent heads */
+        const uint32_t head = (lane + i) % group, more = n - i < group - head ? n - i : group - head;
+        const float *q = cpu_row(&a->q, start + (lane + i) / group) + ((size_t)t->kv * group + head) * d;
+        k->pack_rows(q, d, more, d, a->scale, p->queries + i, nr);
+        i += more;
+    }
+    memset(p->out, 0, (size_t)nr * d * sizeof *p->out);
+    memset(p->out_lo, 0, (size_t)nr * d * sizeof *p->out_lo);
+}
+
+static void split_start(const struct cpu_run *r, const struct op_attend *a, struct state *p) {
+    for (uint32_t i = 0; i < r->kernels->nr; i++) p->m[i] = NOTHING_SEEN, p->l[i] = 0;
+    memset(p->o, 0, (size_t)r->kernels->nr * a->cache.d_head * sizeof *p->o);
+}
+
+/* Keys [key, key + n) as tiles [d][mr], values as panels [n][nr] with zeros beyond d. The pages lie whole inside a block. */
+static void load_block(const struct cpu_run *r, const struct op_attend *a, const struct task *t, const struct room *m, uint32_t key, uint32_t n) {
+    const struct cpu_kernels *k = r->kernels;
+    const struct kv_cache *c = &a->cache;
+    const uint32_t d = c->d_head, n_tiles = (n + k->mr - 1) / k->mr;
+    const uint32_t *pages = r->step + r->layout->pages + r->step[r->layout->page_first + t->seq] + key / KV_PAGE;
+    for (uint32_t tile = 0; tile < n_tiles; tile++) {
+        const uint32_t j0 = (uint32_t)((uint64_t)n * tile / n_tiles), j1 = (uint32_t)((uint64_t)n * (tile + 1) / n_tiles);
+        for (uint32_t j = j0; j < j1; j++) {
+            const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
+            const size_t at = (size_t)(j % KV_PAGE) * d;
+            float *row = m->rows + (size_t)(j - j0) * d;
+            if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)page + at, d, row);
+            else memcpy(row, (const float *)(const void *)page + at, d * sizeof *row);
+        }
+        k->pack_rows(m->rows, d, j1 - j0, d, 1, m->keys + (size_t)j0 * d, j1 - j0);
+    }
+    for (uint32_t j = 0; j < n; j++) {
+        const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
+        const size_t at = (size_t)(KV_PAGE + j % KV_PAGE) * d;
+        for (uint32_t col = 0; col < d; col += k->nr) {
+            const uint32_t cols = d - col < k->nr ? d - col : k->nr;
+            float *out = m->values + (size_t)col * n + (size_t)j * k->nr;
+            if (cols < k->nr) memset(out, 0, k->nr * sizeof *out);
+            if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)page + at + col, cols, out);
+            else memcpy(out, (const float *)(const void *)page + at + col, cols * sizeof *out);
+        }
+    }
+}
+
+/* One block of keys for one panel of lanes. */
+static void panel_block(const struct cpu_run *r, const struct op_attend *a, const struct room *m, struct state *p, uint32_t key, uint32_t n) {
+    const struct cpu_kernels *k = r->kernels;
+    const uint32_t d = a->cache.d_head, nr = k->nr, n_tiles = (n + k->mr - 1) / k->mr;
+    const int32_t key0 = (int32_t)key, key1 = (int32_t)(key + n) - 1;
+    if (key0 > p->max_last || key1 < p->min_first) return; /* no lane sees any of it */
+    for (uint32_t tile = 0; tile < n_tiles; tile++) {
+        const uint32_t j0 = (uint32_t)((uint64_t)n * tile / n_tiles), mr = (uint32_t)((uint64_t)n * (tile + 1) / n_tiles) - j0;
+        k->tile(&(struct cpu_tile){.a = m->keys + (size_t)j0 * d, .a_stride = mr, .b = p->queries, .out = m->scores + (size_t)j0 * nr, .out_stride = nr,
+                                   .k = d, .mr = mr, .n_panels = 1, .n_cols = nr});
+    }
+    const bool all = key1 <= p->min_last && key0 >= p->max_first;
+    if (k->softmax_block(m->scores, n, a->soft_cap, all ? NULL : p->first, p->last, key0, p->m, p->l, m->scale))
+        k->scale_rows(p->o, p->n, d, m->scale);
+    for (uint32_t i = 0; i < p->n; i += k->mr) {
+        const uint32_t mr = p->n - i < k->mr ? p->n - i : k->mr;
+        float *o = p->o + (size_t)i * d;
+        k->tile(&(struct cpu_tile){.a = m->scores + i, .a_stride = nr, .b = m->values, .panel_stride = (size_t)n * nr, .res = o, .res_stride = d,
+                                   .out = o, .out_stride = d, .k = n, .mr = mr, .n_panels = (d + nr - 1) / nr, .n_cols = d});
+    }
+}
+
+/* (top, sum, out) += (m, l, o): both sides scaled to the larger maximum, the sums compensated. */
+static void split_merge(const struct cpu_run *r, const struct op_attend *a, const struct room *m, struct state *p) {
+    const struct cpu_kernels *k = r->kernels;
+    const uint32_t d = a->cache.d_head;
+    k->merge_weights(p->top, p->m, m->scale, m->weight);
+    for (uint32_t i = 0; i < p->n; i++) {
+        k->merge(p->out + (size_t)i * d, p->out_lo + (size_t)i * d, p->o + (size_t)i * d, m->scale[i], m->weight[i], d);
+        k->merge(p->sum + i, p->sum_lo + i, p->l + i, m->scale[i], m->weight[i], 1);
+    }
+}
+
+static void panel_write(const struct cpu_run *r, const struct op_attend *a, const struct task *t, const struct state *p) {
+    const uint32_t d = a->cache.d_head, group = a->n_head / a->cache.n_kv, start = r->step[r->layout->starts + t->seq];
+    for (uint32_t i = 0; i < p->n; i++) {
+        const uint32_t lane = p->lane + i;
+        float *out = cpu_row(&a->out, start + lane / group) + ((size_t)t->kv * group + lane % group) * d;
+        const float *hi = p->out + (size_t)i * d, *lo = p->out_lo + (size_t)i * d, inv = 1.0f / (p->sum[i] + p->sum_lo[i]);
+        for (uint32_t c = 0; c < d; c++) out[c] = (hi[c] + lo[c]) * inv;
+    }
+}
+
+static void run_task(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct room *m) {
+    const uint32_t nr = r->kernels->nr;
+    uint32_t n_panels = 0;
+    for (uint32_t lane = t->lane0; lane < t->lane1; lane += nr)
+        panel_start(r, a, t, &m->panel[n_panels++], lane, t->lane1 - lane < nr ? t->lane1 - lane : nr);
+    const uint32_t split = BLOCK_KEYS * SPLIT_BLOCKS, end = (uint32_t)m->panel[n_panels - 1].max_last + 1;
+    for (uint32_t s = (uint32_t)m->panel[0].min_first / split * split; s < end; s += split) {
+        for (uint32_t p = 0; p < n_panels; p++) split_start(r, a, &m->panel[p]);
+        for (uint32_t key = s; key < end && key < s + split; key += BLOCK_KEYS) {
+            const uint32_t n = end - key < BLOCK_KEYS ? end - key : BLOCK_KEYS;
+            if ((int32_t)(key + n) <= m->panel[0].min_first) continue;
+            load_block(r, a, t, m, key, n);
+            for (uint32_t p = 0; p < n_panels; p++) panel_block(r, a, m, &m->panel[p], key, n);
+        }
+        for (uint32_t p = 0; p < n_panels; p++) split_merge(r, a, m, &m->panel[p]);
+    }
+    for (uint32_t p = 0; p < n_panels; p++) panel_write(r, a, t, &m->panel[p]);
+}
+
+/* Lanes of a task: whole panels, and small enough that every thread gets one where there are few. */
+static uint32_t lanes_a_task(const struct cpu_run *r) { return r->kernels->nr * GROUP_PANELS; }
+
+void cpu_attend(const struct cpu_run *r, const struct op_attend *a, unsigned thread, _Atomic uint32_t *claims) {
+    const uint32_t group = a->n_head / a->cache.n_kv, step_lanes = lanes_a_task(r), n_seq = r->step[STEP_N_SEQ];
+    const uint32_t *starts = r->step + r->layout->starts;
+    struct room m;
+    room_make(&m, a, r->kernels, r->scratch[thread]);
+    uint32_t next = atomic_fetch_add_explicit(claims, 1, memory_order_relaxed), at = 0;
+    for (uint32_t s = n_seq; s-- > 0;) { /* a task's number counts over sequences, then over lanes from the last (longest) on, then key heads */
+        const uint32_t lanes = (starts[s + 1] - starts[s]) * group, n_groups = (lanes + step_lanes - 1) / step_lanes, n = n_groups * a->cache.n_kv;
+        for (; next - at < n; next = atomic_fetch_add_explicit(claims, 1, memory_order_relaxed)) {
+            const uint32_t g = n_groups - 1 - (next - at) / a->cache.n_kv;
+            struct task t = {.seq = s, .kv = (next - at) % a->cache.n_kv, .lane0 = g * step_lanes};
+            t.lane1 = lanes - t.lane0 < step_lanes ? lanes : t.lane0 + step_lanes;
+            run_task(r, a, &t, &m);
+        }
+        at += n;
+    }
+}

@@ -1,0 +1,32 @@
+/* arch.c - looking an architecture up in the tables. */
+#include "model/arch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct arch *const TABLES[] = {ARCH_ENCODERS, ARCH_DECODERS};
+enum { N_TABLES = sizeof TABLES / sizeof *TABLES, N_TYPES = 4 };
+
+const struct arch *arch_find(const char *model_type) {
+    for (unsigned t = 0; t < N_TABLES; t++)
+        for (const struct arch *a = TABLES[t]; a->name; a++)
+            for (unsigned k = 0; k < N_TYPES && a->model_types[k]; k++)
+                if (!strcmp(a->model_types[k], model_type)) return a;
+    return NULL;
+}
+
+const struct arch *arch_find_gguf(const char *name) {
+    for (unsigned t = 0; t < N_TABLES; t++)
+        for (const struct arch *a = TABLES[t]; a->name; a++)
+            if (a->gguf && !strcmp(a->gguf, name)) return a;
+    return NULL;
+}
+
+void arch_list(char *buf, size_t size) {
+    size_t at = 0;
+    if (size) buf[0] = '\0';
+    for (unsigned t = 0; t < N_TABLES; t++)
+        for (const struct arch *a = TABLES[t]; a->name; a++)
+            for (unsigned k = 0; k < N_TYPES && a->model_types[k] && at < size; k++)
+                at += (size_t)snprintf(buf + at, size - at, "%s%s", at ? ", " : "", a->model_types[k]);
+}

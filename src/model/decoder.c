@@ -1,0 +1,199 @@
+#include "model/decoder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/forward.h"
+
+struct decoder {
+    struct model *model;
+    struct backend *be;
+    struct decoder_options opt;
+    struct kv *kv;
+    struct arena arena;
+    struct bindings ropes;
+    struct model_weights net; /* the model's, with rotary frequencies for this context */
+    struct kv_cache *caches;  /* [n_layer] */
+    struct buffer *step, *x, *h, *wide, *rope[N_ROPES], *rows, *logits;
+    struct step_layout layout;
+    struct tape tape;
+    struct plan *plan;
+    uint32_t *words;
+    float *host; /* [max_out][n_vocab] */
+};
+
+static uint32_t pages_of(uint32_t n_ctx) { return n_ctx / KV_PAGE + (n_ctx % KV_PAGE != 0); }
+
+uint64_t decoder_cache_bytes(const struct model_cfg *c, uint32_t n_ctx, enum dtype kv_dtype) {
+    return (uint64_t)c->n_layer * pages_of(n_ctx) * kv_page_bytes(kv_dtype, c->n_kv, c->d_head);
+}
+
+void decoder_close(struct decoder *d) {
+    if (!d) return;
+    const struct backend_ops *ops = d->be->ops;
+    ops->plan_free(d->be, d->plan);
+    tape_free(&d->tape);
+    struct buffer *all[] = {d->step, d->x, d->h, d->wide, d->rope[0], d->rope[1], d->rows, d->logits};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) ops->buffer_free(d->be, all[i]);
+    for (uint32_t i = 0; d->caches && i < d->model->files.cfg.n_layer; i++) ops->buffer_free(d->be, d->caches[i].buf);
+    bind_release(&d->ropes, d->be);
+    free(d->ropes.list);
+    kv_close(d->kv);
+    arena_free(&d->arena);
+    free(d->words);
+    free(d->host);
+    free(d);
+}
+
+static gllm_status open_caches(struct decoder *d, gllm_error *err) {
+    const struct model_cfg *c = &d->model->files.cfg;
+    const uint32_t n_pages = pages_of(d->opt.n_ctx);
+    TRY(kv_open(&d->kv, n_pages, err));
+    d->caches = arena_array(&d->arena, c->n_layer, sizeof *d->caches);
+    if (!d->caches) return err_nomem(err, "caches");
+    for (uint32_t i = 0; i < c->n_layer; i++) {
+        struct kv_cache *k = &d->caches[i];
+        *k = (struct kv_cache){.dtype = d->opt.kv_dtype, .n_kv = c->n_kv, .d_head = c->d_head, .n_pages = n_pages};
+        TRY(d->be->ops->alloc(d->be, n_pages * kv_page_bytes(k->dtype, k->n_kv, k->d_head), BUFFER_ACTIVATION, &k->buf, err));
+    }
+    return GLLM_OK;
+}
+
+static struct view rows_of(struct buffer *b, uint32_t rows, uint32_t cols, enum extent e) { return (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = e}; }
+
+static gllm_status record(struct decoder *d, gllm_error *err) {
+    const struct backend_ops *ops = d->be->ops;
+    const struct model_cfg *c = &d->model->files.cfg;
+    const uint32_t n_tok = d->opt.max_tok, n_out = d->opt.max_out, d_h = c->n_head * c->d_head > c->d_model ? c->n_head * c->d_head : c->d_model, wide = forward_wide(c);
+    const uint64_t f = sizeof(float);
+    struct forward_buffers b = {0};
+    struct forward_cache cache = {.layers = d->caches};
+    TRY(bind_ropes(&d->ropes, c, d->opt.n_ctx, &d->net, cache.rope_scale, err));
+    TRY(bind_prepare(&d->ropes, d->model->files.weights, d->be, err));
+    TRY(ops->alloc(d->be, d->layout.words * 4ull, BUFFER_STEP, &d->step, err));
+    TRY(ops->alloc(d->be, n_tok * f * c->d_model, BUFFER_ACTIVATION, &d->x, err));
+    TRY(ops->alloc(d->be, n_tok * f * d_h, BUFFER_ACTIVATION, &d->h, err));
+    TRY(ops->alloc(d->be, n_tok * f * wide, BUFFER_ACTIVATION, &d->wide, err));
+    TRY(ops->alloc(d->be, n_out * f * c->d_model, BUFFER_ACTIVATION, &d->rows, err));
+    TRY(ops->alloc(d->be, n_out * f * c->n_vocab, BUFFER_READBACK, &d->logits, err));
+    for (int k = 0; k < N_ROPES; k++)
+        if (d->net.freq[k]) {
+            TRY(ops->alloc(d->be, n_tok * f * c->n_rot, BUFFER_ACTIVATION, &d->rope[k], err));
+            b.rope[k] = rows_of(d->rope[k], n_tok, c->n_rot, EXTENT_TOK);
+        }
+    b.x = rows_of(d->x, n_tok, c->d_model, EXTENT_TOK);
+    b.h = rows_of(d->h, n_tok, d_h, EXTENT_TOK);
+    b.wide = rows_of(d->wide, n_tok, wide, EXTENT_TOK);
+    tape_init(&d->tape, d->step, d->layout);
+    forward_body(&d->tape, c, &d->net, &b, &cache);
+    struct view rows = rows_of(d->rows, n_out, c->d_model, EXTENT_OUT), logits = rows_of(d->logits, n_out, c->n_vocab, EXTENT_OUT);
+    op_gather(&d->tape, "gather", &(struct op_gather){.out = rows, .x = b.x});
+    if (d->net.final_norm.w) op_norm(&d->tape, "final_norm", &(struct op_norm){.out = rows, .x = rows, .w = d->net.final_norm.w, .b = d->net.final_norm.b, .kind = c->norm, .eps = c->norm_eps});
+    op_linear(&d->tape, "head", &(struct op_linear){.out = logits, .x = rows, .w = d->net.head, .soft_cap = c->logit_cap});
+    TRY(tape_finish(&d->tape, err));
+    return ops->plan(d->be, &d->tape, &d->plan, err);
+}
+
+gllm_status decoder_open(struct decoder **out, struct model *m, const struct decoder_options *opt, gllm_error *err) {
+    *out = NULL;
+    const struct model_cfg *c = &m->files.cfg;
+    if (!c->causal || !m->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch->name);
+    if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || opt->n_ctx > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: n_ctx %u, max_tok %u, max_seq %u, max_out %u: expected 1 or more of each", opt->n_ctx, opt->max_tok, opt->max_seq, opt->max_out);
+    struct decoder *d = calloc(1, sizeof *d);
+    if (!d) return err_nomem(err, "decoder");
+    d->model = m;
+    d->be = m->backend;
+    d->opt = *opt;
+    d->net = m->net;
+    d->ropes.arena = &d->arena;
+    d->layout = step_layout_cached(opt->max_tok, opt->max_seq, opt->max_out, pages_of(opt->n_ctx) + opt->max_seq);
+    d->words = calloc(d->layout.words ? d->layout.words : 1, sizeof *d->words);
+    d->host = malloc((size_t)opt->max_out * c->n_vocab * sizeof *d->host);
+    gllm_status status = d->words && d->host ? GLLM_OK : err_nomem(err, "decoder");
+    if (status == GLLM_OK) status = open_caches(d, err);
+    if (status == GLLM_OK) status = record(d, err);
+    if (status != GLLM_OK) decoder_close(d);
+    else *out = d;
+    return status;
+}
+
+struct kv *decoder_kv(struct decoder *d) { return d->kv; }
+
+static gllm_status check_items(const struct decoder *d, const struct decoder_item *items, uint32_t n_items, gllm_error *err) {
+    const uint32_t n_vocab = d->model->files.cfg.n_vocab;
+    uint64_t n_tok = 0, n_out = 0;
+    for (uint32_t i = 0; i < n_items; i++) {
+        n_tok += items[i].n, n_out += items[i].n_out;
+        if (!items[i].n || items[i].n_out > items[i].n) return err_set(err, GLLM_INVALID, "step: sequence %u has %u tokens and wants %u rows", i, items[i].n, items[i].n_out);
+        for (uint32_t k = 0; k < items[i].n; k++)
+            if (items[i].tokens[k] < 0 || (uint32_t)items[i].tokens[k] >= n_vocab) return err_set(err, GLLM_INVALID, "token id %d: expected 0 to %u", items[i].tokens[k], n_vocab - 1);
+    }
+    if (n_items > d->opt.max_seq || n_tok > d->opt.max_tok || n_out > d->opt.max_out)
+        return err_set(err, GLLM_INVALID, "step of %llu tokens, %u sequences and %llu rows, expected at most %u, %u and %u", (unsigned long long)n_tok, n_items, (unsigned long long)n_out,
+                       d->opt.max_tok, d->opt.max_seq, d->opt.max_out);
+    return GLLM_OK;
+}
+
+static gllm_status copy_page(struct decoder *d, const struct kv_copy *k, gllm_error *err) {
+    for (uint32_t i = 0; k->needed && i < d->model->files.cfg.n_layer; i++) {
+        const struct kv_cache *c = &d->caches[i];
+        const uint64_t bytes = kv_page_bytes(c->dtype, c->n_kv, c->d_head);
+        TRY(d->be->ops->copy(d->be, c->buf, k->to * bytes, c->buf, k->from * bytes, bytes, err));
+    }
+    return GLLM_OK;
+}
+
+/* The page table may be longer than one context where sequences share pages. */
+static gllm_status write_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, gllm_error *err) {
+    const struct step_layout *l = &d->layout;
+    uint32_t *w = d->words, at = 0, out = 0, page = 0;
+    memset(w, 0, STEP_HEADER_WORDS * sizeof *w);
+    for (uint32_t s = 0; s < n_items; s++) {
+        const struct decoder_item *it = &items[s];
+        const uint32_t past = it->seq->n_tok - it->n;
+        if (it->seq->n_pages > l->cap_pages - page) return err_set(err, GLLM_TOO_LONG, "step: the page table holds %u pages", l->cap_pages);
+        w[l->starts + s] = at;
+        w[l->past + s] = past;
+        w[l->page_first + s] = page;
+        memcpy(w + l->pages + page, it->seq->pages, it->seq->n_pages * sizeof *w);
+        page += it->seq->n_pages;
+        for (uint32_t i = 0; i < it->n; i++, at++) {
+            w[l->tokens + at] = (uint32_t)it->tokens[i];
+            w[l->pos + at] = past + i;
+            w[l->types + at] = 0;
+            w[l->seq + at] = s;
+            if (i >= it->n - it->n_out) w[l->out_rows + out++] = at;
+        }
+        w[l->pool_from + s] = 0;
+        if (it->n > w[STEP_MAX_LEN]) w[STEP_MAX_LEN] = it->n;
+    }
+    w[l->starts + n_items] = at;
+    w[l->page_first + n_items] = page;
+    w[STEP_N_TOK] = at, w[STEP_N_SEQ] = n_items, w[STEP_N_OUT] = out;
+    return d->be->ops->write(d->be, d->step, 0, w, l->words * sizeof *w, err);
+}
+
+static gllm_status run(struct decoder *d, const struct decoder_item *items, uint32_t n_items, gllm_error *err) {
+    const struct backend_ops *ops = d->be->ops;
+    TRY(write_step(d, items, n_items, err));
+    TRY(ops->run(d->be, d->plan, err));
+    TRY(ops->wait(d->be, err));
+    return ops->read(d->be, d->logits, 0, d->host, (uint64_t)d->words[STEP_N_OUT] * d->model->files.cfg.n_vocab * sizeof(float), err);
+}
+
+gllm_status decoder_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const float **logits, gllm_error *err) {
+    *logits = NULL;
+    TRY(check_items(d, items, n_items, err));
+    gllm_status status = GLLM_OK;
+    uint32_t done = 0;
+    for (; status == GLLM_OK && done < n_items; done++) {
+        struct kv_copy copy;
+        status = kv_append(d->kv, items[done].seq, items[done].tokens, items[done].n, &copy, err);
+        if (status != GLLM_OK) break;
+        status = copy_page(d, &copy, err);
+    }
+    if (status == GLLM_OK) status = run(d, items, n_items, err);
+    for (uint32_t i = 0; status != GLLM_OK && i < done; i++) kv_truncate(d->kv, items[i].seq, items[i].seq->n_tok - items[i].n);
+    if (status == GLLM_OK) *logits = d->host;
+    return status;
+}

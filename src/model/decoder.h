@@ -1,0 +1,32 @@
+/* decoder.h - a causal model at work: its cache, and packed steps of prefill, decode and both mixed.
+ *
+ * Thread rule: one owner, as model_run. A sequence computes the same bits in one step or many, alone or beside others. */
+#ifndef GLLM_MODEL_DECODER_H
+#define GLLM_MODEL_DECODER_H
+#include "model/kv.h"
+#include "model/model.h"
+
+struct decoder;
+struct decoder_options {
+    uint32_t n_ctx;    /* tokens that the cache holds, all sequences together; also what length-dependent rotary positions are made for */
+    uint32_t max_tok;  /* tokens of one step */
+    uint32_t max_seq;  /* sequences of one step */
+    uint32_t max_out;  /* rows of logits of one step */
+    enum dtype kv_dtype; /* F16 or F32 */
+};
+/* The model must be causal and outlive the decoder. GLLM_NOMEM; GLLM_INVALID: an option of 0. */
+gllm_status decoder_open(struct decoder **out, struct model *m, const struct decoder_options *opt, gllm_error *err);
+void decoder_close(struct decoder *d); /* NULL ok */
+struct kv *decoder_kv(struct decoder *d);
+
+struct decoder_item { /* a sequence's part of a step */
+    struct kv_seq *seq;
+    const int32_t *tokens; /* [n] appended to the sequence */
+    uint32_t n;            /* at least 1 */
+    uint32_t n_out;        /* logits wanted of its last n_out tokens of this step */
+};
+/* One forward. logits [sum n_out][n_vocab] in item order, borrowed until the next step; soft cap applied. On failure no sequence has grown.
+ * GLLM_INVALID: an id outside the vocabulary, a step above the options. GLLM_TOO_LONG: the cache is full. */
+gllm_status decoder_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const float **logits, gllm_error *err);
+uint64_t decoder_cache_bytes(const struct model_cfg *c, uint32_t n_ctx, enum dtype kv_dtype);
+#endif
