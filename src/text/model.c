@@ -1,19 +1,9 @@
-/* model.c - the vocabulary, and the models that cut a word into its entries: WordPiece and WordLevel. */
+/* model.c - the vocabulary, and the dispatch to the models that cut a word into its entries. */
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/utf8.h"
-#include "text/parts.h"
-
-enum kind { M_WORDPIECE, M_WORDLEVEL };
-struct token_model {
-    enum kind kind;
-    int32_t unk;
-    const char *prefix; /* of a piece that continues a word */
-    size_t prefix_len;
-    uint32_t max_chars; /* a longer word is unk */
-};
+#include "text/models.h"
 
 gllm_status vocab_index(struct vocab *v, struct arena *a, uint32_t size, gllm_error *err) {
     v->piece = arena_array(a, size, sizeof *v->piece);
@@ -31,13 +21,36 @@ gllm_status vocab_add(struct vocab *v, struct arena *a, const char *piece, size_
     return GLLM_OK;
 }
 
-struct token_model *token_model_wordpiece(struct arena *a, int32_t unk, const char *prefix, uint32_t max_chars) {
-    struct token_model *m = arena_alloc(a, sizeof *m);
-    if (m) *m = (struct token_model){.kind = M_WORDPIECE, .unk = unk, .prefix = arena_strdup(a, prefix), .prefix_len = strlen(prefix), .max_chars = max_chars};
-    return m && m->prefix ? m : NULL;
+void vocab_bytes(const struct vocab *v, int32_t ids[256]) {
+    for (unsigned b = 0; b < 256; b++) {
+        char text[8];
+        uint32_t id;
+        int n = snprintf(text, sizeof text, "<0x%02X>", b);
+        ids[b] = map_get(&v->ids, text, (size_t)n, &id) ? (int32_t)id : -1;
+    }
 }
 
-const char *token_model_kind(const struct token_model *m) { return m->kind == M_WORDPIECE ? "WordPiece" : "WordLevel"; }
+bool push_bytes(const int32_t ids[256], const char *s, size_t len, struct encoding *out, bool *ok) {
+    uint32_t first = out->count;
+    for (size_t i = 0; i < len; i++) {
+        int32_t id = ids[(unsigned char)s[i]];
+        if (id >= 0 && (*ok = encoding_push(out, id, 0, false))) continue;
+        out->count = first;
+        return false;
+    }
+    return true;
+}
+
+struct token_model *token_model_wordpiece(struct arena *a, int32_t unk, const char *prefix, uint32_t max_chars) {
+    struct token_model *m = arena_alloc(a, sizeof *m);
+    if (m) *m = (struct token_model){.kind = M_WORDPIECE, .wordpiece = {arena_strdup(a, prefix), strlen(prefix), max_chars, unk}};
+    return m && m->wordpiece.prefix ? m : NULL;
+}
+
+const char *token_model_kind(const struct token_model *m) {
+    static const char *const NAMES[] = {[M_WORDPIECE] = "WordPiece", [M_WORDLEVEL] = "WordLevel", [M_BPE] = "BPE", [M_UNIGRAM] = "Unigram"};
+    return NAMES[m->kind];
+}
 
 /* Ids may leave gaps, but memory stays in proportion to the file. */
 static gllm_status read_vocab(struct vocab *v, struct arena *a, json_t *vocab, uint32_t max_added, const char *name, gllm_error *err) {
@@ -58,61 +71,61 @@ static gllm_status read_vocab(struct vocab *v, struct arena *a, json_t *vocab, u
     return GLLM_OK;
 }
 
+/* Old files do not say the model's type. */
+static const char *guess_type(const json_t *model) {
+    if (json_object_get(model, "merges")) return "BPE";
+    if (json_is_array(json_object_get(model, "vocab"))) return "Unigram";
+    return json_object_get(model, "max_input_chars_per_word") ? "WordPiece" : "WordLevel";
+}
+
+/* WordPiece and WordLevel; the vocabulary is read. */
+static gllm_status read_words(struct token_model *m, const struct vocab *v, struct arena *a, const json_t *model, const char *name, gllm_error *err) {
+    const char *unk = NULL, *prefix = "##";
+    uint32_t id;
+    m->wordpiece.max_chars = 100;
+    TRY(json_str(model, name, "unk_token", &unk, err));
+    TRY(json_str(model, name, "continuing_subword_prefix", &prefix, err));
+    TRY(json_u32(model, name, "max_input_chars_per_word", &m->wordpiece.max_chars, err));
+    if (!unk || !map_get(&v->ids, unk, strlen(unk), &id)) return err_set(err, GLLM_FORMAT, "%s: model.unk_token: found \"%.40s\", expected an entry of model.vocab", name, unk ? unk : "");
+    m->wordpiece.unk = (int32_t)id;
+    m->wordpiece.prefix = arena_strdup(a, prefix);
+    m->wordpiece.prefix_len = strlen(prefix);
+    return m->wordpiece.prefix ? GLLM_OK : err_nomem(err, name);
+}
+
 gllm_status token_model_read(struct token_model **out, struct vocab *v, struct arena *a, const json_t *model, uint32_t max_added, const char *name, gllm_error *err) {
     *out = NULL;
-    const char *type = NULL, *unk = NULL, *prefix = "##";
-    uint32_t max_chars = 100, id;
+    const char *type = NULL;
     json_t *vocab;
     if (!json_is_object(model)) return err_set(err, GLLM_FORMAT, "%s: model: found %s, expected an object", name, json_kind(model));
     TRY(json_str(model, name, "type", &type, err));
-    if (!type) /* old files do not say it */
-        type = json_object_get(model, "merges") ? "BPE" : json_is_array(json_object_get(model, "vocab")) ? "Unigram" : json_object_get(model, "max_input_chars_per_word") ? "WordPiece" : "WordLevel";
-    bool wordpiece = !strcmp(type, "WordPiece");
-    if (!wordpiece && strcmp(type, "WordLevel")) return err_set(err, GLLM_UNSUPPORTED, "%s: model \"%.60s\" is not supported in this version, expected WordPiece or WordLevel", name, type);
-    TRY(json_object_at(model, name, "vocab", &vocab, err));
-    TRY(json_str(model, name, "unk_token", &unk, err));
-    TRY(json_str(model, name, "continuing_subword_prefix", &prefix, err));
-    TRY(json_u32(model, name, "max_input_chars_per_word", &max_chars, err));
-    TRY(read_vocab(v, a, vocab, max_added, name, err));
-    if (!unk || !map_get(&v->ids, unk, strlen(unk), &id)) return err_set(err, GLLM_FORMAT, "%s: model.unk_token: found \"%.40s\", expected an entry of model.vocab", name, unk ? unk : "");
-    *out = token_model_wordpiece(a, (int32_t)id, wordpiece ? prefix : "", max_chars);
-    if (*out && !wordpiece) (*out)->kind = M_WORDLEVEL;
-    return *out ? GLLM_OK : err_nomem(err, name);
-}
-
-/* Greedy, longest first: each next piece is the longest entry that the rest of the word begins with. */
-static bool wordpiece(const struct token_model *m, const struct vocab *v, const char *word, size_t len, struct encoding *out) {
-    uint32_t first = out->count, id;
-    char local[512], *joined = local;
-    if (m->prefix_len + v->longest > sizeof local && !(joined = malloc(m->prefix_len + v->longest))) return false;
-    memcpy(joined, m->prefix, m->prefix_len);
-    bool ok = true, known = true;
-    for (size_t at = 0; at < len && known && ok;) {
-        size_t skip = at ? m->prefix_len : 0, n = len - at, most = v->longest > skip ? v->longest - skip : 0;
-        n = n < most ? n : utf8_cut(word + at, n, most);
-        const char *text = word + at;
-        if (at) {
-            memcpy(joined + m->prefix_len, text, n);
-            text = joined;
-        }
-        known = false;
-        while (n && !(known = map_get(&v->ids, text, skip + n, &id))) n = utf8_cut(word + at, n, n - 1);
-        if (known) ok = encoding_push(out, (int32_t)id, 0, false);
-        at += n;
+    if (!type) type = guess_type(model);
+    struct token_model *m = arena_alloc(a, sizeof *m);
+    if (!m) return err_nomem(err, name);
+    if (!strcmp(type, "Unigram")) m->kind = M_UNIGRAM;
+    else if (!strcmp(type, "BPE")) m->kind = M_BPE;
+    else if (!strcmp(type, "WordPiece")) m->kind = M_WORDPIECE;
+    else if (!strcmp(type, "WordLevel")) m->kind = M_WORDLEVEL;
+    else return err_set(err, GLLM_UNSUPPORTED, "%s: model \"%.60s\" is not supported in this version, expected WordPiece, BPE, Unigram or WordLevel", name, type);
+    if (m->kind == M_UNIGRAM) TRY(unigram_read(&m->unigram, v, a, model, max_added, name, err));
+    else {
+        TRY(json_object_at(model, name, "vocab", &vocab, err));
+        TRY(read_vocab(v, a, vocab, max_added, name, err));
+        if (m->kind == M_BPE) TRY(bpe_read(&m->bpe, v, a, model, name, err));
+        else TRY(read_words(m, v, a, model, name, err));
     }
-    if (!known) {
-        out->count = first;
-        ok = encoding_push(out, m->unk, 0, false);
-    }
-    if (joined != local) free(joined);
-    return ok;
+    *out = m;
+    return GLLM_OK;
 }
 
 void token_model_run(const struct token_model *m, const struct vocab *v, const char *word, size_t len, struct encoding *out, bool *failed) {
     uint32_t id;
-    bool ok;
-    if (m->kind == M_WORDLEVEL) ok = encoding_push(out, map_get(&v->ids, word, len, &id) ? (int32_t)id : m->unk, 0, false);
-    else if (len > m->max_chars && utf8_count(word, len) > m->max_chars) ok = encoding_push(out, m->unk, 0, false);
-    else ok = wordpiece(m, v, word, len, out);
+    bool ok = false;
+    switch (m->kind) {
+    case M_WORDLEVEL: ok = encoding_push(out, map_get(&v->ids, word, len, &id) ? (int32_t)id : m->wordpiece.unk, 0, false); break;
+    case M_WORDPIECE: ok = wordpiece_run(&m->wordpiece, v, word, len, out); break;
+    case M_BPE: ok = bpe_run(m->bpe, v, word, len, out); break;
+    case M_UNIGRAM: ok = unigram_run(m->unigram, v, word, len, out); break;
+    }
     *failed |= !ok;
 }
