@@ -34,7 +34,7 @@ struct weight { /* likewise */
 enum { WEIGHT_MAX_PARTS = 4 };
 struct weight_part {
     const void *data; /* row-major [rows, cols], any alignment; NULL: zeros */
-    enum dtype dtype; /* F32, F16 or BF16 */
+    enum dtype dtype; /* dtype_is_weight(); rows are whole blocks */
     uint32_t rows;    /* for a WEIGHT_VECTOR: number of values in this part */
 };
 struct weight_desc {
@@ -55,7 +55,8 @@ struct backend_options {
     uint32_t device;         /* index among devices of this kind */
     uint32_t threads;        /* CPU: pool size; 0: cpu_count() */
     const char *isa;         /* CPU: instruction level by name, for tests; NULL: the best here. Unknown or absent: GLLM_UNSUPPORTED */
-    gllm_precision precision; /* AUTO or F32: f32. One that the device cannot compute: GLLM_UNSUPPORTED */
+    gllm_precision precision; /* AUTO: the device's best for each weight (int8 activations for quantised ones); F32: exact. One that the
+                               device cannot compute: GLLM_UNSUPPORTED */
     struct log log;
 };
 enum buffer_kind { BUFFER_ACTIVATION, BUFFER_STEP, BUFFER_READBACK };

@@ -146,8 +146,10 @@ gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_
         return err_set(err, GLLM_INVALID, "%s: %u parts of %u columns, expected 1 to %d parts", d->name, d->n_parts, d->cols, WEIGHT_MAX_PARTS);
     for (uint32_t i = 0; i < d->n_parts; i++) {
         const struct weight_part *p = &d->parts[i];
-        if (p->data && ((unsigned)p->dtype >= DTYPE_COUNT || !dtype_traits(p->dtype)->computed))
-            return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has dtype %s, expected F32, F16 or BF16", d->name, i, (unsigned)p->dtype < DTYPE_COUNT ? dtype_traits(p->dtype)->name : "unknown");
+        if (p->data && !dtype_is_weight(p->dtype))
+            return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has dtype %s, expected a floating-point or quantised type", d->name, i, (unsigned)p->dtype < DTYPE_COUNT ? dtype_traits(p->dtype)->name : "unknown");
+        const uint32_t block = p->data ? dtype_traits(p->dtype)->block : 1, width = d->role == WEIGHT_VECTOR ? p->rows : d->cols;
+        if (width % block) return err_set(err, GLLM_INVALID, "%s: part %u has rows of %u values, %s needs a multiple of %u", d->name, i, width, dtype_traits(p->dtype)->name, block);
         total += p->rows;
     }
     if (d->role == WEIGHT_VECTOR && total != d->cols)

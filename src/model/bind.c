@@ -70,7 +70,7 @@ static gllm_status add_part(struct binding *b, const struct tensor *t, const cha
     tensor_shape_text(t->shape, t->rank, found, sizeof found);
     if (!ok && vector) return err_set(err, GLLM_FORMAT, "%s: shape %s, expected [%u]", name, found, rows);
     if (!ok) return err_set(err, GLLM_FORMAT, "%s: shape %s, expected [%u,%u]", name, found, rows, cols);
-    if (!dtype_traits(t->dtype)->computed) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected F32, F16 or BF16", name, dtype_traits(t->dtype)->name);
+    if (!dtype_is_weight(t->dtype)) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected a floating-point or quantised type", name, dtype_traits(t->dtype)->name);
     uint32_t i = b->desc.n_parts++;
     b->tensors[i] = t;
     b->desc.parts[i] = (struct weight_part){.data = t->data, .dtype = t->dtype, .rows = rows};

@@ -102,3 +102,5 @@ void dtype_to_f32(enum dtype t, const void *src, float *out, size_t n) {
         for (size_t i = 0; i < n / block; i++) decode(s + i * bytes, out + i * block);
     } else plain_to_f32(t, s, out, n);
 }
+
+bool dtype_is_weight(enum dtype t) { return (unsigned)t < DTYPE_COUNT && dtype_traits(t)->computed && !dtype_is_integer(t); }

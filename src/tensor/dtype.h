@@ -78,6 +78,7 @@ bool dtype_from_name(const char *name, size_t len, enum dtype *out); /* the safe
 bool dtype_from_ggml(uint32_t type, enum dtype *out);                /* the GGUF type number */
 bool dtype_is_integer(enum dtype t);                                 /* I8..I64, U8..U64, BOOL: data, not parameters */
 bool dtype_is_quantised(enum dtype t);                               /* Q4_0 and after */
+bool dtype_is_weight(enum dtype t);                                  /* computed, and no integer type: what parameters may have */
 /* Bytes of `count` elements; false when they are no whole number of blocks or the total overflows. */
 bool dtype_bytes(enum dtype t, uint64_t count, uint64_t *out);
 /* Bytes of a row of `cols` elements, which are whole blocks (the caller has checked them with dtype_bytes). */

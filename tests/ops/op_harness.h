@@ -55,7 +55,7 @@ struct target {
 };
 /* Instruction levels that a backend is asked for, each of which it may lack. A backend without a row is tested as it
  * opens by itself. */
-static const struct { const char *backend, *isa[4]; } LEVELS[] = {{"cpu", {"portable", "avx2", "avx512"}}};
+static const struct { const char *backend, *isa[5]; } LEVELS[] = {{"cpu", {"portable", "avx2", "avx512", "avx512_vnni"}}};
 
 static inline gllm_status target_open(const struct target *t, unsigned threads, struct backend **out, gllm_error *err) {
     return t->ops->open(out, &(struct backend_options){.threads = threads, .isa = t->isa}, err);

@@ -110,7 +110,7 @@ static void test_tokenizer(void **state) {
     } BAD[] = {
         {"{", GLLM_FORMAT, "line 1"},
         {"{}", GLLM_FORMAT, "model: found nothing"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", GLLM_UNSUPPORTED, "\"BPE\""},
+        {"{\"model\":{\"type\":\"Strange\",\"vocab\":{}}}", GLLM_UNSUPPORTED, "\"Strange\""},
         {"{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"a\",\"vocab\":{\"a\":1e12}}}", GLLM_FORMAT, "has id"},
         {"{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"vocab\":{\"a\":0}}}", GLLM_FORMAT, "unk_token"},
         {"{\"normalizer\":{\"type\":\"Strange\"},\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"a\",\"vocab\":{\"a\":0}}}", GLLM_UNSUPPORTED, "Strange"},

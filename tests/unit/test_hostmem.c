@@ -57,8 +57,8 @@ static void test_weight_desc_check(void **state) {
     expect_desc((struct weight_desc){.cols = 7}, GLLM_INVALID, 0, "w: 0 parts of 7 columns, expected 1 to 4 parts");
     expect_desc((struct weight_desc){.cols = 7, .n_parts = 5}, GLLM_INVALID, 0, "w: 5 parts of 7 columns, expected 1 to 4 parts");
     expect_desc((struct weight_desc){.n_parts = 1, .parts = {two}}, GLLM_INVALID, 0, "w: 1 parts of 0 columns, expected 1 to 4 parts");
-    expect_desc((struct weight_desc){.cols = 7, .n_parts = 2, .parts = {two, whole}}, GLLM_UNSUPPORTED, 0, "w: part 1 has dtype I64, expected F32, F16 or BF16");
-    expect_desc((struct weight_desc){.cols = 7, .n_parts = 1, .parts = {odd}}, GLLM_UNSUPPORTED, 0, "w: part 0 has dtype unknown, expected F32, F16 or BF16");
+    expect_desc((struct weight_desc){.cols = 7, .n_parts = 2, .parts = {two, whole}}, GLLM_UNSUPPORTED, 0, "w: part 1 has dtype I64, expected a floating-point or quantised type");
+    expect_desc((struct weight_desc){.cols = 7, .n_parts = 1, .parts = {odd}}, GLLM_UNSUPPORTED, 0, "w: part 0 has dtype unknown, expected a floating-point or quantised type");
     expect_desc((struct weight_desc){.cols = 7, .n_parts = 1, .parts = {none}}, GLLM_INVALID, 0, "w: shape [0,7], expected 1 to 1073741823 rows and columns");
     expect_desc((struct weight_desc){.cols = 7, .n_parts = 2, .parts = {most, most}}, GLLM_INVALID, 0, "w: shape [8589934590,7], expected 1 to 1073741823 rows and columns");
     expect_desc((struct weight_desc){.cols = 1u << 30, .n_parts = 1, .parts = {two}}, GLLM_INVALID, 0, "w: shape [2,1073741824], expected 1 to 1073741823 rows and columns");

@@ -100,7 +100,7 @@ static void load_block(const struct cpu_run *r, const struct op_attend *a, const
     const uint32_t d = c->d_head, n_tiles = (n + k->mr - 1) / k->mr;
     const uint32_t *pages = r->step + r->layout->pages + r->step[r->layout->page_first + t->seq] + key / KV_PAGE;
     for (uint32_t tile = 0; tile < n_tiles; tile++) {
-        const uint32_t j0 = (uint32_t)((uint64_t)n * tile / n_tiles), j1 = (uint32_t)((uint64_t)n * (tile + 1) / n_tiles);
+        const uint32_t j0 = cpu_tile_row(n, n_tiles, tile), j1 = cpu_tile_row(n, n_tiles, tile + 1);
         for (uint32_t j = j0; j < j1; j++) {
             const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
             const size_t at = (size_t)(j % KV_PAGE) * d;
@@ -130,7 +130,7 @@ static void panel_block(const struct cpu_run *r, const struct op_attend *a, cons
     const int32_t key0 = (int32_t)key, key1 = (int32_t)(key + n) - 1;
     if (key0 > p->max_last || key1 < p->min_first) return; /* no lane sees any of it */
     for (uint32_t tile = 0; tile < n_tiles; tile++) {
-        const uint32_t j0 = (uint32_t)((uint64_t)n * tile / n_tiles), mr = (uint32_t)((uint64_t)n * (tile + 1) / n_tiles) - j0;
+        const uint32_t j0 = cpu_tile_row(n, n_tiles, tile), mr = cpu_tile_row(n, n_tiles, tile + 1) - j0;
         k->tile(&(struct cpu_tile){.a = m->keys + (size_t)j0 * d, .a_stride = mr, .b = p->queries, .out = m->scores + (size_t)j0 * nr, .out_stride = nr,
                                    .k = d, .mr = mr, .n_panels = 1, .n_cols = nr});
     }

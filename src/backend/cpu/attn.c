@@ -31,14 +31,12 @@ static struct room room_of(const struct op_attention *a, uint32_t len, const str
     return m;
 }
 
-static uint32_t tile_row(uint32_t rows, uint32_t n_tiles, uint32_t tile) { return (uint32_t)((uint64_t)rows * tile / n_tiles); }
-
 /* keys: tiles of [d][mr]; values: panels of [len][nr], zero beyond d. */
 static void pack_kv(const struct cpu_run *r, const struct op_attention *a, const struct task *t, const struct room *m) {
     const struct cpu_kernels *k = r->kernels;
     const uint32_t d = a->d_head, n_tiles = (t->len + k->mr - 1) / k->mr;
     for (uint32_t i = 0; i < n_tiles; i++) {
-        uint32_t j = tile_row(t->len, n_tiles, i), n = tile_row(t->len, n_tiles, i + 1) - j;
+        uint32_t j = cpu_tile_row(t->len, n_tiles, i), n = cpu_tile_row(t->len, n_tiles, i + 1) - j;
         k->pack_rows(cpu_row(&a->k, t->first + j) + (size_t)t->kv * d, a->k.stride, n, d, 1, m->keys + (size_t)j * d, n);
     }
     for (uint32_t c = 0; c < d; c += k->nr) {
@@ -67,7 +65,7 @@ static void attend(const struct cpu_run *r, const struct op_attention *a, const 
     if (n < k->nr) memset(m->queries, 0, (size_t)d * k->nr * sizeof *m->queries);
     k->pack_rows(cpu_row(&a->q, t->first + q) + (size_t)t->head * d, a->q.stride, n, d, a->scale, m->queries, k->nr);
     for (uint32_t i = 0; i < n_tiles; i++) {
-        uint32_t j = tile_row(len, n_tiles, i), mr = tile_row(len, n_tiles, i + 1) - j;
+        uint32_t j = cpu_tile_row(len, n_tiles, i), mr = cpu_tile_row(len, n_tiles, i + 1) - j;
         k->tile(&(struct cpu_tile){.a = m->keys + (size_t)j * d, .a_stride = mr, .b = m->queries, .panel_stride = 0, .out = m->scores + (size_t)j * k->nr,
                                    .out_stride = k->nr, .k = d, .mr = mr, .n_panels = 1, .n_cols = k->nr});
     }

@@ -10,7 +10,8 @@ struct plan { /* also the working memory of a run; grown between regions, never 
     const struct tape *tape; /* borrowed */
     _Atomic uint32_t *claims; /* [2 * n_ops] */
     uint32_t *groups;         /* [cap_seq + 1] */
-    float *packed, **scratch; /* scratch [n_threads] */
+    void *packed;
+    float **scratch; /* [n_threads] */
     size_t packed_room, scratch_room;
     unsigned n_threads;
     bool timed;
@@ -31,13 +32,14 @@ static gllm_status cpu_open(struct backend **out, const struct backend_options *
     *out = NULL;
     if (opt->device != 0) return err_set(err, GLLM_DEVICE, "backend cpu has one device, found device %u", opt->device);
     if (opt->precision == GLLM_PRECISION_BF16 || opt->precision == GLLM_PRECISION_INT8)
-        return err_set(err, GLLM_UNSUPPORTED, "precision %s: backend cpu computes in f32 in this version", opt->precision == GLLM_PRECISION_BF16 ? "bf16" : "int8");
+        return err_set(err, GLLM_UNSUPPORTED, "precision %s: backend cpu offers f32, and int8 activations for quantised weights by default", opt->precision == GLLM_PRECISION_BF16 ? "bf16" : "int8");
     const struct cpu_kernels *k;
     TRY(cpu_kernels_choose(opt->isa, &k, err));
     struct cpu_backend *be = calloc(1, sizeof *be);
     if (!be) return err_nomem(err, "backend cpu");
     be->base.ops = &backend_cpu;
     be->kernels = k;
+    be->exact = opt->precision == GLLM_PRECISION_F32;
     be->n_threads = opt->threads ? opt->threads : cpu_count();
     gllm_status status = pool_open(&be->pool, be->n_threads, err);
     if (status != GLLM_OK) free(be);
@@ -98,9 +100,10 @@ static gllm_status cpu_plan(struct backend *backend, const struct tape *t, struc
     return GLLM_OK;
 }
 
-static bool grow(float **at, size_t floats) {
+/* *at becomes `bytes` of fresh memory. */
+static bool grow(void **at, size_t bytes) {
     free(*at);
-    *at = hostmem_pages((uint64_t)floats * sizeof **at);
+    *at = hostmem_pages(bytes);
     return *at != NULL;
 }
 
@@ -111,7 +114,9 @@ static gllm_status make_room(struct cpu_backend *be, struct plan *p, size_t firs
     for (size_t i = first; i < first + count; i++) {
         const struct op *op = &p->tape->ops[i];
         size_t n = 0;
-        if (op->kind == OP_LINEAR && (n = (size_t)view_rows(&op->linear.out, step) * op->linear.x.cols) > packed) packed = n;
+        if (op->kind == OP_LINEAR && (n = cpu_linear_packed(&op->linear, view_rows(&op->linear.out, step), be->kernels)) > packed) packed = n;
+        if (op->kind == OP_LINEAR && (n = cpu_linear_scratch(&op->linear, be->kernels)) > scratch) scratch = n;
+        if (op->kind == OP_EMBED && op->embed.out.cols > scratch) scratch = op->embed.out.cols;
         if (op->kind == OP_ATTENTION && (n = cpu_attention_scratch(&op->attention, step[STEP_MAX_LEN], be->kernels)) > scratch) scratch = n;
         if (op->kind == OP_ATTEND && (n = cpu_attend_scratch(&op->attend, be->kernels)) > scratch) scratch = n;
     }
@@ -122,8 +127,12 @@ static gllm_status make_room(struct cpu_backend *be, struct plan *p, size_t firs
     }
     if (scratch > p->scratch_room) {
         p->scratch_room = 0;
-        for (unsigned i = 0; i < p->n_threads; i++)
-            if (!grow(&p->scratch[i], scratch)) return err_nomem(err, "attention scratch");
+        for (unsigned i = 0; i < p->n_threads; i++) {
+            void *at = p->scratch[i];
+            bool done = grow(&at, scratch * sizeof(float));
+            p->scratch[i] = at;
+            if (!done) return err_nomem(err, "scratch");
+        }
         p->scratch_room = scratch;
     }
     return GLLM_OK;

@@ -47,10 +47,11 @@ void cpu_brand(char *buf, size_t size) { snprintf(buf, size, "CPU"); }
 #endif
 
 /* The levels that run here, best first; returns how many. */
-static unsigned levels(const struct cpu_kernels *out[3]) {
+static unsigned levels(const struct cpu_kernels *out[4]) {
     unsigned n = 0;
 #if defined(__x86_64__)
     struct cpu_flags f = flags_read();
+    if (f.vnni) out[n++] = &cpu_kernels_avx512_vnni;
     if (f.avx512) out[n++] = &cpu_kernels_avx512;
     if (f.avx2) out[n++] = &cpu_kernels_avx2;
 #endif
@@ -59,7 +60,7 @@ static unsigned levels(const struct cpu_kernels *out[3]) {
 }
 
 gllm_status cpu_kernels_choose(const char *isa, const struct cpu_kernels **out, gllm_error *err) {
-    const struct cpu_kernels *have[3];
+    const struct cpu_kernels *have[4];
     unsigned n = levels(have);
     *out = have[0];
     if (!isa || !*isa) return GLLM_OK;

@@ -7,6 +7,7 @@
  * accumulator, whatever the tile around it. */
 #ifndef GLLM_BACKEND_CPU_KERNELS_H
 #define GLLM_BACKEND_CPU_KERNELS_H
+#include "backend/cpu/qpack.h"
 #include "backend/tape.h"
 
 enum { CPU_MAX_MR = 12, CPU_MAX_NR = 32, CPU_MAX_PANELS = 4 };
@@ -22,6 +23,18 @@ struct cpu_tile {
     uint32_t k, mr, n_panels, n_cols;
     enum act_kind act;
     float soft_cap;
+};
+/* One block of 32 inputs of a tile of rows, rounded to 8 bits: x = d q. */
+struct cpu_qact {
+    int8_t q[CPU_MAX_MR][QBLOCK];
+    float d[CPU_MAX_MR], d_sum[CPU_MAX_MR];  /* d_sum = d sum(q) */
+    int32_t minus_sum[3][CPU_MAX_MR];        /* -sum(q) of the first 16 inputs, the last 16, all */
+};
+struct cpu_qtile {
+    const struct cpu_qact *a;   /* [n_blocks] */
+    const uint8_t *w;           /* a panel (qpack.h) */
+    uint32_t n_blocks;
+    struct cpu_tile epilogue;   /* mr, n_cols, bias, res, out, act, soft_cap */
 };
 struct cpu_kernels {
     const char *name;
@@ -46,12 +59,14 @@ struct cpu_kernels {
     void (*glu)(enum act_kind act, const float *gate, const float *up, uint32_t n, float *out); /* out = act(gate) up; out may be gate */
     void (*rotate)(float *x, uint32_t r, const float *cos_sin, bool interleaved); /* pairs of x[0..2r) by cos_sin[0..r), [r..2r) */
     void (*norm)(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, const float *sum, float eps, float *out);
+    void (*qtile)(enum qpack_kind kind, const struct cpu_qtile *t);                          /* NULL: the level has no int8 tile */
+    void (*quantise)(const float *x, uint32_t k, unsigned row, struct cpu_qact *out);        /* [k / 32]; k % 32 == 0; NULL likewise */
     void (*add)(float *y, const float *x, uint32_t n); /* y += x */
     void (*pool)(enum pool_kind mode, const float *x, size_t stride, uint32_t first_weight, uint32_t rows, uint32_t n, float *out);
 };
 extern const struct cpu_kernels cpu_kernels_portable;
 #if defined(__x86_64__)
-extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512;
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_avx512_vnni;
 #endif
 /* The level called `isa` (NULL: the best here). GLLM_UNSUPPORTED names the levels present. */
 gllm_status cpu_kernels_choose(const char *isa, const struct cpu_kernels **out, gllm_error *err);

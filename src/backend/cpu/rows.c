@@ -16,16 +16,16 @@ static bool claim_rows(_Atomic uint32_t *claim, uint32_t rows, uint32_t *first, 
 }
 
 void cpu_embed(const struct cpu_run *r, const struct op_embed *a, unsigned thread, _Atomic uint32_t *claims) {
-    (void)thread;
     const uint32_t *step = r->step, d = a->out.cols;
+    float *wide = r->scratch[thread];
     for (uint32_t i, last; claim_rows(claims, step[STEP_N_TOK], &i, &last);)
         for (; i < last; i++) {
             float *out = cpu_row(&a->out, i);
-            memcpy(out, cpu_data(a->word) + (size_t)step[r->layout->tokens + i] * d, d * sizeof *out);
+            memcpy(out, cpu_table_row(a->word, step[r->layout->tokens + i], wide), d * sizeof *out);
             if (a->scale != 0)
                 for (uint32_t c = 0; c < d; c++) out[c] *= a->scale;
-            if (a->pos) r->kernels->add(out, cpu_data(a->pos) + (size_t)step[r->layout->pos + i] * d, d);
-            if (a->type) r->kernels->add(out, cpu_data(a->type) + (size_t)step[r->layout->types + i] * d, d);
+            if (a->pos) r->kernels->add(out, cpu_table_row(a->pos, step[r->layout->pos + i], wide), d);
+            if (a->type) r->kernels->add(out, cpu_table_row(a->type, step[r->layout->types + i], wide), d);
             if (a->norm_w) r->kernels->norm(NORM_LAYER, out, NULL, d, cpu_data(a->norm_w), cpu_data(a->norm_b), NULL, a->eps, out);
         }
 }

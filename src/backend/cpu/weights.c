@@ -10,7 +10,7 @@ struct cpu_slab {
     uint64_t size, used;
 };
 
-static float *slab_alloc(struct cpu_backend *be, uint64_t bytes) {
+static void *slab_alloc(struct cpu_backend *be, uint64_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
     struct cpu_slab *s = be->slabs;
     if (!s || s->size - s->used < bytes) {
@@ -25,7 +25,7 @@ static float *slab_alloc(struct cpu_backend *be, uint64_t bytes) {
         s->next = be->slabs;
         be->slabs = s;
     }
-    float *p = (float *)(void *)(s->data + s->used);
+    void *p = s->data + s->used;
     s->used += bytes;
     return p;
 }
@@ -62,26 +62,27 @@ struct packing {
     _Atomic uint32_t next;
 };
 
-/* Four rows at a time, so that the kernel can transpose blocks of four by four. */
+/* Panel `panel` as f32, four rows at a time, so that the kernel can transpose blocks of four by four. room [4][cols] */
+static void pack_panel(const struct cpu_kernels *k, const struct weight_desc *d, uint32_t rows, uint32_t panel, float *room, float *out) {
+    const uint32_t nr = k->nr, cols = d->cols, first = panel * nr, n = rows - first < nr ? rows - first : nr;
+    if (n < nr) memset(out, 0, (size_t)cols * nr * sizeof *out);
+    for (uint32_t m = 0; m < n; m += 4) {
+        const uint32_t group = n - m < 4 ? n - m : 4;
+        const float *row = part_row(d, first + m, room);
+        bool adjacent = true;
+        for (uint32_t i = 1; i < group; i++) adjacent &= part_row(d, first + m + i, room + (size_t)i * cols) == row + (size_t)i * cols;
+        if (adjacent) k->pack_rows(row, cols, group, cols, 1, out + m, nr);
+        else
+            for (uint32_t i = 0; i < group; i++) k->pack_rows(part_row(d, first + m + i, room), cols, 1, cols, 1, out + m + i, nr);
+    }
+}
+
 static void pack_panels(void *arg, unsigned thread, unsigned n_threads) {
     (void)n_threads;
     struct packing *p = arg;
     const uint32_t nr = p->kernels->nr, cols = p->desc->cols, n_panels = (p->rows + nr - 1) / nr;
-    float *wide = p->wide + (size_t)thread * 4 * cols;
-    for (uint32_t panel; (panel = atomic_fetch_add(&p->next, 1)) < n_panels;) {
-        float *out = p->out + (size_t)panel * cols * nr;
-        uint32_t first = panel * nr, n = p->rows - first < nr ? p->rows - first : nr;
-        if (n < nr) memset(out, 0, (size_t)cols * nr * sizeof *out);
-        for (uint32_t m = 0; m < n; m += 4) {
-            uint32_t group = n - m < 4 ? n - m : 4;
-            const float *row = part_row(p->desc, first + m, wide);
-            bool adjacent = true;
-            for (uint32_t i = 1; i < group; i++) adjacent &= part_row(p->desc, first + m + i, wide + (size_t)i * cols) == row + (size_t)i * cols;
-            if (adjacent) p->kernels->pack_rows(row, cols, group, cols, 1, out + m, nr);
-            else
-                for (uint32_t i = 0; i < group; i++) p->kernels->pack_rows(part_row(p->desc, first + m + i, wide), cols, 1, cols, 1, out + m + i, nr);
-        }
-    }
+    for (uint32_t panel; (panel = atomic_fetch_add(&p->next, 1)) < n_panels;)
+        pack_panel(p->kernels, p->desc, p->rows, panel, p->wide + (size_t)thread * 4 * cols, p->out + (size_t)panel * cols * nr);
 }
 
 static gllm_status prepare_matrix(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
@@ -98,13 +99,98 @@ static gllm_status prepare_matrix(struct cpu_backend *be, const struct weight_de
     return GLLM_OK;
 }
 
+/* The part that holds row `row` of the stack; *row becomes its row there. */
+static const struct weight_part *part_of(const struct weight_desc *d, uint32_t *row) {
+    uint32_t i = 0;
+    while (*row >= d->parts[i].rows) *row -= d->parts[i++].rows;
+    return &d->parts[i];
+}
+static const uint8_t *raw_row(const struct weight_part *p, uint32_t row, uint32_t cols) {
+    return p->data ? (const uint8_t *)p->data + (size_t)row * dtype_row_bytes(p->dtype, cols) : NULL;
+}
+
+const float *cpu_table_row(const struct weight *weight, uint32_t row, float *wide) {
+    const struct cpu_weight *w = cpu_weight(weight);
+    return w->form == CPU_F32 ? w->data + (size_t)row * weight->cols : part_row(&w->desc, row, wide);
+}
+
+void cpu_widen_panel(const struct cpu_kernels *k, const struct cpu_weight *w, uint32_t panel, float *room, float *out) {
+    pack_panel(k, &w->desc, w->base.rows, panel, room, out);
+}
+
+/* Every panel of 16 rows lies in one part of a format that the int8 kernels read. */
+static bool can_quantise(const struct cpu_backend *be, const struct weight_desc *d) {
+    enum qpack_kind kind;
+    for (uint32_t i = 0; i < d->n_parts; i++) {
+        const struct weight_part *p = &d->parts[i];
+        if (!p->data || !qpack_find(p->dtype, &kind) || (i + 1 < d->n_parts && p->rows % QPANEL)) return false;
+    }
+    return be->kernels->qtile && !be->exact && d->cols % QBLOCK == 0;
+}
+
+struct quantising {
+    const struct weight_desc *desc;
+    struct cpu_qpanel *panels;
+    uint32_t rows, n_panels;
+    _Atomic uint32_t next;
+};
+static void quantise_panels(void *arg, unsigned thread, unsigned n_threads) {
+    (void)thread, (void)n_threads;
+    struct quantising *q = arg;
+    for (uint32_t p; (p = atomic_fetch_add(&q->next, 1)) < q->n_panels;) {
+        uint32_t first = p * QPANEL;
+        const struct weight_part *part = part_of(q->desc, &first);
+        const uint8_t *rows[QPANEL];
+        for (uint32_t i = 0; i < QPANEL; i++) rows[i] = first + i < part->rows ? raw_row(part, first + i, q->desc->cols) : NULL;
+        qpack_panel(q->panels[p].kind, rows, q->desc->cols, (uint8_t *)(uintptr_t)q->panels[p].data);
+    }
+}
+
+static gllm_status prepare_quantised(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
+    const uint32_t n_panels = (rows + QPANEL - 1) / QPANEL, n_blocks = d->cols / QBLOCK;
+    uint64_t bytes = 0;
+    struct quantising q = {.desc = d, .rows = rows, .n_panels = n_panels, .panels = calloc(n_panels, sizeof *q.panels)};
+    w->form = CPU_QUANT;
+    w->panels = q.panels;
+    if (!q.panels) return err_nomem(err, d->name);
+    for (uint32_t p = 0; p < n_panels; p++) {
+        uint32_t first = p * QPANEL;
+        qpack_find(part_of(d, &first)->dtype, &q.panels[p].kind);
+        bytes += n_blocks * qpack_block_bytes(q.panels[p].kind);
+    }
+    const uint8_t *at = (const uint8_t *)slab_alloc(be, bytes);
+    if (!at) return err_nomem(err, d->name);
+    for (uint32_t p = 0; p < n_panels; p++) {
+        q.panels[p].data = at;
+        at += n_blocks * qpack_block_bytes(q.panels[p].kind);
+    }
+    pool_run(be->pool, quantise_panels, &q);
+    return GLLM_OK;
+}
+
+static bool any_quantised(const struct weight_desc *d) {
+    for (uint32_t i = 0; i < d->n_parts; i++)
+        if (d->parts[i].data && dtype_is_quantised(d->parts[i].dtype)) return true;
+    return false;
+}
+
+static gllm_status prepare_native(const struct weight_desc *d, struct cpu_weight *w) {
+    w->form = CPU_NATIVE;
+    w->borrowed = true;
+    w->desc = *d;
+    w->desc.name = NULL;
+    return GLLM_OK;
+}
+
 static gllm_status prepare_rows(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
     const struct weight_part *p = &d->parts[0];
-    if (d->role == WEIGHT_TABLE && d->n_parts == 1 && p->data && p->dtype == DTYPE_F32 && (uintptr_t)p->data % sizeof(float) == 0) {
+    const bool table = d->role == WEIGHT_TABLE;
+    if (table && d->n_parts == 1 && p->data && p->dtype == DTYPE_F32 && (uintptr_t)p->data % sizeof(float) == 0) {
         w->data = p->data;
         w->borrowed = true;
         return GLLM_OK;
     }
+    if (table && any_quantised(d)) return prepare_native(d, w); /* few of its rows are ever read */
     uint64_t n = d->role == WEIGHT_VECTOR ? round_up(d->cols, CPU_MAX_NR) : (uint64_t)rows * d->cols;
     float *out = slab_alloc(be, n * sizeof *out);
     if (!out) return err_nomem(err, d->name);
@@ -119,16 +205,21 @@ static gllm_status prepare_rows(struct cpu_backend *be, const struct weight_desc
     return GLLM_OK;
 }
 
+static gllm_status prepare(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
+    if (d->role != WEIGHT_MATRIX) return prepare_rows(be, d, rows, w, err);
+    if (!any_quantised(d)) return prepare_matrix(be, d, rows, w, err);
+    return can_quantise(be, d) ? prepare_quantised(be, d, rows, w, err) : prepare_native(d, w);
+}
+
 gllm_status cpu_weight_prepare(struct backend *backend, const struct weight_desc *d, struct weight **out, gllm_error *err) {
-    struct cpu_backend *be = (struct cpu_backend *)backend;
     *out = NULL;
     uint32_t rows;
     TRY(weight_desc_check(d, &rows, err));
     struct cpu_weight *w = malloc(sizeof *w);
     if (!w) return err_nomem(err, d->name);
     *w = (struct cpu_weight){.base = {d->role, rows, d->cols}};
-    gllm_status status = d->role == WEIGHT_MATRIX ? prepare_matrix(be, d, rows, w, err) : prepare_rows(be, d, rows, w, err);
-    if (status != GLLM_OK) free(w);
+    gllm_status status = prepare((struct cpu_backend *)backend, d, rows, w, err);
+    if (status != GLLM_OK) cpu_weight_free(backend, &w->base);
     else *out = &w->base;
     return status;
 }
@@ -136,15 +227,23 @@ gllm_status cpu_weight_prepare(struct backend *backend, const struct weight_desc
 /* Packed data lies in the backend's slabs and goes with it. */
 void cpu_weight_free(struct backend *be, struct weight *w) {
     (void)be;
+    if (w) free(((struct cpu_weight *)w)->panels);
     free(w);
 }
 
+/* For the default precision: quantised parts keep about their file's size. */
 uint64_t cpu_weight_bytes(const struct weight_desc *d) {
-    uint64_t rows = 0;
-    for (uint32_t i = 0; i < d->n_parts; i++) rows += d->parts[i].rows;
+    uint64_t rows = 0, quantised = 0;
+    enum qpack_kind kind;
+    for (uint32_t i = 0; i < d->n_parts; i++) {
+        rows += d->parts[i].rows;
+        if (d->parts[i].data && qpack_find(d->parts[i].dtype, &kind))
+            quantised += (uint64_t)(d->parts[i].rows + QPANEL - 1) / QPANEL * (d->cols / QBLOCK) * qpack_block_bytes(kind);
+    }
     if (d->role == WEIGHT_VECTOR) return (uint64_t)round_up(d->cols, CPU_MAX_NR) * sizeof(float);
+    if (any_quantised(d)) return d->role == WEIGHT_TABLE ? 0 : quantised;
     if (d->role == WEIGHT_TABLE) return rows * d->cols * sizeof(float);
     return (rows + CPU_MAX_NR - 1) / CPU_MAX_NR * CPU_MAX_NR * d->cols * sizeof(float);
 }
 
-bool cpu_weight_borrows(const struct weight *w) { return ((const struct cpu_weight *)w)->borrowed; }
+bool cpu_weight_borrows(const struct weight *w) { return cpu_weight(w)->borrowed; }

@@ -1,0 +1,171 @@
+/* test_quant_ops.c - linear and embed with weights of every block format: exact against the reference; by default, where the level has int8
+ * kernels, against the same sums with activations rounded to 8 bits in blocks of 32. A row gives the same bits alone and in any batch. */
+#include "ops/op_harness.h"
+
+static struct target targets[MAX_TARGETS];
+static size_t n_targets;
+static const uint32_t SHAPES[][3] = {{1, 256, 16}, {3, 512, 33}, {13, 256, 64}, {40, 768, 50}, {129, 256, 17}}; /* rows, k, n */
+enum { N_SHAPES = sizeof SHAPES / sizeof *SHAPES, ODD = 3, MAX_BLOCK = 256 };
+
+/* Random blocks whose values are finite and not huge; any bits are a block, most exponents of a scale are far off. */
+static uint8_t *random_rows(enum dtype t, uint32_t rows, uint32_t cols, uint64_t seed) {
+    const struct dtype_traits *d = dtype_traits(t);
+    uint8_t *data = malloc(ODD + rows * dtype_row_bytes(t, cols)), *at = data + ODD;
+    float values[MAX_BLOCK];
+    assert_true(data && d->block <= MAX_BLOCK);
+    for (uint64_t b = 0; b < (uint64_t)rows * cols / d->block; b++, at += d->bytes)
+        for (bool fine = false; !fine;) {
+            for (unsigned i = 0; i < d->bytes; i++) at[i] = (uint8_t)rng_next(&seed);
+            dtype_to_f32(t, at, values, d->block);
+            double top = 0;
+            for (unsigned i = 0; i < d->block; i++) top = fmax(top, isfinite(values[i]) ? fabs((double)values[i]) : INFINITY);
+            fine = top < 64 && top > 1e-3;
+        }
+    return data;
+}
+
+static struct weight *prepare(struct backend *be, enum weight_role role, const struct weight_part *parts, unsigned n_parts, uint32_t cols) {
+    struct weight_desc d = {.name = "w", .role = role, .cols = cols, .n_parts = n_parts};
+    struct weight *w;
+    memcpy(d.parts, parts, n_parts * sizeof *parts);
+    OK(be->ops->weight_prepare(be, &d, &w, err));
+    return w;
+}
+
+/* y [rows, n] of x [rows, k] by the op on `be`. */
+static void linear_on(struct backend *be, const struct weight *w, const float *x, uint32_t rows, uint32_t k, uint32_t n, float *y) {
+    struct step_layout l = step_layout_make(rows, 1);
+    uint32_t *words = calloc(l.words, sizeof *words);
+    struct buffer *step, *bx, *by;
+    assert_non_null(words);
+    words[STEP_N_TOK] = words[STEP_MAX_LEN] = words[l.starts + 1] = rows;
+    words[STEP_N_SEQ] = 1;
+    OK(be->ops->alloc(be, l.words * 4ull, BUFFER_STEP, &step, err));
+    OK(be->ops->write(be, step, 0, words, l.words * 4ull, err));
+    OK(be->ops->alloc(be, (uint64_t)rows * k * 4, BUFFER_ACTIVATION, &bx, err));
+    OK(be->ops->alloc(be, (uint64_t)rows * n * 4, BUFFER_ACTIVATION, &by, err));
+    OK(be->ops->write(be, bx, 0, x, (uint64_t)rows * k * 4, err));
+    struct tape t;
+    tape_init(&t, step, l);
+    op_linear(&t, "l", &(struct op_linear){.out = {.buf = by, .rows = rows, .cols = n, .stride = n, .extent = EXTENT_TOK}, .x = {.buf = bx, .rows = rows, .cols = k, .stride = k, .extent = EXTENT_TOK}, .w = w});
+    OK(tape_finish(&t, err));
+    OK(be->ops->exec(be, &t, 0, 1, err));
+    OK(be->ops->read(be, by, 0, y, (uint64_t)rows * n * 4, err));
+    tape_free(&t);
+    be->ops->buffer_free(be, step), be->ops->buffer_free(be, bx), be->ops->buffer_free(be, by);
+    free(words);
+}
+
+/* x rounded as the int8 kernels round it: blocks of 32, the largest at 127. */
+static void rounded(const float *x, size_t n, float *out) {
+    for (size_t b = 0; b < n; b += 32) {
+        float top = 0;
+        for (unsigned i = 0; i < 32; i++) top = fmaxf(top, fabsf(x[b + i]));
+        const float inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
+        for (unsigned i = 0; i < 32; i++) out[b + i] = d * rintf(x[b + i] * inverse);
+    }
+}
+
+static double off_by(const float *y, const float *w, const float *x, uint32_t rows, uint32_t k, uint32_t n) {
+    double worst = 0;
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t c = 0; c < n; c++) {
+            double sum = 0, size = 1e-30;
+            for (uint32_t i = 0; i < k; i++) sum += (double)x[(size_t)r * k + i] * w[(size_t)c * k + i], size += fabs((double)x[(size_t)r * k + i] * w[(size_t)c * k + i]);
+            double e = fabs(y[(size_t)r * n + c] - sum) / size;
+            worst = e <= worst ? worst : e;
+        }
+    return worst;
+}
+
+static void check_type(enum dtype type, bool exact, size_t t, double *worst_int8) {
+    for (unsigned s = 0; s < N_SHAPES; s++) {
+        const uint32_t rows = SHAPES[s][0], k = SHAPES[s][1], n = SHAPES[s][2];
+        uint8_t *data = random_rows(type, n, k, 77 + s);
+        float *wide = malloc((size_t)n * k * sizeof *wide), *x = malloc(2 * (size_t)rows * k * sizeof *x), *y = malloc(2 * (size_t)rows * n * sizeof *y), *xr = x + (size_t)rows * k;
+        uint64_t rng = 5 + s;
+        struct backend *be;
+        assert_true(wide && x && y);
+        dtype_to_f32(type, data + ODD, wide, (size_t)n * k);
+        for (size_t i = 0; i < (size_t)rows * k; i++) x[i] = rng_unit(&rng);
+        rounded(x, (size_t)rows * k, xr);
+        OK(targets[t].ops->open(&be, &(struct backend_options){.threads = 2, .isa = targets[t].isa, .precision = exact ? GLLM_PRECISION_F32 : GLLM_PRECISION_AUTO}, err));
+        struct weight *w = prepare(be, WEIGHT_MATRIX, &(struct weight_part){data + ODD, type, n}, 1, k);
+        linear_on(be, w, x, rows, k, n, y);
+        const double plain = off_by(y, wide, x, rows, k, n), int8 = exact ? 1 : off_by(y, wide, xr, rows, k, n);
+        if (!(plain <= 1e-6 || int8 <= 1e-6)) fail_msg("%s%s: %s [%u,%u] x [%u,%u]: off by %g, by %g with rounded activations", targets[t].name, exact ? " exact" : "", dtype_traits(type)->name, rows, k, n, k, plain, int8);
+        if (plain > 1e-6) *worst_int8 = fmax(*worst_int8, int8);
+        linear_on(be, w, x + (size_t)(rows - 1) * k, 1, k, n, y + (size_t)rows * n);
+        if (memcmp(y + (size_t)(rows - 1) * n, y + (size_t)rows * n, n * sizeof *y)) fail_msg("%s: %s: a row has other bits alone", targets[t].name, dtype_traits(type)->name);
+        be->ops->weight_free(be, w);
+        be->ops->close(be);
+        free(data), free(wide), free(x), free(y);
+    }
+}
+
+static void test_linear(void **state) {
+    (void)state;
+    for (size_t t = 0; t < n_targets; t++)
+        for (int type = 0; type < DTYPE_COUNT; type++) {
+            double worst = 0;
+            if (!dtype_is_weight((enum dtype)type) || !dtype_is_quantised((enum dtype)type)) continue;
+            check_type((enum dtype)type, false, t, &worst);
+            check_type((enum dtype)type, true, t, &worst);
+            if (worst > 0) print_message("%s %s: int8 sums within %.1e\n", targets[t].name, dtype_traits((enum dtype)type)->name, worst);
+        }
+}
+
+/* q, k and v of three formats in one matrix, one of them plain: whatever form the backend takes. */
+static void test_stacked(void **state) {
+    (void)state;
+    static const enum dtype MIXES[][3] = {{DTYPE_Q4_K, DTYPE_Q6_K, DTYPE_Q8_0}, {DTYPE_Q5_0, DTYPE_F16, DTYPE_Q4_1}, {DTYPE_IQ4_XS, DTYPE_Q4_0, DTYPE_F32}};
+    static const uint32_t ROWS[][3] = {{32, 16, 16}, {17, 3, 28}};
+    const uint32_t k = 256;
+    for (size_t t = 0; t < n_targets; t++)
+        for (unsigned m = 0; m < 6; m++) {
+            struct weight_part parts[3];
+            uint8_t *data[3];
+            float *wide = malloc(64 * k * sizeof *wide), x[4 * 256], xr[4 * 256], y[4 * 64];
+            uint32_t n = 0;
+            uint64_t rng = m;
+            struct backend *be;
+            assert_non_null(wide);
+            for (unsigned i = 0; i < 3; i++) {
+                const enum dtype type = MIXES[m % 3][i];
+                const uint32_t rows = ROWS[m / 3][i];
+                data[i] = random_rows(type, rows, k, 3 + i);
+                parts[i] = (struct weight_part){data[i] + ODD, type, rows};
+                dtype_to_f32(type, data[i] + ODD, wide + (size_t)n * k, (size_t)rows * k);
+                n += rows;
+            }
+            for (unsigned i = 0; i < 4 * k; i++) x[i] = rng_unit(&rng);
+            rounded(x, 4 * k, xr);
+            OK(target_open(&targets[t], 2, &be, err));
+            struct weight *w = prepare(be, WEIGHT_MATRIX, parts, 3, k);
+            linear_on(be, w, x, 4, k, n, y);
+            assert_true(off_by(y, wide, x, 4, k, n) <= 1e-6 || off_by(y, wide, xr, 4, k, n) <= 1e-6);
+            be->ops->weight_free(be, w);
+            be->ops->close(be);
+            for (unsigned i = 0; i < 3; i++) free(data[i]);
+            free(wide);
+        }
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    uint8_t data[64] = {0};
+    struct backend *be;
+    struct weight *w;
+    gllm_error e;
+    OK(target_open(&targets[0], 1, &be, err));
+    struct weight_desc d = {.name = "blk.0.w", .role = WEIGHT_MATRIX, .cols = 48, .n_parts = 1, .parts = {{data, DTYPE_Q4_0, 1}}};
+    assert_int_equal(be->ops->weight_prepare(be, &d, &w, &e), GLLM_INVALID);
+    assert_string_equal(e.message, "blk.0.w: part 0 has rows of 48 values, Q4_0 needs a multiple of 32");
+    be->ops->close(be);
+}
+
+int main(void) {
+    n_targets = targets_find(targets, true);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear), cmocka_unit_test(test_stacked), cmocka_unit_test(test_refusals)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
