@@ -73,7 +73,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     gllm_model_info *b = &i->base;
     b->name = arena_strdup(a, name);
     b->path = arena_strdup(a, f->dir.dir);
-    b->architecture = f->arch->name;
+    b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
     b->task = "embed";

@@ -39,8 +39,9 @@ gllm_status hub_locate(const char *model, const char *home, char **out, gllm_err
     }
     if (file_exists(model)) {
         const char *dot = strrchr(model, '.');
-        if (dot && !strcasecmp(dot, ".gguf")) return err_set(err, GLLM_UNSUPPORTED, "%s: GGUF files are not read by this version, expected a model directory", model);
-        return err_set(err, GLLM_UNSUPPORTED, "%s: found a file, expected a model directory", model);
+        if (!dot || strcasecmp(dot, ".gguf")) return err_set(err, GLLM_UNSUPPORTED, "%s: found a file, expected a model directory or a .gguf file", model);
+        *out = strdup(model);
+        return *out ? GLLM_OK : err_nomem(err, model);
     }
     char *models = path_join(home, "models"), there[200];
     const char *slash = strchr(model, '/');

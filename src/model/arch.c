@@ -30,3 +30,11 @@ void arch_list(char *buf, size_t size) {
             for (unsigned k = 0; k < N_TYPES && a->model_types[k] && at < size; k++)
                 at += (size_t)snprintf(buf + at, size - at, "%s%s", at ? ", " : "", a->model_types[k]);
 }
+
+void arch_list_gguf(char *buf, size_t size) {
+    size_t at = 0;
+    if (size) buf[0] = '\0';
+    for (unsigned t = 0; t < N_TABLES; t++)
+        for (const struct arch *a = TABLES[t]; a->name && at < size; a++)
+            if (a->gguf) at += (size_t)snprintf(buf + at, size - at, "%s%s", at ? ", " : "", a->gguf);
+}

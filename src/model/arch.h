@@ -68,11 +68,13 @@ struct arch {
     const char *gguf;           /* general.architecture; NULL: none. Its files permute q and k when gguf_interleaved */
     bool gguf_interleaved;
     const struct name_table *names;
+    const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
     struct model_cfg cfg;
 };
 const struct arch *arch_find(const char *model_type);     /* NULL: unknown */
 const struct arch *arch_find_gguf(const char *name);      /* likewise, by general.architecture */
 void arch_list(char *buf, size_t size);                   /* "bert, roberta, …" for messages */
+void arch_list_gguf(char *buf, size_t size);              /* "llama, qwen2, …" */
 extern const struct arch ARCH_ENCODERS[], ARCH_DECODERS[]; /* end with a NULL name */
 
 /* One block's weights; a NULL norm is skipped. q, k and v are one matrix, stacked along rows; so are gate and up. */

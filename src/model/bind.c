@@ -13,6 +13,7 @@ struct binder { /* what the functions below share */
     struct bindings *b;
     const struct weights *w;
     const struct model_cfg *cfg;
+    const struct name_table *slots;
     bool optional_bias;
     char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
 };
@@ -179,9 +180,9 @@ static gllm_status take_attention(struct binder *s, struct layer *l, const struc
         if (c->norm_plus_one) TRY(add_one(s, err));
     }
     TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, &c->d_model, d_q, err));
-    TRY(take_norm(s, &l->attn.norm_in, n->attn_norm_in, i, c->d_model, err));
-    TRY(take_norm(s, &l->attn.norm_out, n->attn_norm_out, i, c->d_model, err));
-    return take_norm(s, &l->attn.norm_res, n->attn_norm_res, i, c->d_model, err);
+    TRY(take_norm(s, &l->attn.norm_in, s->slots->attn_norm_in ? n->attn_norm_in : NULL, i, c->d_model, err));
+    TRY(take_norm(s, &l->attn.norm_out, s->slots->attn_norm_out ? n->attn_norm_out : NULL, i, c->d_model, err));
+    return take_norm(s, &l->attn.norm_res, s->slots->attn_norm_res ? n->attn_norm_res : NULL, i, c->d_model, err);
 }
 
 static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name_table *n, uint32_t i, gllm_error *err) {
@@ -193,9 +194,9 @@ static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name
         TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->gate_up, 1, i, &both, c->d_model, err));
     else TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, gate_up, 2, i, rows, c->d_model, err));
     TRY(take_linear(s, &l->ffn.down, &l->ffn.down_bias, &n->down, 1, i, &c->d_model, c->d_ff, err));
-    TRY(take_norm(s, &l->ffn.norm_in, n->ffn_norm_in, i, c->d_model, err));
-    TRY(take_norm(s, &l->ffn.norm_out, n->ffn_norm_out, i, c->d_model, err));
-    return take_norm(s, &l->ffn.norm_res, n->ffn_norm_res, i, c->d_model, err);
+    TRY(take_norm(s, &l->ffn.norm_in, s->slots->ffn_norm_in ? n->ffn_norm_in : NULL, i, c->d_model, err));
+    TRY(take_norm(s, &l->ffn.norm_out, s->slots->ffn_norm_out ? n->ffn_norm_out : NULL, i, c->d_model, err));
+    return take_norm(s, &l->ffn.norm_res, s->slots->ffn_norm_res ? n->ffn_norm_res : NULL, i, c->d_model, err);
 }
 
 /* The head stands beside the body, below its prefix or one level up; where it is not, the word table serves (tied). */
@@ -219,7 +220,7 @@ static gllm_status take_head(struct binder *s, const struct name_table *n, struc
 
 gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, struct model_weights *out, gllm_error *err) {
     const struct name_table *n = arch->names;
-    struct binder s = {.b = b, .w = w, .cfg = c, .optional_bias = n->optional_bias};
+    struct binder s = {.b = b, .w = w, .cfg = c, .slots = arch->slots ? arch->slots : n, .optional_bias = n->optional_bias};
     TRY(find_prefix(&s, n->word, err));
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
     if (!out->layers) return err_nomem(err, "layers");

@@ -97,7 +97,7 @@ static gllm_status record(struct decoder *d, gllm_error *err) {
 gllm_status decoder_open(struct decoder **out, struct model *m, const struct decoder_options *opt, gllm_error *err) {
     *out = NULL;
     const struct model_cfg *c = &m->files.cfg;
-    if (!c->causal || !m->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch->name);
+    if (!c->causal || !m->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch.name);
     if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || opt->n_ctx > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: n_ctx %u, max_tok %u, max_seq %u, max_out %u: expected 1 or more of each", opt->n_ctx, opt->max_tok, opt->max_seq, opt->max_out);
     struct decoder *d = calloc(1, sizeof *d);
     if (!d) return err_nomem(err, "decoder");

@@ -2,7 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "model/config.h"
+#include "model/gguf_config.h"
+#include "model/gguf_tokenizer.h"
 #include "model/model.h"
 
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
@@ -17,22 +20,43 @@ static uint32_t longest_input(const struct model_files *f, const struct log *log
     return positions;
 }
 
-static gllm_status open_all(struct model_files *f, const char *dir, const struct log *log, gllm_error *err) {
-    TRY(hfdir_open(&f->dir, dir, err));
+static gllm_status open_directory(struct model_files *f, const char *dir, gllm_error *err) {
+    const struct arch *arch;
     char path[4096];
+    TRY(hfdir_open(&f->dir, dir, err));
     snprintf(path, sizeof path, "%s/config.json", f->dir.weights_dir);
-    TRY(config_read(f->dir.config, path, &f->arena, &f->arch, &f->cfg, err));
+    TRY(config_read(f->dir.config, path, &f->arena, &arch, &f->cfg, err));
+    f->arch = *arch;
     TRY(weights_open(&f->weights, f->dir.weights_dir, err));
-    TRY(tokenizer_open(&f->tokenizer, f->dir.weights_dir, err));
+    return tokenizer_open(&f->tokenizer, f->dir.weights_dir, err);
+}
+
+static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error *err) {
+    const struct arch *unused;
+    TRY(weights_open(&f->weights, path, err));
+    const char *slash = strrchr(path, '/');
+    f->dir.dir = f->dir.weights_dir = arena_strdup(&f->dir.arena, path);
+    f->dir.name = arena_strdup(&f->dir.arena, slash ? slash + 1 : path);
+    if (!f->dir.dir || !f->dir.name) return err_nomem(err, path);
+    TRY(gguf_config(f->weights, path, &f->arch, &f->dir.config, err));
+    TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
+    f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
+    f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
+    TRY(gguf_rope_factors(f->weights, &f->arena, &f->cfg, err));
+    return gguf_tokenizer(&f->tokenizer, f->weights, path, err);
+}
+
+static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+    TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
-    if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", dir, f->max_tokens, special);
+    if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);
     return GLLM_OK;
 }
 
-gllm_status model_files_open(struct model_files *f, const char *dir, const struct log *log, gllm_error *err) {
+gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
     *f = (struct model_files){0};
-    gllm_status status = open_all(f, dir, log, err);
+    gllm_status status = open_all(f, path, log, err);
     if (status != GLLM_OK) model_files_close(f);
     return status;
 }

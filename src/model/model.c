@@ -155,8 +155,8 @@ const struct tape *model_tape(const struct model *m) { return m->session ? &m->s
 gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
-    TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
-    TRY(bind_collect(&m->bindings, f->weights, f->arch, &f->cfg, &m->net, err));
+    if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
+    TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, &m->net, err));
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);
     m->dense_weights = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense_weights);
     if (!m->dense || !m->dense_weights) return err_nomem(err, "modules");

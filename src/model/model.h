@@ -14,12 +14,12 @@ struct model_files { /* read and checked, no device yet */
     struct hfdir dir;
     struct weights *weights;
     struct tokenizer *tokenizer;
-    const struct arch *arch;
+    struct arch arch; /* a copy: a GGUF file has its own names and pairing */
     struct model_cfg cfg;
     uint32_t max_tokens; /* longest input, special tokens included */
 };
-/* Opens directory `dir`. `log` hears what is assumed in place of what the files do not say. */
-gllm_status model_files_open(struct model_files *f, const char *dir, const struct log *log, gllm_error *err);
+/* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
+gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
 void model_files_close(struct model_files *f);
 
 /* What follows the encoder: pooling, dense layers, normalisation; from the files, or as a request overrides the pooling. */
