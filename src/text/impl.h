@@ -15,6 +15,7 @@ struct tokenizer {
     uint64_t model_max_length;
     int32_t pad_id; /* -1: none */
 };
+struct tokenizer *tokenizer_create(void); /* empty; NULL: out of memory */
 /* vocab.txt in `dir` with the flags of tokenizer_config.json (may be NULL), as BertTokenizer reads them. */
 gllm_status vocab_txt_read(struct tokenizer *t, const char *path, const json_t *config, gllm_error *err);
 #endif

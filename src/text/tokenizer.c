@@ -57,7 +57,7 @@ static gllm_status read_json(struct tokenizer *t, const json_t *root, const char
     return GLLM_OK;
 }
 
-static struct tokenizer *create(void) {
+struct tokenizer *tokenizer_create(void) {
     struct tokenizer *t = calloc(1, sizeof *t);
     if (t) t->pad_id = -1;
     return t;
@@ -67,7 +67,7 @@ gllm_status tokenizer_read(struct tokenizer **out, const char *json, size_t len,
     *out = NULL;
     json_t *root;
     TRY(json_parse(json, len, name, &root, err));
-    struct tokenizer *t = create();
+    struct tokenizer *t = tokenizer_create();
     gllm_status status = t ? read_json(t, root, name, err) : err_nomem(err, name);
     json_decref(root);
     if (status != GLLM_OK) tokenizer_close(t);
@@ -121,7 +121,7 @@ gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *
         status = file_read(json, MAX_JSON, &text, &len, err);
         if (status == GLLM_OK) status = tokenizer_read(&t, text, len, json, err);
     } else if (file_exists(vocab)) {
-        t = create();
+        t = tokenizer_create();
         status = t ? vocab_txt_read(t, vocab, config, err) : err_nomem(err, dir);
     } else status = err_set(err, GLLM_NOT_FOUND, "%s: found no tokenizer, expected tokenizer.json or vocab.txt", dir);
     if (status == GLLM_OK) apply_config(t, config);

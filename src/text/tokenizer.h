@@ -13,6 +13,28 @@ struct tokenizer;
 gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *err);
 /* The same from the text of a tokenizer.json (fuzzers, GGUF). `name` is how messages call it. */
 gllm_status tokenizer_read(struct tokenizer **out, const char *json, size_t len, const char *name, gllm_error *err);
+/* A tokenizer as lists of pieces, the way that GGUF files hold one. Everything is borrowed for the call. */
+struct tokenizer_str {
+    const char *text;
+    size_t len;
+};
+struct tokenizer_tables {
+    const char *model;   /* "gpt2": byte-level BPE with merges; "llama": BPE by scores; "t5": Unigram; "bert": WordPiece, words begin with U+2581 */
+    const char *pre;     /* gpt2: the named pre-tokeniser; NULL: "default" */
+    const struct tokenizer_str *tokens; /* [n_tokens] by id */
+    const float *scores;                /* [n_tokens]; llama and t5 need them */
+    const int32_t *types;               /* [n_tokens] 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte; NULL: all normal */
+    const struct tokenizer_str *merges; /* [n_merges] "left right"; gpt2 needs them */
+    size_t n_tokens, n_merges;
+    const char *charsmap; /* SentencePiece's precompiled normaliser, raw bytes; NULL: none */
+    size_t charsmap_len;
+    int32_t bos, eos, unk, sep, pad, cls; /* -1: not said */
+    int add_bos, add_eos, add_sep;        /* 1, 0; -1: as the model's kind has it */
+    int add_space_prefix;                 /* likewise */
+    bool remove_extra_whitespaces;
+};
+/* GLLM_UNSUPPORTED names a model or pre-tokeniser that is not built; GLLM_FORMAT what is missing. `name` is how messages call the file. */
+gllm_status tokenizer_from_tables(struct tokenizer **out, const struct tokenizer_tables *t, const char *name, gllm_error *err);
 void tokenizer_close(struct tokenizer *t);
 
 enum tokenizer_side { TOKENIZER_CUT_END, TOKENIZER_CUT_START };
