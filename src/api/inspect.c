@@ -30,7 +30,7 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_er
         if (!list[k].name || !list[k].file) return err_nomem(err, "tensors");
         memcpy(list[k].shape, t->shape, sizeof list[k].shape);
         count[t->dtype] += tensor_count(t);
-        if (dtype_traits(t->dtype)->computed && !dtype_is_integer(t->dtype)) i->base.n_params += tensor_count(t);
+        if (dtype_is_weight(t->dtype)) i->base.n_params += tensor_count(t);
     }
     unsigned most = DTYPE_F32;
     for (unsigned d = 0; d < DTYPE_COUNT; d++)

@@ -36,7 +36,7 @@ bool dtype_from_ggml(uint32_t type, enum dtype *out) {
     return false;
 }
 
-bool dtype_is_integer(enum dtype t) { return t >= DTYPE_I8 && t <= DTYPE_BOOL; }
+bool dtype_is_weight(enum dtype t) { return (unsigned)t < DTYPE_COUNT && TRAITS[t].computed && !(t >= DTYPE_I8 && t <= DTYPE_BOOL); }
 bool dtype_is_quantised(enum dtype t) { return TRAITS[t].bits == 0; }
 
 bool dtype_bytes(enum dtype t, uint64_t count, uint64_t *out) {
@@ -102,5 +102,3 @@ void dtype_to_f32(enum dtype t, const void *src, float *out, size_t n) {
         for (size_t i = 0; i < n / block; i++) decode(s + i * bytes, out + i * block);
     } else plain_to_f32(t, s, out, n);
 }
-
-bool dtype_is_weight(enum dtype t) { return (unsigned)t < DTYPE_COUNT && dtype_traits(t)->computed && !dtype_is_integer(t); }

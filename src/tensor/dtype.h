@@ -2,7 +2,7 @@
  *
  * A block is the smallest addressable unit: one element for most plain types (2 or 4 for those below a byte), 32 or more
  * for the quantised ones of GGUF, whose layouts stand in quant.c, quant_k.c and quant_iq.c.
- * `computed` marks the types that a weight may have; the others are listed, shown and refused by name. */
+ * `computed` marks the types that dtype_to_f32 reads; the others are listed, shown and refused by name. */
 #ifndef GLLM_TENSOR_DTYPE_H
 #define GLLM_TENSOR_DTYPE_H
 #include <stdbool.h>
@@ -76,7 +76,6 @@ struct dtype_traits {
 const struct dtype_traits *dtype_traits(enum dtype t); /* static; t < DTYPE_COUNT */
 bool dtype_from_name(const char *name, size_t len, enum dtype *out); /* the safetensors spelling */
 bool dtype_from_ggml(uint32_t type, enum dtype *out);                /* the GGUF type number */
-bool dtype_is_integer(enum dtype t);                                 /* I8..I64, U8..U64, BOOL: data, not parameters */
 bool dtype_is_quantised(enum dtype t);                               /* Q4_0 and after */
 bool dtype_is_weight(enum dtype t);                                  /* computed, and no integer type: what parameters may have */
 /* Bytes of `count` elements; false when they are no whole number of blocks or the total overflows. */

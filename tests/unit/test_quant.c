@@ -107,7 +107,7 @@ static void test_table(void **state) {
     assert_false(dtype_from_ggml(UINT32_MAX, &t));
     assert_false(dtype_bytes(DTYPE_F64, UINT64_MAX / 8 + 1, &bytes));
     assert_true(dtype_bytes(DTYPE_F6_E2M3, 8, &bytes) && bytes == 6);
-    assert_true(dtype_is_integer(DTYPE_I8) && dtype_is_integer(DTYPE_BOOL) && !dtype_is_integer(DTYPE_F64) && !dtype_is_integer(DTYPE_Q4_0));
+    assert_true(dtype_is_weight(DTYPE_F64) && dtype_is_weight(DTYPE_Q4_0) && !dtype_is_weight(DTYPE_I8) && !dtype_is_weight(DTYPE_BOOL) && !dtype_is_weight(DTYPE_Q8_1));
 }
 
 int main(void) {
