@@ -95,6 +95,7 @@ typedef struct gllm_options {
     bool exact;          /* what the reference library computes: f32 everywhere; overrides precision AUTO */
     gllm_log_fn log;     /* NULL: silent */
     void *log_user;
+    uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096 */
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
 static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(o, sizeof *o); }
@@ -158,6 +159,83 @@ typedef struct gllm_embeddings { /* one block, freed as a whole */
  * number of threads. Blocks until done. GLLM_INVALID, GLLM_TOO_LONG, GLLM_BUSY, GLLM_CLOSED, GLLM_CANCELED, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *r, gllm_embeddings **out, gllm_error *err);
 GLLM_API void gllm_embeddings_free(gllm_embeddings *r);
+
+/* ---- generation --------------------------------------------------------------------------------------- */
+typedef enum gllm_finish {
+    GLLM_FINISH_STOP,    /* an end token, or a stop string */
+    GLLM_FINISH_LENGTH,  /* max_tokens, or the context is full (context_full) */
+    GLLM_FINISH_CANCELED /* the callback returned false */
+} gllm_finish;
+typedef struct gllm_token_logprob {
+    int32_t id;
+    float logprob; /* natural logarithm, of the model's own distribution: no temperature, penalty or bias */
+} gllm_token_logprob;
+typedef struct gllm_logit_bias {
+    int32_t id;
+    float bias;
+} gllm_logit_bias;
+typedef struct gllm_chunk { /* borrowed until the callback returns */
+    size_t struct_size;
+    gllm_str text;  /* whole characters; empty while a character or a possible stop string is incomplete, and during the prompt */
+    int32_t token;  /* -1: none came with this call */
+    float logprob;  /* with logprobs */
+} gllm_chunk;
+/* Called on the worker thread, at least once a prompt chunk and once a token; false ends the answer (GLLM_FINISH_CANCELED). */
+typedef bool (*gllm_chunk_fn)(void *user, const gllm_chunk *chunk);
+
+typedef struct gllm_generate_request { /* borrowed for the call */
+    size_t struct_size;
+    gllm_str prompt;      /* raw text, continued as it stands; the model's own first token is added as its files say */
+    bool parse_special;   /* read special tokens written in the prompt; default false */
+    bool ignore_eos;      /* go on after end tokens */
+    uint32_t max_tokens;  /* 0: until the end, or the context is full */
+    float temperature;    /* 0 (default): the most likely token, of equal ones the lowest id */
+    float top_p, min_p, typical_p; /* 1, 0, 1: off */
+    uint32_t top_k;                /* 0: off */
+    float repetition_penalty, presence_penalty, frequency_penalty; /* 1, 0, 0: off */
+    uint32_t penalty_last_n;       /* tokens that repetition_penalty looks back; 0: all */
+    const gllm_logit_bias *logit_bias;
+    size_t n_logit_bias;
+    uint64_t seed;        /* the same seed gives the same text, on any number of threads */
+    bool logprobs;
+    uint32_t n_top;       /* with logprobs: so many most likely tokens beside each */
+    const gllm_str *stop; /* the answer ends before the first of these; never shown, not even in part */
+    size_t n_stop;
+    gllm_chunk_fn on_chunk; /* NULL: none */
+    void *user;
+} gllm_generate_request;
+GLLM_API void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size);
+static inline void gllm_generate_request_init(gllm_generate_request *r) { gllm_generate_request_init_sized(r, sizeof *r); }
+
+typedef struct gllm_completion { /* one block */
+    gllm_str text;             /* NUL-terminated beyond its length */
+    size_t n_tokens;           /* the end token is not counted */
+    const int32_t *tokens;     /* [n_tokens] */
+    const float *logprobs;     /* [n_tokens]; NULL unless asked for */
+    size_t n_top;
+    const gllm_token_logprob *top; /* [n_tokens, n_top] best first */
+    gllm_finish finish;
+    bool context_full;
+    int stop_index;            /* of the stop string that ended it; -1: none */
+    uint32_t prompt_tokens, cached_tokens; /* cached: taken over from an earlier call with the same beginning */
+    double prefill_ms, decode_ms;
+    const char *model;
+} gllm_completion;
+/* Continues a prompt. A prompt and seed give the same text alone and beside other calls. GLLM_INVALID names a parameter out of range;
+ * GLLM_TOO_LONG: the prompt does not fit the context; GLLM_UNSUPPORTED: the model is an encoder; GLLM_BUSY, GLLM_CLOSED, GLLM_NOMEM. */
+GLLM_API gllm_status gllm_generate(gllm_client *c, const gllm_generate_request *r, gllm_completion **out, gllm_error *err);
+GLLM_API void gllm_completion_free(gllm_completion *r);
+
+typedef struct gllm_score { /* one block */
+    size_t n_tokens;        /* of the text, the model's own first token included */
+    const int32_t *tokens;  /* [n_tokens] */
+    const float *logprobs;  /* [n_tokens - 1] natural, of token i + 1 after tokens 0..i */
+    const int32_t *top1;    /* [n_tokens - 1] the most likely token there */
+    double compute_ms;
+} gllm_score;
+/* How likely a model finds a text; the mean of -logprobs is the logarithm of its perplexity. Errors as gllm_generate. */
+GLLM_API gllm_status gllm_score_text(gllm_client *c, gllm_str text, gllm_score **out, gllm_error *err);
+GLLM_API void gllm_score_free(gllm_score *s);
 
 /* ---- tokens ------------------------------------------------------------------------------------------- */
 typedef struct gllm_tokenize_request {

@@ -137,6 +137,11 @@ int verb_bench(const struct cli_options *o) {
     cli_model_options(o, &opt);
     cli_catch_signals();
     if (gllm_inspect(&info, &opt, 0, 0, &err) != GLLM_OK) return cli_fail(&err);
+    if (!strcmp(info->task, "generate")) {
+        status = cli_bench_generate(o, info);
+        gllm_model_info_free(info);
+        return status;
+    }
     if (length > info->max_tokens)
         status = cli_usage("bench: --length %u is above the model's %u tokens", length, info->max_tokens);
     opt.log = NULL; /* gllm_inspect has told it */

@@ -20,7 +20,12 @@ enum cli_kind {
     CLI_CHOICE, /* int, the place in `choices` */
     CLI_NAME,   /* const char *, one of `choices` */
     CLI_NUMBER, /* uint32_t from low to high; 0 when not given */
-    CLI_REAL    /* double above 0; 0 when not given */
+    CLI_REAL,   /* double above 0; 0 when not given */
+    CLI_SHARE   /* struct cli_share: a number of 0 or more */
+};
+struct cli_share {
+    double value;
+    bool given;
 };
 struct cli_option {
     char group;  /* the verbs that take it (cli_verb.groups); 'a': every verb */
@@ -38,8 +43,11 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
     int format, normalize, pooling, truncate, precision;
-    uint32_t threads, dimensions, ctx, batch, length, seconds;
+    const char *stop;
+    uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;
     double bound;
+    struct cli_share temperature, top_p, min_p;
+    bool raw, each;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;
@@ -146,5 +154,8 @@ int verb_tokenize(const struct cli_options *o);
 int verb_info(const struct cli_options *o);
 int verb_bench(const struct cli_options *o);
 int verb_doctor(const struct cli_options *o);
+int verb_run(const struct cli_options *o);
+int verb_perplexity(const struct cli_options *o);
+int cli_bench_generate(const struct cli_options *o, const gllm_model_info *info); /* bench of a generator */
 int cli_parity(const struct cli_options *o); /* doctor --parity */
 #endif

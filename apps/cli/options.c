@@ -31,6 +31,20 @@ const struct cli_option cli_table[] = {
     COUNT('c', "batch", "N", 1, 1 << 16, batch, "texts in one batch"),
     COUNT('b', "length", "L", 1, 1 << 20, length, "tokens in a text (128)"),
     COUNT('b', "seconds", "S", 1, 3600, seconds, "measure for S seconds (3)"),
+    FLAG('r', 0, "raw", raw, "continue the text as it stands, no chat template"),
+    COUNT('r', "max-tokens", "N", 1, UINT32_MAX, max_tokens, "end the answer after N tokens"),
+    TEXT('r', "temperature", CLI_SHARE, "T", temperature, "0: always the likeliest token (0)"),
+    COUNT('r', "top-k", "K", 1, 1 << 24, top_k, "draw from the K likeliest tokens"),
+    TEXT('r', "top-p", CLI_SHARE, "P", top_p, "draw from the fewest that reach P"),
+    TEXT('r', "min-p", CLI_SHARE, "P", min_p, "leave out what is below P of the likeliest"),
+    COUNT('r', "seed", "N", 0, UINT32_MAX, seed, "the same seed gives the same text (0)"),
+    TEXT('r', "stop", CLI_TEXT, "TEXT", stop, "end before TEXT"),
+    COUNT('r', "logprobs", "N", 1, 1000, logprobs, "with --json: N likeliest tokens at each place"),
+    COUNT('x', "ctx", "N", 1, 1 << 24, ctx, "tokens that the context holds"),
+    FLAG('l', 0, "each", each, "with the value of each token"),
+    COUNT('b', "prompt", "N", 1, 1 << 20, prompt_tokens, "generators: tokens of the prompt (512)"),
+    COUNT('b', "gen", "M", 1, 1 << 20, gen, "generators: tokens of the answer (64)"),
+    COUNT('b', "depth", "D", 1, 1 << 20, depth, "generators: tokens before both (0)"),
     TEXT('q', "parity", CLI_MODEL, "MODEL", parity, "compare the backend with ref on MODEL; exit 1 beyond the bound"),
     TEXT('q', "bound", CLI_REAL, "X", bound, "largest difference allowed (1e-5 in f32)"),
     PICK('d', "backend", CLI_NAME, "NAME", "auto|cpu|ref|cuda|rocm|metal|wgpu", backend, ""),
@@ -132,6 +146,14 @@ static int real(const struct cli_option *o, const char *value, double *out) {
     return EXIT_OK;
 }
 
+static int share(const struct cli_option *o, const char *value, struct cli_share *out) {
+    char *end;
+    out->value = strtod(value, &end);
+    out->given = true;
+    if (end == value || *end || !(out->value >= 0) || out->value > 1e6) return cli_usage("--%s: found \"%s\", expected a number of 0 or more", o->name, value);
+    return EXIT_OK;
+}
+
 static int store(const struct cli_option *o, const char *value, struct cli_options *out) {
     void *field = (char *)out + o->offset;
     int place;
@@ -140,6 +162,7 @@ static int store(const struct cli_option *o, const char *value, struct cli_optio
     case CLI_CHOICE: return choice(o, value, field);
     case CLI_NUMBER: return number(o, value, field);
     case CLI_REAL: return real(o, value, field);
+    case CLI_SHARE: return share(o, value, field);
     case CLI_NAME:
         if (choice(o, value, &place)) return EXIT_USAGE;
         break;
@@ -213,6 +236,7 @@ void cli_model_options(const struct cli_options *o, gllm_options *out) {
     out->threads = o->threads;
     out->exact = o->exact;
     out->precision = (gllm_precision)o->precision;
+    out->n_ctx = o->ctx;
     out->log = log_to_stderr;
     out->log_user = (void *)(uintptr_t)o;
 }

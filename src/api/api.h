@@ -18,7 +18,6 @@ size_t api_str_len(gllm_str s);
 /* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */
 gllm_status api_home(const char *home, char **out, gllm_error *err);
 const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */
-double api_now_ms(void);
 /* Opens the backend that `o` asks for, then the model of directory `path` on it. The caller closes the model, then (*m)->backend. */
 gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err);
 #endif

@@ -1,12 +1,12 @@
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "hub/locate.h"
 
-enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024 };
+enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024, DEFAULT_CONTEXT = 4096 };
 
 uint32_t gllm_version(void) { return GLLM_VERSION_MAJOR << 16 | GLLM_VERSION_MINOR << 8 | GLLM_VERSION_PATCH; }
 #define TEXT_(x) #x
@@ -19,11 +19,6 @@ void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
     memcpy(out, &full, sizeof full);
 }
 size_t api_str_len(gllm_str s) { return s.len == GLLM_NTS ? (s.ptr ? strlen(s.ptr) : 0) : s.len; }
-double api_now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 static const char *env(const char *name) {
     const char *v = getenv(name);
@@ -87,6 +82,13 @@ gllm_status api_model_open(const gllm_options *o, const char *path, const struct
     return status;
 }
 
+static uint32_t context_of(const gllm_options *o, const struct model *m) {
+    const uint32_t most = m->files.cfg.n_pos, asked = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXT;
+    if (asked <= most) return asked;
+    if (o->n_ctx) log_line(&m->log, GLLM_LOG_WARN, "a context of %u tokens is above the model's %u, which count", asked, most);
+    return most;
+}
+
 static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error *err) {
     struct model *m;
     TRY(api_model_open(o, c->path, &c->log, &m, err));
@@ -95,7 +97,8 @@ static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error 
     m->backend->ops->describe(m->backend, &c->caps);
     c->caps.detail[strcspn(c->caps.detail, ",")] = '\0'; /* "avx512, 2 threads": threads has its own field */
     struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : DEFAULT_BATCH_TOKENS,
-                               .max_queue = o->max_queue ? o->max_queue : DEFAULT_QUEUE};
+                               .max_queue = o->max_queue ? o->max_queue : DEFAULT_QUEUE,
+                               .n_ctx = context_of(o, m), .kv_f32 = o->exact || o->precision == GLLM_PRECISION_F32};
     return engine_open(&c->engine, m, m->backend, &e, err);
 }
 
@@ -106,7 +109,7 @@ gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_er
     gllm_options o;
     gllm_options_init(&o);
     api_copy_sized(&o, sizeof o, opt, opt->struct_size);
-    double start = api_now_ms();
+    double start = clock_ms();
     gllm_client *c = calloc(1, sizeof *c);
     char *home = NULL;
     if (!c) return err_nomem(err, "client");
@@ -120,7 +123,7 @@ gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_er
         gllm_client_close(c);
         return status;
     }
-    c->load_ms = api_now_ms() - start;
+    c->load_ms = clock_ms() - start;
     *out = c;
     return GLLM_OK;
 }

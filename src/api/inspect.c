@@ -76,7 +76,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = "embed";
+    b->task = c->causal ? "generate" : "embed";
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : "");
     b->pooling = pooling_text(a, &m->head);
     b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "model/head.h"
 
 gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err) {
@@ -129,28 +129,24 @@ static gllm_status run_batch(struct model *m, struct work *w, size_t first, size
     return status;
 }
 
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 static gllm_status run_all(struct model *m, void *arg, gllm_error *err) {
     struct work *w = arg;
     struct embed_call *c = w->call;
     const size_t *start = w->packed.start;
     for (size_t first = 0, last; first < c->n_inputs; first = last) {
         for (last = first + 1; last < c->n_inputs && start[last + 1] - start[first] <= w->budget && last - first < w->budget; last++) {}
-        double begin = now_ms();
+        double begin = clock_ms();
         TRY(run_batch(m, w, first, last, err));
-        c->compute_ms += now_ms() - begin;
+        c->compute_ms += clock_ms() - begin;
         if (c->progress && !c->progress(c->progress_user, last, c->n_inputs) && last < c->n_inputs) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu texts", last, c->n_inputs);
     }
     return GLLM_OK;
 }
 
 gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) {
-    struct work w = {.call = c, .budget = engine_batch_tokens(e)};
+    const struct model_files *f = &engine_model(e)->files;
+    if (f->cfg.causal) return err_set(err, GLLM_UNSUPPORTED, "%s is a generator (%s): embeddings from such models are not in this version", f->dir.name, f->arch.name);
+    struct work w = {.call = c, .budget = engine_options_of(e)->max_batch_tokens};
     gllm_status status = encode_all(engine_model(e), c, &w.packed, err);
     if (status == GLLM_OK) status = engine_call(e, run_all, &w, err);
     packed_free(&w.packed);

@@ -92,7 +92,7 @@ void engine_close(struct engine *e) {
 }
 
 const struct model *engine_model(const struct engine *e) { return e->model; }
-uint32_t engine_batch_tokens(const struct engine *e) { return e->opt.max_batch_tokens; }
+const struct engine_options *engine_options_of(const struct engine *e) { return &e->opt; }
 
 gllm_status engine_call(struct engine *e, engine_fn fn, void *arg, gllm_error *err) {
     struct job j = {.fn = fn, .arg = arg};

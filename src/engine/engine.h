@@ -8,6 +8,8 @@
 struct engine;
 struct engine_options {
     uint32_t max_batch_tokens, max_queue;
+    uint32_t n_ctx; /* causal models: tokens that the cache holds */
+    bool kv_f32;    /* the cache in f32, not f16 */
 };
 /* Moves the model and its backend into the engine also on failure. */
 gllm_status engine_open(struct engine **out, struct model *m, struct backend *be, const struct engine_options *opt, gllm_error *err);
@@ -18,5 +20,5 @@ const struct model *engine_model(const struct engine *e); /* what only reads may
 typedef gllm_status (*engine_fn)(struct model *m, void *arg, gllm_error *err);
 /* Runs fn on the worker and waits. GLLM_BUSY: the queue is full. GLLM_CLOSED: the engine is closing. */
 gllm_status engine_call(struct engine *e, engine_fn fn, void *arg, gllm_error *err);
-uint32_t engine_batch_tokens(const struct engine *e);
+const struct engine_options *engine_options_of(const struct engine *e);
 #endif

@@ -118,6 +118,7 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
 }
 
 struct kv *decoder_kv(struct decoder *d) { return d->kv; }
+uint32_t decoder_context(const struct decoder *d) { return d->opt.n_ctx; }
 
 static gllm_status check_items(const struct decoder *d, const struct decoder_item *items, uint32_t n_items, gllm_error *err) {
     const uint32_t n_vocab = d->model->files.cfg.n_vocab;

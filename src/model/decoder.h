@@ -18,6 +18,7 @@ struct decoder_options {
 gllm_status decoder_open(struct decoder **out, struct model *m, const struct decoder_options *opt, gllm_error *err);
 void decoder_close(struct decoder *d); /* NULL ok */
 struct kv *decoder_kv(struct decoder *d);
+uint32_t decoder_context(const struct decoder *d); /* n_ctx */
 
 struct decoder_item { /* a sequence's part of a step */
     struct kv_seq *seq;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/decoder.h"
 #include "model/forward.h"
 #include "model/head.h"
 
@@ -188,6 +189,7 @@ gllm_status model_open(struct model **out, struct model_files *files, struct bac
 
 void model_close(struct model *m) {
     if (!m) return;
+    decoder_close(m->decoder);
     session_close(m);
     if (m->backend) bind_release(&m->bindings, m->backend);
     free(m->bindings.list);

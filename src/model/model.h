@@ -9,6 +9,7 @@
 #include "model/bind.h"
 #include "text/tokenizer.h"
 
+enum { MAX_EOS = 16 };
 struct model_files { /* read and checked, no device yet */
     struct arena arena; /* tables of cfg */
     struct hfdir dir;
@@ -17,6 +18,8 @@ struct model_files { /* read and checked, no device yet */
     struct arch arch; /* a copy: a GGUF file has its own names and pairing */
     struct model_cfg cfg;
     uint32_t max_tokens; /* longest input, special tokens included */
+    int32_t eos[MAX_EOS]; /* tokens that end an answer */
+    uint32_t n_eos;
 };
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
 gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
@@ -42,6 +45,7 @@ struct model {
     struct weights **dense_weights;   /* [modules] likewise, the files they lie in */
     struct head head;
     struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
+    struct decoder *decoder;          /* of a causal model, opened at its first use */
     struct log log;
 };
 /* Moves `files` into the model also on failure. The backend is borrowed until model_close. */

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend/cpu/cpu.h"
+#include "base/clock.h"
 
 struct plan { /* also the working memory of a run; grown between regions, never inside one */
     const struct tape *tape; /* borrowed */
@@ -138,12 +138,6 @@ static gllm_status make_room(struct cpu_backend *be, struct plan *p, size_t firs
     return GLLM_OK;
 }
 
-static double now_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
-
 struct walk {
     struct cpu_run run;
     struct plan *plan;
@@ -154,7 +148,7 @@ static void walk_tape(void *arg, unsigned thread, unsigned n_threads) {
     (void)n_threads;
     const struct walk *w = arg;
     struct plan *p = w->plan;
-    double start = p->timed && thread == 0 ? now_us() : 0;
+    double start = p->timed && thread == 0 ? 1e3 * clock_ms() : 0;
     for (size_t i = w->first; i < w->first + w->count; i++) {
         const struct op *op = &p->tape->ops[i];
         switch (op->kind) {
@@ -166,7 +160,7 @@ static void walk_tape(void *arg, unsigned thread, unsigned n_threads) {
         }
         pool_barrier(w->run.pool);
         if (p->timed && thread == 0) {
-            double end = now_us();
+            double end = 1e3 * clock_ms();
             p->us[i] += end - start;
             start = end;
         }

@@ -1,0 +1,146 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/arena.h"
+#include "base/utf8.h"
+#include "engine/generate.h"
+
+void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size) {
+    gllm_generate_request full = {.struct_size = size, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};
+    memset(r, 0, size);
+    memcpy(r, &full, size < sizeof full ? size : sizeof full);
+}
+
+struct completion {
+    gllm_completion base; /* first: the pointer that the caller has */
+    struct arena arena;
+    struct generate_call call;
+};
+
+void gllm_completion_free(gllm_completion *r) {
+    struct completion *c = (struct completion *)r;
+    if (!c) return;
+    generate_call_free(&c->call);
+    arena_free(&c->arena);
+    free(c);
+}
+
+struct listener {
+    gllm_chunk_fn fn;
+    void *user;
+};
+static bool tell(void *user, const char *text, size_t len, int32_t token, const struct sampled *s) {
+    const struct listener *l = user;
+    const gllm_chunk chunk = {.struct_size = sizeof chunk, .text = {text, len}, .token = token, .logprob = s ? s->logprob : 0};
+    return l->fn(l->user, &chunk);
+}
+
+static gllm_status fill_stops(const gllm_generate_request *r, struct completion *c, gllm_error *err) {
+    struct stop_string *list = arena_array(&c->arena, r->n_stop, sizeof *list);
+    if (!list) return err_nomem(err, "stop strings");
+    for (size_t i = 0; i < r->n_stop; i++) {
+        list[i] = (struct stop_string){r->stop[i].ptr ? r->stop[i].ptr : "", api_str_len(r->stop[i])};
+        size_t bad;
+        if (!utf8_valid(list[i].text, list[i].len, &bad)) return err_set(err, GLLM_INVALID, "stop string %zu: not UTF-8 at byte %zu", i, bad);
+    }
+    c->call.stop = list;
+    c->call.n_stop = r->n_stop;
+    return GLLM_OK;
+}
+
+static gllm_status fill_params(const gllm_generate_request *r, struct completion *c, gllm_error *err) {
+    struct logit_bias *bias = arena_array(&c->arena, r->n_logit_bias, sizeof *bias);
+    if (!bias) return err_nomem(err, "logit_bias");
+    for (size_t i = 0; i < r->n_logit_bias; i++) bias[i] = (struct logit_bias){r->logit_bias[i].id, r->logit_bias[i].bias};
+    if (r->n_top && !r->logprobs) return err_set(err, GLLM_INVALID, "n_top is %u without logprobs", r->n_top);
+    if (r->n_top > 1000) return err_set(err, GLLM_INVALID, "n_top: found %u, expected at most 1000", r->n_top);
+    c->call.sampler = (struct sampler_params){.temperature = r->temperature, .top_p = r->top_p, .min_p = r->min_p, .typical_p = r->typical_p, .top_k = r->top_k, .repetition_penalty = r->repetition_penalty,
+                                              .presence_penalty = r->presence_penalty, .frequency_penalty = r->frequency_penalty, .penalty_last_n = r->penalty_last_n, .bias = bias,
+                                              .n_bias = r->n_logit_bias, .seed = r->seed, .logprobs = r->logprobs, .n_top = r->n_top};
+    c->call.max_tokens = r->max_tokens;
+    c->call.ignore_eos = r->ignore_eos;
+    return fill_stops(r, c, err);
+}
+
+static gllm_status encode(gllm_client *client, gllm_str text, bool parse_special, struct encoding *e, gllm_error *err) {
+    const struct encode_options opt = {.add_special = true, .parse_special = parse_special};
+    return tokenizer_encode(engine_model(client->engine)->files.tokenizer, text.ptr ? text.ptr : "", api_str_len(text), NULL, 0, &opt, e, err);
+}
+
+static gllm_status finish(struct completion *c, const gllm_client *client, gllm_error *err) {
+    struct generate_call *g = &c->call;
+    float *logprobs = NULL;
+    if (g->sampler.logprobs && !(logprobs = arena_array(&c->arena, g->n_tokens, sizeof *logprobs))) return err_nomem(err, "logprobs");
+    for (uint32_t i = 0; logprobs && i < g->n_tokens; i++) logprobs[i] = g->sampled[i].logprob;
+    _Static_assert(sizeof(gllm_token_logprob) == sizeof(struct token_logprob), "the same pair");
+    c->base = (gllm_completion){.text = {g->text, g->text_len}, .n_tokens = g->n_tokens, .tokens = g->tokens, .logprobs = logprobs, .n_top = g->sampler.n_top,
+                                .top = (const gllm_token_logprob *)(const void *)g->top, .finish = g->finish, .context_full = g->context_full, .stop_index = g->stop_hit,
+                                .prompt_tokens = g->n_prompt, .cached_tokens = g->n_cached, .prefill_ms = g->prefill_ms, .decode_ms = g->decode_ms, .model = client->name};
+    return GLLM_OK;
+}
+
+gllm_status gllm_generate(gllm_client *client, const gllm_generate_request *request, gllm_completion **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_generate: out is NULL");
+    *out = NULL;
+    if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_generate: a client and a request set by gllm_generate_request_init are required");
+    gllm_generate_request r;
+    gllm_generate_request_init(&r);
+    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    struct encoding e = {0};
+    struct completion *c = calloc(1, sizeof *c);
+    struct listener listener = {r.on_chunk, r.user};
+    gllm_status status;
+    if (!c) return err_nomem(err, "completion");
+    TRY_GO(fill_params(&r, c, err));
+    TRY_GO(encode(client, r.prompt, r.parse_special, &e, err));
+    c->call.prompt = e.ids, c->call.n_prompt = e.count;
+    if (r.on_chunk) c->call.on_text = tell, c->call.user = &listener;
+    TRY_GO(engine_generate(client->engine, &c->call, err));
+    TRY_GO(finish(c, client, err));
+done:
+    encoding_free(&e);
+    if (status != GLLM_OK) gllm_completion_free(&c->base);
+    else *out = &c->base;
+    return status;
+}
+
+struct score {
+    gllm_score base;
+    struct encoding tokens;
+    float *logprobs;
+    int32_t *top1;
+};
+
+void gllm_score_free(gllm_score *p) {
+    struct score *s = (struct score *)p;
+    if (!s) return;
+    encoding_free(&s->tokens);
+    free(s->logprobs);
+    free(s->top1);
+    free(s);
+}
+
+gllm_status gllm_score_text(gllm_client *client, gllm_str text, gllm_score **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_score_text: out is NULL");
+    *out = NULL;
+    if (!client) return err_set(err, GLLM_INVALID, "gllm_score_text: client is NULL");
+    struct score *s = calloc(1, sizeof *s);
+    struct score_call call = {0};
+    gllm_status status;
+    if (!s) return err_nomem(err, "score");
+    TRY_GO(encode(client, text, false, &s->tokens, err));
+    s->logprobs = malloc((s->tokens.count + 1) * sizeof *s->logprobs);
+    s->top1 = malloc((s->tokens.count + 1) * sizeof *s->top1);
+    if (!s->logprobs || !s->top1) {
+        status = err_nomem(err, "score");
+        goto done;
+    }
+    call = (struct score_call){.tokens = s->tokens.ids, .n = s->tokens.count, .logprob = s->logprobs, .best = s->top1};
+    TRY_GO(engine_score(client->engine, &call, err));
+    s->base = (gllm_score){.n_tokens = s->tokens.count, .tokens = s->tokens.ids, .logprobs = s->logprobs, .top1 = s->top1, .compute_ms = call.ms};
+done:
+    if (status != GLLM_OK) gllm_score_free(&s->base);
+    else *out = &s->base;
+    return status;
+}

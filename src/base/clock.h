@@ -1,0 +1,11 @@
+/* clock.h - time that only goes forward. */
+#ifndef GLLM_BASE_CLOCK_H
+#define GLLM_BASE_CLOCK_H
+#include <time.h>
+
+static inline double clock_ms(void) { /* milliseconds since some fixed moment */
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+#endif

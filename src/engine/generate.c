@@ -1,0 +1,235 @@
+#include "engine/generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "model/decoder.h"
+
+enum { PREFILL_TOKENS = 512, SCORE_ROWS = 64 };
+
+uint32_t engine_context(const struct engine *e) { return engine_options_of(e)->n_ctx; }
+
+struct work { /* one call on the worker */
+    struct engine *engine;
+    struct generate_call *gen;
+    struct score_call *score;
+};
+
+static gllm_status open_decoder(struct model *m, const struct engine *e, gllm_error *err) {
+    const struct engine_options *o = engine_options_of(e);
+    if (m->decoder) return GLLM_OK;
+    return decoder_open(&m->decoder, m, &(struct decoder_options){.n_ctx = o->n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = 1, .max_out = SCORE_ROWS, .kv_dtype = o->kv_f32 ? DTYPE_F32 : DTYPE_F16}, err);
+}
+
+struct run { /* a generation in flight */
+    struct model *model;
+    struct generate_call *c;
+    struct kv_seq *seq;
+    struct sampler *sampler;
+    struct token_stream *stream;
+    struct stop_matcher *stop;
+    size_t text_room;
+    uint32_t room; /* of tokens and sampled */
+};
+
+static gllm_status keep_text(struct run *r, const char *s, size_t n, gllm_error *err) {
+    struct generate_call *c = r->c;
+    if (c->text_len + n + 1 > r->text_room) {
+        char *more = realloc(c->text, 2 * (c->text_len + n + 1));
+        if (!more) return err_nomem(err, "text");
+        c->text = more;
+        r->text_room = 2 * (c->text_len + n + 1);
+    }
+    memcpy(c->text + c->text_len, s, n);
+    c->text_len += n;
+    c->text[c->text_len] = '\0';
+    return GLLM_OK;
+}
+
+static gllm_status keep_token(struct run *r, const struct sampled *s, gllm_error *err) {
+    struct generate_call *c = r->c;
+    const uint32_t n_top = c->sampler.n_top;
+    if (c->n_tokens == r->room) {
+        const uint32_t room = 2 * r->room + 64;
+        int32_t *tokens = realloc(c->tokens, room * sizeof *tokens);
+        if (tokens) c->tokens = tokens;
+        struct sampled *sampled = c->sampler.logprobs ? realloc(c->sampled, room * sizeof *sampled) : c->sampled;
+        if (sampled) c->sampled = sampled;
+        struct token_logprob *top = n_top ? realloc(c->top, (size_t)room * n_top * sizeof *top) : c->top;
+        if (top) c->top = top;
+        if (!tokens || (c->sampler.logprobs && !sampled) || (n_top && !top)) return err_nomem(err, "tokens");
+        r->room = room;
+    }
+    if (c->sampler.logprobs) c->sampled[c->n_tokens] = *s;
+    if (n_top) memcpy(c->top + (size_t)c->n_tokens * n_top, s->top, s->n_top * sizeof *s->top);
+    c->tokens[c->n_tokens++] = s->id;
+    return GLLM_OK;
+}
+
+/* The prompt through the model, in chunks, from where the cache ends; *logits of its last token. */
+static gllm_status prefill(struct run *r, const float **logits, gllm_error *err) {
+    const struct generate_call *c = r->c;
+    *logits = NULL;
+    while (r->seq->n_tok < c->n_prompt) {
+        const uint32_t at = r->seq->n_tok, left = c->n_prompt - at, n = left < PREFILL_TOKENS ? left : PREFILL_TOKENS;
+        TRY(decoder_step(r->model->decoder, &(struct decoder_item){r->seq, c->prompt + at, n, n == left}, 1, logits, err));
+        if (c->on_text && !c->on_text(c->user, "", 0, -1, NULL)) {
+            r->c->finish = GLLM_FINISH_CANCELED;
+            break;
+        }
+    }
+    for (uint32_t i = 0; i < c->n_prompt; i++) TRY(sampler_accept(r->sampler, c->prompt[i], false, err));
+    return GLLM_OK;
+}
+
+static bool is_end(const struct model *m, int32_t id) {
+    for (uint32_t i = 0; i < m->files.n_eos; i++)
+        if (m->files.eos[i] == id) return true;
+    return false;
+}
+
+/* One token: its text through the stop strings to the caller. *more false: the answer is complete. */
+static gllm_status take_token(struct run *r, const struct sampled *s, bool *more, gllm_error *err) {
+    struct generate_call *c = r->c;
+    const char *text, *shown;
+    size_t len, n;
+    *more = false;
+    if (!c->ignore_eos && is_end(r->model, s->id)) {
+        c->finish = GLLM_FINISH_STOP;
+        return GLLM_OK;
+    }
+    TRY(keep_token(r, s, err));
+    TRY(sampler_accept(r->sampler, s->id, true, err));
+    TRY(token_stream_push(r->stream, s->id, &text, &len, err));
+    TRY(stop_push(r->stop, text, len, &shown, &n, &c->stop_hit, err));
+    TRY(keep_text(r, shown, n, err));
+    c->finish = c->stop_hit >= 0 ? GLLM_FINISH_STOP : GLLM_FINISH_LENGTH;
+    *more = c->stop_hit < 0 && c->n_tokens != c->max_tokens;
+    if (c->on_text && !c->on_text(c->user, shown, n, s->id, s)) {
+        c->finish = GLLM_FINISH_CANCELED;
+        *more = false;
+    }
+    return GLLM_OK;
+}
+
+/* What the decoder of bytes and the stop strings still hold. */
+static gllm_status flush(struct run *r, gllm_error *err) {
+    struct generate_call *c = r->c;
+    const char *text, *shown;
+    size_t len, n;
+    int hit = -1;
+    if (c->stop_hit >= 0) return GLLM_OK;
+    TRY(token_stream_end(r->stream, &text, &len, err));
+    TRY(stop_push(r->stop, text, len, &shown, &n, &hit, err));
+    for (int i = 0; i < 2; i++) {
+        TRY(keep_text(r, shown, n, err));
+        if (n && c->on_text) c->on_text(c->user, shown, n, -1, NULL);
+        if (i == 0) stop_end(r->stop, &shown, &n);
+    }
+    return GLLM_OK;
+}
+
+static gllm_status decode(struct run *r, const float *logits, gllm_error *err) {
+    struct generate_call *c = r->c;
+    struct sampled s;
+    bool more = true;
+    c->finish = GLLM_FINISH_LENGTH;
+    while (more) {
+        TRY(sampler_next(r->sampler, logits, NULL, &s, err));
+        TRY(take_token(r, &s, &more, err));
+        if (!more) break;
+        if (r->seq->n_tok >= decoder_context(r->model->decoder)) {
+            c->context_full = true;
+            break;
+        }
+        TRY(decoder_step(r->model->decoder, &(struct decoder_item){r->seq, &s.id, 1, 1}, 1, &logits, err));
+    }
+    return flush(r, err);
+}
+
+static gllm_status run_generate(struct model *m, void *arg, gllm_error *err) {
+    struct work *w = arg;
+    struct generate_call *c = w->gen;
+    struct run r = {.model = m, .c = c};
+    gllm_status status;
+    const float *logits;
+    c->stop_hit = -1;
+    TRY(open_decoder(m, w->engine, err));
+    TRY_GO(sampler_open(&r.sampler, &c->sampler, m->files.cfg.n_vocab, err));
+    TRY_GO(token_stream_open(&r.stream, m->files.tokenizer, true, err));
+    TRY_GO(stop_open(&r.stop, c->stop, c->n_stop, err));
+    TRY_GO(kv_begin(decoder_kv(m->decoder), c->prompt, c->n_prompt, &r.seq, err));
+    TRY_GO(keep_text(&r, "", 0, err));
+    c->n_cached = r.seq->n_shared;
+    double start = clock_ms();
+    TRY_GO(prefill(&r, &logits, err));
+    c->prefill_ms = clock_ms() - start;
+    if (c->finish != GLLM_FINISH_CANCELED) TRY_GO(decode(&r, logits, err));
+    c->decode_ms = clock_ms() - start - c->prefill_ms;
+done:
+    kv_end(decoder_kv(m->decoder), r.seq, true);
+    sampler_close(r.sampler);
+    token_stream_close(r.stream);
+    stop_close(r.stop);
+    return status;
+}
+
+void generate_call_free(struct generate_call *c) {
+    free(c->text);
+    free(c->tokens);
+    free(c->sampled);
+    free(c->top);
+    c->text = NULL, c->tokens = NULL, c->sampled = NULL, c->top = NULL;
+}
+
+static gllm_status check_prompt(const struct engine *e, uint32_t n, gllm_error *err) {
+    const struct model *m = engine_model(e);
+    if (!m->files.cfg.causal) return err_set(err, GLLM_UNSUPPORTED, "%s is an encoder (%s): it has no next token", m->files.dir.name, m->files.arch.name);
+    if (!n) return err_set(err, GLLM_INVALID, "the prompt has no tokens");
+    if (n > engine_context(e)) return err_set(err, GLLM_TOO_LONG, "the prompt has %u tokens, the context %u", n, engine_context(e));
+    return GLLM_OK;
+}
+
+gllm_status engine_generate(struct engine *e, struct generate_call *c, gllm_error *err) {
+    TRY(check_prompt(e, c->n_prompt, err));
+    struct work w = {.engine = e, .gen = c};
+    gllm_status status = engine_call(e, run_generate, &w, err);
+    if (status != GLLM_OK) generate_call_free(c);
+    return status;
+}
+
+static void score_row(const float *row, uint32_t n, int32_t next, float *logprob, int32_t *best) {
+    double sum = 0;
+    uint32_t top = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (row[i] > row[top]) top = i;
+    for (uint32_t i = 0; i < n; i++) sum += exp((double)row[i] - (double)row[top]);
+    *best = (int32_t)top;
+    *logprob = (float)((double)row[next] - (double)row[top] - log(sum));
+}
+
+static gllm_status run_score(struct model *m, void *arg, gllm_error *err) {
+    struct work *w = arg;
+    struct score_call *c = w->score;
+    struct kv_seq *s;
+    TRY(open_decoder(m, w->engine, err));
+    TRY(kv_begin(decoder_kv(m->decoder), NULL, 0, &s, err));
+    const double start = clock_ms();
+    gllm_status status = GLLM_OK;
+    for (uint32_t at = 0; status == GLLM_OK && at < c->n; at += SCORE_ROWS) {
+        const uint32_t n = c->n - at < SCORE_ROWS ? c->n - at : SCORE_ROWS, n_vocab = m->files.cfg.n_vocab;
+        const float *logits;
+        status = decoder_step(m->decoder, &(struct decoder_item){s, c->tokens + at, n, n}, 1, &logits, err);
+        for (uint32_t i = 0; status == GLLM_OK && i < n && at + i + 1 < c->n; i++) score_row(logits + (size_t)i * n_vocab, n_vocab, c->tokens[at + i + 1], &c->logprob[at + i], &c->best[at + i]);
+    }
+    c->ms = clock_ms() - start;
+    kv_end(decoder_kv(m->decoder), s, false);
+    return status;
+}
+
+gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err) {
+    TRY(check_prompt(e, c->n, err));
+    return engine_call(e, run_score, &(struct work){.engine = e, .score = c}, err);
+}
