@@ -5,6 +5,9 @@
  *
  *   scores S^T [key][lane] = K Q^T   ->   m' = max(m, S), p = e^(S - m'), l = l e^(m - m') + sum p, O = O e^(m - m') + p V
  *
+ * Many lanes fill the vectors of S^T. With FEW_LANES at most (decode), the keys do: S [lane][key] = Q K^T is computed and turned; a product
+ * is the same either way round, so the bits are too.
+ *
  * SPLIT_BLOCKS blocks make a split, whose (m, l, O) is merged into the lane's running state by their log-sum-exp with compensated sums: the
  * error of a lane grows with the number of splits not at all, and inside a split with SPLIT_BLOCKS. Blocks and splits lie at fixed places
  * of the sequence, and a key that a lane may not see adds an exact zero: so neither chunks nor neighbours nor threads show in the result. */
@@ -12,7 +15,7 @@
 
 #include "backend/cpu/cpu.h"
 
-enum { BLOCK_KEYS = 128, SPLIT_BLOCKS = 8, GROUP_PANELS = 4 };
+enum { BLOCK_KEYS = 128, SPLIT_BLOCKS = 8, GROUP_PANELS = 4, FEW_LANES = 8 };
 #define NOTHING_SEEN (-1e30f)
 
 struct state { /* of one panel of lanes; [nr] each, o [nr][d] */
@@ -26,6 +29,8 @@ struct state { /* of one panel of lanes; [nr] each, o [nr][d] */
 };
 struct room {
     float *keys, *values, *scores, *scale, *weight, *rows; /* rows [mr][d]: keys before they are packed */
+    bool few;      /* the task has at most FEW_LANES: keys lie as panels [d][nr], queries as [d][n], `turned` takes S */
+    float *turned; /* [FEW_LANES][BLOCK_KEYS] */
     struct state panel[GROUP_PANELS];
 };
 struct task {
@@ -37,7 +42,7 @@ static uint32_t round_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * t
 size_t cpu_attend_scratch(const struct op_attend *a, const struct cpu_kernels *k) {
     const size_t d = a->cache.d_head, wide = round_up(a->cache.d_head, k->nr), nr = k->nr;
     const size_t panel = d * nr + 7 * nr + 3 * nr * wide;
-    return BLOCK_KEYS * (d + wide + nr) + k->mr * d + 2 * nr + GROUP_PANELS * panel + 64;
+    return BLOCK_KEYS * (d + wide + nr) + (k->mr > k->nr ? k->mr : k->nr) * d + FEW_LANES * BLOCK_KEYS + 2 * nr + GROUP_PANELS * panel + 64;
 }
 
 static float *take(float **at, size_t n) {
@@ -53,7 +58,8 @@ static void room_make(struct room *m, const struct op_attend *a, const struct cp
     m->keys = take(&at, BLOCK_KEYS * d);
     m->scale = take(&at, nr);
     m->weight = take(&at, nr);
-    m->rows = take(&at, k->mr * d);
+    m->rows = take(&at, (k->mr > k->nr ? k->mr : k->nr) * d);
+    m->turned = take(&at, FEW_LANES * BLOCK_KEYS);
     for (unsigned i = 0; i < GROUP_PANELS; i++) {
         struct state *p = &m->panel[i];
         p->queries = take(&at, d * nr);
@@ -65,12 +71,12 @@ static void room_make(struct room *m, const struct op_attend *a, const struct cp
 }
 
 /* The queries of lanes [lane, lane + n) and what each may see. */
-static void panel_start(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct state *p, uint32_t lane, uint32_t n) {
+static void panel_start(const struct cpu_run *r, const struct op_attend *a, const struct task *t, bool few, struct state *p, uint32_t lane, uint32_t n) {
     const struct cpu_kernels *k = r->kernels;
     const uint32_t d = a->cache.d_head, group = a->n_head / a->cache.n_kv, nr = k->nr;
     const uint32_t start = r->step[r->layout->starts + t->seq], past = r->step[r->layout->past + t->seq];
     p->lane = lane, p->n = n;
-    if (n < nr) memset(p->queries, 0, (size_t)d * nr * sizeof *p->queries);
+    if (n < nr && !few) memset(p->queries, 0, (size_t)d * nr * sizeof *p->queries);
     for (uint32_t i = 0; i < nr; i++) {
         const uint32_t at = past + (lane + (i < n ? i : n - 1)) / group;
         p->last[i] = (int32_t)at;
@@ -81,7 +87,7 @@ static void panel_start(const struct cpu_run *r, const struct op_attend *a, cons
     for (uint32_t i = 0; i < n;) { /* the lanes of one query are adjacent heads */
         const uint32_t head = (lane + i) % group, more = n - i < group - head ? n - i : group - head;
         const float *q = cpu_row(&a->q, start + (lane + i) / group) + ((size_t)t->kv * group + head) * d;
-        k->pack_rows(q, d, more, d, a->scale, p->queries + i, nr);
+        k->pack_rows(q, d, more, d, a->scale, p->queries + i, few ? n : nr);
         i += more;
     }
     memset(p->out, 0, (size_t)nr * d * sizeof *p->out);
@@ -93,14 +99,14 @@ static void split_start(const struct cpu_run *r, const struct op_attend *a, stru
     memset(p->o, 0, (size_t)r->kernels->nr * a->cache.d_head * sizeof *p->o);
 }
 
-/* Keys [key, key + n) as tiles [d][mr], values as panels [n][nr] with zeros beyond d. The pages lie whole inside a block. */
+/* Keys [key, key + n) as tiles [d][mr] (few lanes: panels [d][nr]), values as panels [n][nr] with zeros beyond d. The pages lie whole inside a block. */
 static void load_block(const struct cpu_run *r, const struct op_attend *a, const struct task *t, const struct room *m, uint32_t key, uint32_t n) {
     const struct cpu_kernels *k = r->kernels;
     const struct kv_cache *c = &a->cache;
-    const uint32_t d = c->d_head, n_tiles = (n + k->mr - 1) / k->mr;
+    const uint32_t d = c->d_head, n_tiles = m->few ? (n + k->nr - 1) / k->nr : (n + k->mr - 1) / k->mr;
     const uint32_t *pages = r->step + r->layout->pages + r->step[r->layout->page_first + t->seq] + key / KV_PAGE;
     for (uint32_t tile = 0; tile < n_tiles; tile++) {
-        const uint32_t j0 = cpu_tile_row(n, n_tiles, tile), j1 = cpu_tile_row(n, n_tiles, tile + 1);
+        const uint32_t j0 = m->few ? tile * k->nr : cpu_tile_row(n, n_tiles, tile), j1 = !m->few ? cpu_tile_row(n, n_tiles, tile + 1) : n - j0 < k->nr ? n : j0 + k->nr;
         for (uint32_t j = j0; j < j1; j++) {
             const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
             const size_t at = (size_t)(j % KV_PAGE) * d;
@@ -108,7 +114,9 @@ static void load_block(const struct cpu_run *r, const struct op_attend *a, const
             if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)page + at, d, row);
             else memcpy(row, (const float *)(const void *)page + at, d * sizeof *row);
         }
-        k->pack_rows(m->rows, d, j1 - j0, d, 1, m->keys + (size_t)j0 * d, j1 - j0);
+        float *out = m->keys + (size_t)j0 * d;
+        if (m->few && j1 - j0 < k->nr) memset(out, 0, (size_t)d * k->nr * sizeof *out);
+        k->pack_rows(m->rows, d, j1 - j0, d, 1, out, m->few ? k->nr : j1 - j0);
     }
     for (uint32_t j = 0; j < n; j++) {
         const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
@@ -123,19 +131,27 @@ static void load_block(const struct cpu_run *r, const struct op_attend *a, const
     }
 }
 
+static void few_scores(const struct cpu_kernels *k, const struct room *m, const struct state *p, uint32_t n, uint32_t d) {
+    for (uint32_t j = 0; j < n; j += k->nr)
+        k->tile(&(struct cpu_tile){.a = p->queries, .a_stride = p->n, .b = m->keys + (size_t)j * d, .out = m->turned + j, .out_stride = BLOCK_KEYS, .k = d, .mr = p->n, .n_panels = 1, .n_cols = k->nr});
+    for (uint32_t j = 0; j < n; j++)
+        for (uint32_t i = 0; i < p->n; i++) m->scores[(size_t)j * k->nr + i] = m->turned[(size_t)i * BLOCK_KEYS + j];
+}
+
 /* One block of keys for one panel of lanes. */
 static void panel_block(const struct cpu_run *r, const struct op_attend *a, const struct room *m, struct state *p, uint32_t key, uint32_t n) {
     const struct cpu_kernels *k = r->kernels;
     const uint32_t d = a->cache.d_head, nr = k->nr, n_tiles = (n + k->mr - 1) / k->mr;
     const int32_t key0 = (int32_t)key, key1 = (int32_t)(key + n) - 1;
     if (key0 > p->max_last || key1 < p->min_first) return; /* no lane sees any of it */
-    for (uint32_t tile = 0; tile < n_tiles; tile++) {
+    if (m->few) few_scores(k, m, p, n, d);
+    for (uint32_t tile = 0; !m->few && tile < n_tiles; tile++) {
         const uint32_t j0 = cpu_tile_row(n, n_tiles, tile), mr = cpu_tile_row(n, n_tiles, tile + 1) - j0;
         k->tile(&(struct cpu_tile){.a = m->keys + (size_t)j0 * d, .a_stride = mr, .b = p->queries, .out = m->scores + (size_t)j0 * nr, .out_stride = nr,
                                    .k = d, .mr = mr, .n_panels = 1, .n_cols = nr});
     }
     const bool all = key1 <= p->min_last && key0 >= p->max_first;
-    if (k->softmax_block(m->scores, n, a->soft_cap, all ? NULL : p->first, p->last, key0, p->m, p->l, m->scale))
+    if (k->softmax_block(m->scores, n, p->n, a->soft_cap, all ? NULL : p->first, p->last, key0, p->m, p->l, m->scale))
         k->scale_rows(p->o, p->n, d, m->scale);
     for (uint32_t i = 0; i < p->n; i += k->mr) {
         const uint32_t mr = p->n - i < k->mr ? p->n - i : k->mr;
@@ -169,8 +185,9 @@ static void panel_write(const struct cpu_run *r, const struct op_attend *a, cons
 static void run_task(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct room *m) {
     const uint32_t nr = r->kernels->nr;
     uint32_t n_panels = 0;
+    m->few = t->lane1 - t->lane0 <= FEW_LANES && t->lane1 - t->lane0 <= r->kernels->mr;
     for (uint32_t lane = t->lane0; lane < t->lane1; lane += nr)
-        panel_start(r, a, t, &m->panel[n_panels++], lane, t->lane1 - lane < nr ? t->lane1 - lane : nr);
+        panel_start(r, a, t, m->few, &m->panel[n_panels++], lane, t->lane1 - lane < nr ? t->lane1 - lane : nr);
     const uint32_t split = BLOCK_KEYS * SPLIT_BLOCKS, end = (uint32_t)m->panel[n_panels - 1].max_last + 1;
     for (uint32_t s = (uint32_t)m->panel[0].min_first / split * split; s < end; s += split) {
         for (uint32_t p = 0; p < n_panels; p++) split_start(r, a, &m->panel[p]);

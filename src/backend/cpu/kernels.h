@@ -46,10 +46,10 @@ struct cpu_kernels {
     void (*softmax)(float *s, uint32_t len, float *inv);
     /* s[j][lane] += g[-j + lane]: relative bias, g points at the value of (j = 0, lane = 0) */
     void (*add_bias)(float *s, uint32_t len, const float *g);
-    /* One block of keys of an online softmax, a lane a query. s [n][nr] scores of keys key0, key0 + 1 …; cap > 0: s = cap tanh(s / cap).
+    /* One block of keys of an online softmax, a lane a query; whole vectors of lanes, as many as hold `lanes`. s [n][nr] scores of keys key0, key0 + 1 …; cap > 0: s = cap tanh(s / cap).
      * A lane sees keys [first, last] only (first NULL: all of them): of the others s becomes 0, else s = e^(s - m') with m' = max(m, seen s).
      * l = l scale + sum s, m = m', scale = e^(m - m'), each [nr]. Returns whether any scale is not 1. */
-    bool (*softmax_block)(float *s, uint32_t n, float cap, const int32_t *first, const int32_t *last, int32_t key0, float *m, float *l, float *scale);
+    bool (*softmax_block)(float *s, uint32_t n, uint32_t lanes, float cap, const int32_t *first, const int32_t *last, int32_t key0, float *m, float *l, float *scale);
     void (*scale_rows)(float *x, uint32_t rows, uint32_t n, const float *scale); /* x[r] *= scale[r] */
     /* [nr] each: top = max(top, m), scale = e^(old top - top), weight = e^(m - top) */
     void (*merge_weights)(float *top, const float *m, float *scale, float *weight);

@@ -34,26 +34,11 @@ size_t qpack_block_bytes(enum qpack_kind k) {
 
 struct unpacked { /* 32 inputs of one output */
     uint8_t q[QBLOCK];
-    float scale[2], min; /* f16 formats: exactly representable there */
+    float scale[2], min;
 };
 
 static float f16_at(const uint8_t *p) { return f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
 static uint32_t u32_at(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
-
-/* Q4_0, Q4_1, Q5_0, Q5_1, Q8_0: d, [m], [32 high bits], nibbles k and k + 16 in one byte; or 32 signed bytes. */
-static void unpack_plain(enum qpack_kind k, const uint8_t *row, uint32_t block, struct unpacked *u) {
-    const struct qpack_layout *l = &QPACK_LAYOUTS[k];
-    const uint8_t *p = row + (size_t)block * dtype_traits(l->dtype)->bytes;
-    u->scale[0] = f16_at(p);
-    p += 2;
-    if (l->min) u->min = f16_at(p), p += 2;
-    const uint32_t high = l->bits == 5 ? u32_at(p) : 0;
-    p += l->bits == 5 ? 4 : 0;
-    for (unsigned i = 0; i < QBLOCK; i++) {
-        if (l->bits == 8) u->q[i] = (uint8_t)(p[i] ^ 0x80);
-        else u->q[i] = (uint8_t)((i < 16 ? p[i] & 15 : p[i - 16] >> 4) | (high >> i & 1) << 4);
-    }
-}
 
 /* Q4_K, Q5_K: d, dmin, 8 six-bit scales and mins in 12 bytes, [32 bytes of high bits], 128 bytes of nibbles: 32-blocks 2i and 2i + 1 share 32. */
 static void unpack_k(enum qpack_kind k, const uint8_t *row, uint32_t block, struct unpacked *u) {
@@ -82,20 +67,35 @@ static void unpack_6k(const uint8_t *row, uint32_t block, struct unpacked *u) {
 static void store_q(const struct qpack_layout *l, const uint8_t q[QBLOCK], unsigned col, uint8_t *out) {
     for (unsigned i = 0; i < QBLOCK; i++) {
         const unsigned g = i / 4, at = 4 * col + i % 4;
-        if (l->bits == 8) {
-            out[64 * g + at] = q[i];
-            continue;
-        }
         out[64 * (g % 4) + at] |= (uint8_t)((q[i] & 15) << (g < 4 ? 0 : 4));
         if (l->bits == 5) out[256 + at] |= (uint8_t)(q[i] >> 4 << g);
         if (l->bits == 6) out[256 + 64 * (g / 4) + at] |= (uint8_t)(q[i] >> 4 << 2 * (g % 4));
     }
 }
 
-static void store_scale(bool f16, uint8_t *at, unsigned col, float v) {
-    const uint16_t h = f16_from_f32(v);
-    if (f16) memcpy(at + 2 * col, &h, sizeof h);
-    else memcpy(at + 4 * col, &v, sizeof v);
+/* Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 need no unpacking: a file's byte j holds inputs j and j + 16, which is the packed byte of group j / 4; so four bytes
+ * move at a time. Only the high bits of five change places. */
+static void pack_plain(enum qpack_kind k, const uint8_t *p, unsigned col, uint8_t *out, uint8_t *scales, size_t scale_bytes) {
+    const struct qpack_layout *l = &QPACK_LAYOUTS[k];
+    memcpy(scales + 2 * col, p, 2);
+    p += 2;
+    if (l->min) memcpy(scales + scale_bytes + 2 * col, p, 2), p += 2;
+    if (l->bits == 5) {
+        const uint32_t high = u32_at(p);
+        for (unsigned j = 0; j < 4; j++) {
+            uint32_t bits = high >> j & 0x11111111u; /* one in four, gathered to the low byte */
+            bits = (bits | bits >> 3) & 0x03030303u;
+            bits = (bits | bits >> 6) & 0x000F000Fu;
+            out[256 + 4 * col + j] = (uint8_t)(bits | bits >> 12);
+        }
+        p += 4;
+    }
+    for (unsigned g = 0; g < l->bits / 4 * 4u; g++) {
+        uint32_t four;
+        memcpy(&four, p + 4 * g, 4);
+        if (l->bits == 8) four ^= 0x80808080u;
+        memcpy(out + 64 * g + 4 * col, &four, 4);
+    }
 }
 
 void qpack_panel(enum qpack_kind k, const uint8_t *const rows[QPANEL], uint32_t cols, uint8_t *out) {
@@ -106,13 +106,16 @@ void qpack_panel(enum qpack_kind k, const uint8_t *const rows[QPANEL], uint32_t 
         for (unsigned col = 0; col < QPANEL; col++) {
             struct unpacked u = {.min = 0};
             if (!rows[col]) continue;
-            if (k == QPACK_Q6_K) unpack_6k(rows[col], b, &u);
-            else if (k == QPACK_Q4_K || k == QPACK_Q5_K) unpack_k(k, rows[col], b, &u);
-            else unpack_plain(k, rows[col], b, &u);
             uint8_t *scales = out + plane_bytes(l), *min = scales + scale_bytes * (l->halves ? 2 : 1);
+            if (l->f16) {
+                pack_plain(k, rows[col] + (size_t)b * dtype_traits(l->dtype)->bytes, col, out, scales, scale_bytes);
+                continue;
+            }
+            if (k == QPACK_Q6_K) unpack_6k(rows[col], b, &u);
+            else unpack_k(k, rows[col], b, &u);
             store_q(l, u.q, col, out);
-            store_scale(l->f16, scales, col, u.scale[0]);
-            if (l->halves) store_scale(l->f16, scales + scale_bytes, col, u.scale[1]);
-            if (l->min) store_scale(l->f16, min, col, u.min);
+            memcpy(scales + 4 * col, &u.scale[0], 4);
+            if (l->halves) memcpy(scales + scale_bytes + 4 * col, &u.scale[1], 4);
+            if (l->min) memcpy(min + 4 * col, &u.min, 4);
         }
 }

@@ -237,10 +237,10 @@ INLINE vi i_load(const int32_t *p) {
     return v;
 }
 
-static bool k_softmax_block(float *s, uint32_t n, float cap, const int32_t *first, const int32_t *last, int32_t key0, float *m, float *l, float *scale) {
+static bool k_softmax_block(float *s, uint32_t n, uint32_t lanes, float cap, const int32_t *first, const int32_t *last, int32_t key0, float *m, float *l, float *scale) {
     const vf hidden = v_set(-1e30f);
     bool changed = false;
-    for (unsigned v = 0; v < NV; v++) {
+    for (unsigned v = 0; v * VL < lanes; v++) {
         float *p = s + v * VL;
         const vf old = v_load(m + v * VL);
         const vi lo = first ? i_load(first + v * VL) - key0 : (vi){0}, hi = first ? i_load(last + v * VL) - key0 : (vi){0};
@@ -264,7 +264,7 @@ static bool k_softmax_block(float *s, uint32_t n, float cap, const int32_t *firs
         v_store(m + v * VL, top);
         v_store(scale + v * VL, a);
         v_store(l + v * VL, v_fma(v_load(l + v * VL), a, sum));
-        for (unsigned i = 0; i < VL; i++) changed |= scale[v * VL + i] != 1.0f;
+        for (unsigned i = 0; i < VL; i++) changed |= v * VL + i < lanes && scale[v * VL + i] != 1.0f;
     }
     return changed;
 }
