@@ -374,19 +374,21 @@ typedef struct gllm_memory_plan {
     bool fits;
 } gllm_memory_plan;
 typedef struct gllm_model_info { /* one block */
-    const char *name, *path, *architecture, *format, *dtype, *tokenizer, *task;
+    const char *name, *path, *architecture, *format, *dtype, *tokenizer;
+    const char *task;           /* "embed", "rerank", "classify" or "generate" */
     const char *licence;        /* "" when the files do not say */
     const char *pooling;        /* "mean", "cls+mean" …; "" when the model does not pool */
     const char *similarity;     /* "cosine" or "dot" */
     uint64_t n_params, file_bytes;
     uint32_t n_layer, n_head, n_kv, d_model, d_head, d_ff, n_vocab;
     uint32_t max_tokens;        /* longest input, special tokens included */
-    uint32_t dim;               /* of the vector returned */
+    uint32_t dim;               /* of the vector returned; 0: none is */
     bool normalize;
     const char *default_prompt; /* name; "" for none */
     size_t n_prompts; const gllm_prompt_info *prompts;
     size_t n_tensors; const gllm_tensor_info *tensors;
     size_t n_plans; const gllm_memory_plan *plans; /* one for each device that answers */
+    uint32_t n_labels;          /* of a classification head; 0: none */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one

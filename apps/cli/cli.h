@@ -47,7 +47,8 @@ struct cli_options {
     uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;
     double bound;
     struct cli_share temperature, top_p, min_p;
-    bool raw, each;
+    uint32_t top_n;
+    bool raw, each, raw_scores;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;
@@ -149,6 +150,7 @@ int cli_writer_close(struct cli_writer *w, const char *model, int status);
 
 /* ---- the verbs ---- */
 int verb_embed(const struct cli_options *o);
+int verb_rerank(const struct cli_options *o);
 int verb_similar(const struct cli_options *o);
 int verb_tokenize(const struct cli_options *o);
 int verb_info(const struct cli_options *o);
