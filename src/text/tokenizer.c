@@ -117,10 +117,10 @@ gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *
     struct tokenizer *t = NULL;
     gllm_status status;
     if (!json || !vocab) status = err_nomem(err, dir);
-    else if (file_exists(json)) {
+    else if (path_exists(json)) {
         status = file_read(json, MAX_JSON, &text, &len, err);
         if (status == GLLM_OK) status = tokenizer_read(&t, text, len, json, err);
-    } else if (file_exists(vocab)) {
+    } else if (path_exists(vocab)) {
         t = tokenizer_create();
         status = t ? vocab_txt_read(t, vocab, config, err) : err_nomem(err, dir);
     } else status = err_set(err, GLLM_NOT_FOUND, "%s: found no tokenizer, expected tokenizer.json or vocab.txt", dir);
