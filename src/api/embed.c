@@ -23,6 +23,8 @@ static const struct hf_prompt *prompt_find(const struct hfdir *d, const char *na
 static gllm_status prompt_of(const struct hfdir *d, const gllm_embed_request *r, gllm_str *out, gllm_error *err) {
     *out = (gllm_str){0};
     if (r->prompt.ptr) {
+        size_t bad;
+        if (!utf8_valid(r->prompt.ptr, api_str_len(r->prompt), &bad)) return err_set(err, GLLM_INVALID, "prompt: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)r->prompt.ptr[bad]);
         *out = (gllm_str){r->prompt.ptr, api_str_len(r->prompt)};
         return GLLM_OK;
     }

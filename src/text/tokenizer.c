@@ -264,7 +264,10 @@ gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
     gllm_status status;
     uint32_t extra = opt->add_special ? template_count(t->template, pair != NULL) : 0;
     TRY_GO(encode_text(t, text, len, opt, &a, err));
-    if (pair) TRY_GO(encode_text(t, pair, pair_len, opt, &b, err));
+    if (pair && (status = encode_text(t, pair, pair_len, opt, &b, err)) != GLLM_OK) {
+        err_wrap(err, status, "second text");
+        goto done;
+    }
     uint64_t full = (uint64_t)a.count + b.count + extra;
     if (opt->max_tokens && opt->max_tokens < extra) {
         status = err_set(err, GLLM_TOO_LONG, "a limit of %u tokens, expected room for %u special tokens", opt->max_tokens, extra);
