@@ -207,6 +207,7 @@ static gllm_status lone_pooling(struct hfdir *d, gllm_error *err) {
         d->modules[1].path = folder;
         status = read_pooling(&d->modules[1], config, file, err);
         d->n_modules = 2;
+        d->lone_pooling = true;
     }
     json_decref(config);
     return status;

@@ -200,6 +200,7 @@ static void test_lone_pooling(void **state) {
     (void)state;
     struct hfdir d = opened(FILES({"1_Pooling/config.json", "{\"pooling_mode_cls_token\":true}"}));
     assert_int_equal(d.n_modules, 2);
+    assert_true(d.lone_pooling);
     assert_int_equal(d.modules[0].kind, HF_TRANSFORMER);
     assert_int_equal(d.modules[1].pooling.modes[0], HF_POOL_CLS);
     hfdir_close(&d);
