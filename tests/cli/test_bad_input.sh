@@ -35,15 +35,15 @@ of_weights() { refused "$work/m/model.safetensors: $1" "$gllm" embed "$work/m" x
 
 # weights: what the format forbids, and what the model does not expect
 copy
-head -c 1000 "$model/model.safetensors" >"$work/m/model.safetensors"; of_weights "header length"
+head -c 1000 "$model/model.safetensors" >"$work/m/model.safetensors"; of_weights "header of 3952 bytes in a file of 1000: the file is cut short"
 head -c 5 "$model/model.safetensors" >"$work/m/model.safetensors"; of_weights "5 bytes"
 : >"$work/m/model.safetensors"; of_weights "0 bytes"
 head -c -100 "$model/model.safetensors" >"$work/m/model.safetensors"; of_weights ""
-cat "$model/model.safetensors" /bin/true >"$work/m/model.safetensors"; of_weights "bytes of data, found"
-header '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}' 4; of_weights "inside 4 bytes"
-header '{"a":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}' 4; of_weights "data_offsets"
-header '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}' 2; of_weights "overlaps"
-header '{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}' 4; of_weights '"F33", which is unknown'
+cat "$model/model.safetensors" /bin/true >"$work/m/model.safetensors"; of_weights "tensors cover 96000 bytes of data, found"
+header '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}' 4; of_weights "a: data_offsets: found [0,8], expected a range inside 4 bytes of data"
+header '{"a":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}' 4; of_weights "a: data_offsets: expected two whole numbers from 0 to 2^53"
+header '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}' 2; of_weights "b: data begins at 1, expected 2 (it overlaps the tensor before it)"
+header '{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}' 4; of_weights 'a: dtype: found "F33", which is unknown'
 header '{"embeddings.word_embeddings.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}' 8
 refused 'embeddings.word_embeddings.weight: shape [1,2], expected [' "$gllm" embed "$work/m" x
 header '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' 4; refused 'embeddings.word_embeddings.weight: no such tensor' "$gllm" embed "$work/m" x
@@ -123,12 +123,12 @@ fi
 [ "$(wc -l <"$work/out")" = 1 ] || fail "a closed pipe: the first line is there"
 
 # Ctrl-C: at once, 130, and a file of --out is not made
-interrupted() { # interrupted NAME COMMAND…
-    local name=$1 pid start code
-    shift
-    "$@" >/dev/null 2>"$work/err" &
+interrupted() { # interrupted NAME INPUT COMMAND…
+    local name=$1 input=$2 pid start code
+    shift 2
+    "$@" <"$input" >/dev/null 2>"$work/err" &
     pid=$!
-    sleep 0.7
+    sleep 1
     start=$(date +%s%N)
     kill -INT $pid
     wait $pid
@@ -138,14 +138,14 @@ interrupted() { # interrupted NAME COMMAND…
 }
 mkfifo "$work/endless"
 endless() { yes 'the whale and the sea and the stars' >"$work/endless" 2>/dev/null & }
-endless; interrupted embed "$gllm" embed "$model" --out "$work/vectors" <"$work/endless"
-[ -z "$(ls "$work" | grep vectors)" ] || fail "an interrupted embed keeps $(ls "$work" | grep vectors)"
-endless; interrupted similar "$gllm" similar "$model" <"$work/endless"
-endless; interrupted tokenize "$gllm" tokenize "$model" <"$work/endless"
-exec 7<>"$work/endless" # a pipe with a writer that says nothing
-interrupted "embed that waits for input" "$gllm" embed "$model" <"$work/endless"
+endless; interrupted embed "$work/endless" "$gllm" embed "$model" --out "$work/vectors"
+[ -z "$(find "$work" -name 'vectors*')" ] || fail "an interrupted embed keeps $(find "$work" -name 'vectors*')"
+endless; interrupted similar "$work/endless" "$gllm" similar "$model"
+endless; interrupted tokenize "$work/endless" "$gllm" tokenize "$model"
+exec 7<>"$work/endless" # a writer that says nothing
+interrupted "embed that waits for input" "$work/endless" "$gllm" embed "$model"
 exec 7>&-
-interrupted bench "$gllm" bench "$model" --length 16 --seconds 60
+interrupted bench /dev/null "$gllm" bench "$model" --length 48 --batch 512 --seconds 60
 
 [ $failed = 0 ] && echo "bad input, texts and outputs: each told in one line"
 exit $failed
