@@ -57,6 +57,11 @@ struct result {
     unsigned runs;
 };
 
+static bool go_on(void *user, size_t done, size_t total) { /* Ctrl-C ends a batch, too */
+    (void)user, (void)done, (void)total;
+    return !cli_interrupted();
+}
+
 static int measure(gllm_client *c, const gllm_str *texts, uint32_t batch, uint32_t length, double seconds, struct result *out) {
     static const unsigned WARM_UP = 2;
     double *times = malloc(MAX_RUNS * sizeof *times), end = 0;
@@ -65,7 +70,7 @@ static int measure(gllm_client *c, const gllm_str *texts, uint32_t batch, uint32
     int status = EXIT_OK;
     if (!times) return cli_no_memory();
     gllm_embed_request_init(&r);
-    r.inputs = texts, r.n_inputs = batch;
+    r.inputs = texts, r.n_inputs = batch, r.progress = go_on;
     for (unsigned i = 0; !status && out->runs < MAX_RUNS; i++) {
         gllm_embeddings *e;
         double start = cli_now_ms();
