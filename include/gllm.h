@@ -104,8 +104,8 @@ static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(
  * GLLM_NOT_FOUND (no such model here), GLLM_FORMAT / GLLM_IO (a file is bad), GLLM_UNSUPPORTED (an architecture,
  * precision or backend that this build lacks), GLLM_DEVICE, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err);
-/* Waiting jobs end with GLLM_CLOSED, the running one is finished; then the worker is joined. The caller sees to it
- * that no other thread still uses the client. NULL ok. */
+/* Calls of other threads that still wait end with GLLM_CLOSED, the running one is finished; when the last of them has returned, so does
+ * this. No call may begin once it has returned, and none of the client's own callbacks may make it. What calls gave stays valid. NULL ok. */
 GLLM_API void gllm_client_close(gllm_client *c);
 
 /* ---- embeddings --------------------------------------------------------------------------------------- */

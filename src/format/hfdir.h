@@ -36,6 +36,7 @@ struct hfdir {
     json_t *config;          /* config.json of weights_dir, an object */
     struct hf_module *modules; /* from modules.json; n_modules = 0 when there is none */
     size_t n_modules;
+    bool lone_pooling;         /* no modules.json: the modules are what a 1_Pooling folder implies */
     uint32_t max_seq_length; /* sentence_bert_config.json or a legacy name of it; 0: not said */
     bool do_lower_case;      /* sentence_bert_config.json */
     struct hf_prompt *prompts; /* config_sentence_transformers.json, in file order */

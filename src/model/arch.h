@@ -31,6 +31,7 @@ struct layer_cfg { /* what differs from layer to layer */
 struct model_cfg {
     uint32_t n_layer, d_model, d_embd, n_head, n_kv, d_head, d_ff, n_vocab, n_pos, n_type;
     uint32_t pad_id;
+    bool pad_fixed;                     /* pad_id is the architecture's own: config.json's does not count */
     uint32_t rel_buckets, rel_distance; /* T5-like relative position buckets; 0: none */
     enum pos_rule pos;
     enum norm_kind norm;

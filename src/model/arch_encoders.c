@@ -13,7 +13,7 @@ const struct arch ARCH_ENCODERS[] = {
     {.name = "mpnet",
      .model_types = {"mpnet"},
      .names = &NAMES_MPNET,
-     .cfg = {.pad_id = 1, .pos = POS_AFTER_PAD, .rel_buckets = 32, .rel_distance = 128, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
+     .cfg = {.pad_id = 1, .pad_fixed = true, .pos = POS_AFTER_PAD, .rel_buckets = 32, .rel_distance = 128, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {.name = "distilbert",
      .model_types = {"distilbert"},
      .names = &NAMES_DISTILBERT,

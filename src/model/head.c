@@ -38,6 +38,7 @@ gllm_status head_read(struct head *h, struct arena *arena, const struct hfdir *d
         h->modes[h->n_modes++] = POOL_MEAN;
         log_line(log, GLLM_LOG_WARN, "%s: no pooling in modules.json or 1_Pooling: mean pooling is assumed, as sentence-transformers does", d->name);
     }
+    if (d->lone_pooling) log_line(log, GLLM_LOG_WARN, "%s: no modules.json: the pooling of 1_Pooling is taken (sentence-transformers would take the mean)", d->name);
     if (h->n_steps && h->steps[h->n_steps - 1]->kind == HF_NORMALIZE) {
         h->normalize = true;
         h->n_steps--;
