@@ -221,12 +221,13 @@ static gllm_status read_transformer(struct hfdir *d, const json_t *root, const c
     TRY(want_object(root, file, err));
     TRY(json_u32(root, file, "max_seq_length", &d->max_seq_length, err));
     TRY(json_flag(root, file, "do_lower_case", &d->do_lower_case, err));
-    TRY(want_text(root, file, "transformer_task", "feature-extraction", err));
-    TRY(want_text(root, file, "module_output_name", "token_embeddings", err));
+    const bool scores = json_is_string(json_object_get(root, "transformer_task")) && !strcmp(json_string_value(json_object_get(root, "transformer_task")), "sequence-classification");
+    if (!scores) TRY(want_text(root, file, "transformer_task", "feature-extraction", err));
+    TRY(want_text(root, file, "module_output_name", scores ? "scores" : "token_embeddings", err));
     TRY(json_object_at(root, file, "modality_config", &modality, err));
     TRY(json_object_at(modality, file, "text", &text, err));
     TRY(want_text(text, file, "method", "forward", err));
-    return want_text(text, file, "method_output_name", "last_hidden_state", err);
+    return want_text(text, file, "method_output_name", scores ? "logits" : "last_hidden_state", err);
 }
 
 static gllm_status read_limits(struct hfdir *d, gllm_error *err) {

@@ -38,7 +38,7 @@ struct cpu_qtile {
 };
 struct cpu_kernels {
     const char *name;
-    unsigned nr, mr;
+    unsigned nr, mr, qmr; /* panel columns; rows of a tile at most, and of an int8 tile */
     void (*tile)(const struct cpu_tile *t);
     /* out[k][mr] = x[m][k], the rest of each row of out untouched; out rows are out_stride apart */
     void (*pack_rows)(const float *x, size_t stride, uint32_t rows, uint32_t k, float scale, float *out, size_t out_stride);

@@ -373,6 +373,6 @@ const struct cpu_kernels KERNELS = {
     .add_bias = k_add_bias, .norm = k_norm, .add = k_add, .pool = k_pool, .softmax_block = k_softmax_block, .scale_rows = k_scale_rows,
     .merge_weights = k_merge_weights, .merge = k_merge, .to_f16 = k_to_f16, .from_f16 = k_from_f16, .glu = k_glu, .rotate = k_rotate,
 #ifdef HAS_QTILE
-    .qtile = k_qtile, .quantise = k_quantise,
+    .qmr = QMR, .qtile = k_qtile, .quantise = k_quantise,
 #endif
 };
