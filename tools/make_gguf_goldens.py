@@ -182,7 +182,7 @@ def multi_axis(n_head, n_kv, d_head, n_rot):
         w.add_block_count(3), w.add_nextn_predict_layers(1)
         ts = [(n, apart(t, n_head) if ".attn_q." in n else apart(t, n_kv) if ".attn_k." in n else t) for n, t in ts]
         ts += [(n.replace("blk.1.", "blk.2."), t * 2) for n, t in ts if n.startswith("blk.1.")]
-        return ts + [("blk.2.nextn.enorm.weight", np.ones(32, np.float32)), ("blk.2.nextn.eh_proj.weight", np.ones((32, 64), np.float32))]
+        return ts + [("blk.2.nextn.enorm.weight", np.ones(32, np.float32)), ("blk.2.nextn.hnorm.weight", np.ones(32, np.float32)), ("blk.2.nextn.eh_proj.weight", np.ones((32, 64), np.float32))]
     return change
 
 
