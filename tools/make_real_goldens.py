@@ -7,12 +7,14 @@ For each model a JSON with
   text, ids     a mixed text (prose, code, several scripts, emoji) and its ids, by the rules of the original model's tokenizer.json
   logprobs      [n - 1] natural logarithm of the probability of ids[i + 1] after ids[0..i]
   top1          [n - 1] the most likely id at that place
+  llama.cpp     what llama.cpp's own log-probabilities and first choices are against these (pip install llama-cpp-python==0.3.36)
   greedy        prompts as ids and their most likely continuations; `margin` is how far the closest second choice was, in logits
 The ids are made from the file's own vocabulary and merges by HF tokenizers: what transformers makes of a GGUF's tokenizer is not the original.
 """
 import json
 import os
 import sys
+from importlib.metadata import version
 
 import gguf
 import tokenizers as tk
@@ -76,6 +78,24 @@ def greedy(model, ids):
     return out, margin
 
 
+def peer(path, told):
+    """How far llama.cpp, with activations in blocks of 8 bits, is from the reference: the bound for ours."""
+    import llama_cpp
+    m = llama_cpp.Llama(path, n_ctx=1024, n_batch=512, logits_all=True, verbose=False)
+    m.eval(told["ids"])
+    logp = torch.log_softmax(torch.tensor(m.scores[: len(told["ids"])]).double(), -1)
+    far = [abs(float(logp[i, told["ids"][i + 1]]) - v) for i, v in enumerate(told["logprobs"])]
+    same = sum(int(logp[i].argmax()) == v for i, v in enumerate(told["top1"]))
+    return {"version": llama_cpp.__version__, "mean": round(sum(far) / len(far), 4), "max": round(max(far), 4), "top1": round(same / len(far), 4)}
+
+
+def save(name, told):
+    os.makedirs(ROOT, exist_ok=True)
+    lines = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in told.items()]
+    with open(os.path.join(ROOT, name + ".json"), "w", encoding="utf-8") as f:
+        f.write("{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def make(name):
     repo, file = FILES[name]
     folder = os.path.join(MODELS, repo.replace("/", "--"))
@@ -86,7 +106,7 @@ def make(name):
     with torch.no_grad():
         logp = torch.log_softmax(model(torch.tensor([ids])).logits[0].double(), -1)
         n = len(ids) - 1
-        told = {"made_with": f"transformers {T.__version__}, torch {torch.__version__.split('+')[0]}, f32 weights dequantised by gguf {gguf.__version__ if hasattr(gguf, '__version__') else '0.19.0'}",
+        told = {"made_with": f"transformers {T.__version__}, torch {torch.__version__.split('+')[0]}, f32 weights dequantised by gguf {version('gguf')}",
                 "model": repo, "file": file, "text": TEXT, "ids": ids,
                 "logprobs": [round(float(logp[i, ids[i + 1]]), 6) for i in range(n)], "top1": [int(logp[i].argmax()) for i in range(n)], "greedy": []}
         for prompt in PROMPTS[name]:
@@ -94,10 +114,8 @@ def make(name):
             out, margin = greedy(model, p)
             told["greedy"].append({"text": prompt, "prompt": p, "ids": out, "answer": tokenizer.decode(out, skip_special_tokens=False), "margin": round(margin, 4)})
             print(f"  {prompt!r} -> {told['greedy'][-1]['answer']!r}, margin {margin:.3f}")
-    os.makedirs(ROOT, exist_ok=True)
-    lines = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in told.items()]
-    with open(os.path.join(ROOT, name + ".json"), "w", encoding="utf-8") as f:
-        f.write("{\n" + ",\n".join(lines) + "\n}\n")
+    told["llama.cpp"] = peer(os.path.join(folder, file), told)
+    save(name, told)
     print(f"{name}: {len(ids)} ids, mean log-probability {sum(told['logprobs']) / n:.4f}")
 
 

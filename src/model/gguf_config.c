@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 struct source {
     const struct weights *w;
     const struct gguf *g;
@@ -133,8 +135,10 @@ static gllm_status rope_scaling(const struct source *outer, gllm_error *err) {
     if (get(&s, "factor") == 0) json_object_del(s.to, "factor");
     TRY(gguf_str(s.g, full_key(&s, "rope.scaling.type").text, &type, &found, err));
     if (found && type.len == 4 && !memcmp(type.data, "none", 4)) json_object_clear(s.to);
-    else if (found) TRY(set(&s, "type", json_stringn(type.data, type.len), err));
-    else if (has(&s, "factor")) TRY(set(&s, "type", json_string("linear"), err));
+    else if (found) {
+        if (!utf8_valid(type.data, type.len, NULL)) return err_set(err, GLLM_FORMAT, "%s: %s is not UTF-8", s.name, full_key(&s, "rope.scaling.type").text);
+        TRY(set(&s, "type", json_stringn(type.data, type.len), err));
+    } else if (has(&s, "factor")) TRY(set(&s, "type", json_string("linear"), err));
     static const char *const NUMBERS[][2] = {{"original_context_length", "original_max_position_embeddings"}, {"yarn_beta_fast", "beta_fast"}, {"yarn_beta_slow", "beta_slow"},
                                              {"yarn_log_multiplier", "mscale_all_dim"}, {"yarn_attn_factor", "attention_factor"}, {"attn_factor", "attention_factor"}};
     for (unsigned i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {

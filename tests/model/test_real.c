@@ -18,9 +18,9 @@
 
 static const struct model {
     const char *name;
-    double mean_bound; /* of |difference of log-probabilities| by default: what llama.cpp has against the same reference */
+    double mean_bound; /* of |difference of log-probabilities| by default: what llama.cpp has on a text like this one; what it has on this one counts too */
 } SMOLLM2 = {"smollm2", 0.055}, QWEN = {"qwen2.5-coder", 0.043};
-enum { MAX_PROMPTS = 8 };
+enum { MAX_PROMPTS = 8, MAX_TOGETHER = 3 };
 
 static json_t *golden_of(const struct model *m) {
     char path[200];
@@ -79,7 +79,10 @@ static void check_score(const struct model *m, const json_t *golden, const gllm_
     const double mean = sum / (double)n, share = (double)agree / (double)n;
     print_message("%s, %s: |log-probability - reference| at most %.2e, mean %.2e; the same first choice in %.1f %%\n", m->name, exact ? "exact" : "default", most, mean, 100 * share);
     if (exact) assert_true(most <= 1e-3 && agree == n);
-    else assert_true(mean <= m->mean_bound && share >= 0.95);
+    else {
+        const double peer = json_number_value(json_object_get(json_object_get(golden, "llama.cpp"), "mean"));
+        if (!(mean <= m->mean_bound && mean <= peer && share >= 0.95)) fail_msg("expected a mean of at most %g and %g (llama.cpp), the same first choice in 95 %%", m->mean_bound, peer);
+    }
 }
 
 struct asked { /* one greedy continuation, on a thread of its own */
@@ -112,10 +115,10 @@ static void check_answer(const struct asked *a) {
     assert_memory_equal(a->got->text.ptr, json_string_value(answer), a->got->text.len);
 }
 
-/* Every prompt at once, with the text scored meanwhile: as alone. */
+/* Some prompts at once, with the text scored meanwhile: as alone. */
 static void check_company(gllm_client *c, const json_t *golden, const gllm_score *alone, const struct asked *one_by_one, size_t n) {
-    struct asked together[MAX_PROMPTS];
-    pthread_t threads[MAX_PROMPTS];
+    struct asked together[MAX_TOGETHER];
+    pthread_t threads[MAX_TOGETHER];
     for (size_t i = 0; i < n; i++) {
         together[i] = (struct asked){.c = c, .prompt = one_by_one[i].prompt};
         assert_int_equal(pthread_create(&threads[i], NULL, ask, &together[i]), 0);
@@ -146,7 +149,7 @@ static void check_mode(const struct model *m, const json_t *golden, const char *
         answered(&asked[i]);
         if (exact) check_answer(&asked[i]);
     }
-    check_company(c, golden, s, asked, n);
+    check_company(c, golden, s, asked, n < MAX_TOGETHER ? n : MAX_TOGETHER);
     for (size_t i = 0; i < n; i++) gllm_completion_free(asked[i].got);
     gllm_score_free(s);
     gllm_client_close(c);
