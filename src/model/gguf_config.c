@@ -1,6 +1,7 @@
 #include "model/gguf_config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -190,6 +191,17 @@ static gllm_status window(const struct source *s, const struct arch *arch, gllm_
     return GLLM_OK;
 }
 
+/* Every block in the file is one of block_count: fewer would be another model. */
+static gllm_status check_blocks(const struct source *s, gllm_error *err) {
+    const double n = get(s, "num_hidden_layers");
+    for (size_t i = 0; i < weights_count(s->w); i++) {
+        const char *tensor = weights_at(s->w, i)->name;
+        if (!strncmp(tensor, "blk.", 4) && (double)strtoul(tensor + 4, NULL, 10) >= n)
+            return err_set(err, GLLM_FORMAT, "%s: %s: found %g, expected more: there is %s", s->name, full_key(s, "block_count").text, n, tensor);
+    }
+    return GLLM_OK;
+}
+
 /* The last layers of some files predict more than one token at once; they are no part of the model. */
 static gllm_status leave_out_nextn(const struct source *s, gllm_error *err) {
     const double n = get(s, "num_hidden_layers");
@@ -215,6 +227,7 @@ static gllm_status convert(const struct source *s, const struct arch *arch, gllm
     if (!embd || embd->rank != 2) return err_set(err, GLLM_FORMAT, "%s: token_embd.weight: no such matrix", s->name);
     TRY(set(s, "vocab_size", json_real((double)embd->shape[0]), err));
     TRY(set(s, "model_type", json_string(arch->model_types[0]), err));
+    TRY(check_blocks(s, err));
     TRY(leave_out_nextn(s, err));
     TRY(window(s, arch, err));
     TRY(rope_scaling(s, err));
