@@ -32,7 +32,7 @@ demo: setup ## search a few dozen passages with a real MiniLM
 
 test: setup ## everything: all tests, then again with ASan and UBSan what ends soon there, and a clang build
 	$(call build,release)
-	@scripts/models minilm || echo "make test: no real MiniLM; the tests that need it will say that they skipped"
+	@scripts/models minilm smollm2 || echo "make test: a real model is missing; the tests that need it will say that they skipped"
 	@$(CTEST) build/release
 	$(call build,asan)
 	@$(CTEST) build/asan -L 'unit|fuzz|model|cli'

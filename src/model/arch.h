@@ -47,7 +47,7 @@ struct model_cfg {
     enum window_rule window_rule;
     uint32_t n_rot, window, window_step, no_rope_step; /* window_step: of the rule; every no_rope_step-th layer is NoPE (0: none) */
     float attn_scale, attn_cap, logit_cap, rotary_share; /* attn_scale 0: 1 / sqrt(d_head); rotary_share 0: 1, of d_head */
-    struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own */
+    struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own; its theta 0: that of [0] */
     const struct layer_cfg *layers; /* [n_layer]; NULL for encoders */
 };
 
@@ -69,8 +69,8 @@ extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_M
 struct arch {
     const char *name;
     const char *model_types[4]; /* config.json's model_type; NULL-terminated when shorter */
-    const char *gguf;           /* general.architecture; NULL: none. Its files permute q and k when gguf_interleaved */
-    bool gguf_interleaved;
+    const char *gguf[2];        /* general.architecture; NULL-terminated when shorter */
+    bool gguf_interleaved;      /* in GGUF files rotary pairs are neighbours: rows of q and k stand so, whatever config.json's files have */
     const struct name_table *names;
     const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
     struct model_cfg cfg;

@@ -221,6 +221,26 @@ static gllm_status take_head(struct binder *s, const struct name_table *n, struc
     return take(s, &out->head, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, s->cfg->d_model, err);
 }
 
+static bool is_bound(const struct bindings *b, const struct tensor *t) {
+    for (size_t i = 0; i < b->count; i++)
+        for (uint32_t k = 0; k < b->list[i].desc.n_parts; k++)
+            if (b->list[i].tensors[k] == t) return true;
+    return false;
+}
+
+/* A GGUF file holds one model and nothing beside it: a tensor of a block that no part of the architecture takes (scales, experts, norms of a
+ * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
+static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, gllm_error *err) {
+    for (size_t i = 0; i < weights_count(s->w); i++) {
+        const struct tensor *t = weights_at(s->w, i);
+        char *end = NULL;
+        const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
+        if ((!block && strncmp(t->name, "output", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
+    }
+    return GLLM_OK;
+}
+
 /* n_labels 0: the model has none. */
 static gllm_status take_classifier(struct binder *s, const struct name_table *n, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
     if (!n_labels) return GLLM_OK;
@@ -251,7 +271,8 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
     if (n->head) TRY(take_head(&s, n, out, err));
-    return take_classifier(&s, n, n_labels, out, err);
+    TRY(take_classifier(&s, n, n_labels, out, err));
+    return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err) {

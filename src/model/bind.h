@@ -28,7 +28,8 @@ struct dense_weights {
     struct weight *w, *bias;
 };
 
-/* n_labels: of a classification head; 0: none is bound. GLLM_FORMAT names a tensor that is missing or whose shape or dtype is wrong. `w` stays borrowed by the bindings. */
+/* n_labels: of a classification head; 0: none is bound. GLLM_FORMAT names a tensor that is missing or whose shape or dtype is wrong, GLLM_UNSUPPORTED one
+ * in a GGUF file that nothing takes. `w` stays borrowed by the bindings. */
 gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, uint32_t n_labels, struct model_weights *out, gllm_error *err);
 /* Frequencies of rotary positions for a context of n_ctx tokens; scale[i] gets what multiplies cos and sin. A rope that no layer uses is left out. */
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *cfg, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err);

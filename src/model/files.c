@@ -45,8 +45,9 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
     TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
-    TRY(gguf_rope_factors(f->weights, &f->arena, &f->cfg, err));
-    return gguf_tokenizer(&f->tokenizer, f->weights, path, err);
+    TRY(gguf_tokenizer(&f->tokenizer, f->weights, path, err));
+    const uint32_t n = tokenizer_vocab_size(f->tokenizer);
+    return n <= f->cfg.n_vocab ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: tokenizer.ggml.tokens: found %u, expected at most the %u rows of token_embd.weight", path, n, f->cfg.n_vocab);
 }
 
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {

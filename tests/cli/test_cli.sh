@@ -48,6 +48,10 @@ ok "npy header" grep -qa "'shape': (2, 32)" "$work/v.npy"
 status 0 "$gllm" embed $model a b --json; ok "OpenAI body" grep -q '"object":"list".*"usage"' "$work/out"
 status 1 "$gllm" embed $model a --out /nonexistent/x
 status 1 "$gllm" embed /nonexistent/model a; ok "missing model is named" says "/nonexistent/model"
+status 0 "$gllm" info tests/golden/decoders/gguf-gemma3; ok "a folder of one GGUF file" grep -q gemma3 "$work/out"
+status 0 "$gllm" info tests/golden/decoders/glm:FUSED; ok "NAME:FILE chooses one" grep -q fused.gguf "$work/out"
+cp tests/golden/decoders/glm/*.gguf "$work"
+status 1 "$gllm" info "$work"; ok "several are listed" says "found 2 GGUF files, expected one or a choice as in NAME:FILE or NAME:Q4_K_M: fused.gguf, model.gguf"
 status 1 "$gllm" embed $model a --prompt-name nope; ok "unknown prompt" says nope
 status 1 "$gllm" embed $model a --dimensions 999; ok "dimensions" says 999
 status 1 "$gllm" embed $model a --precision int8; ok "precision refused" says int8
