@@ -251,7 +251,7 @@ gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n
         struct binding *x = append(&s, &out->freq[k]);
         if (!freq || !x) return err_nomem(err, "rotary frequencies");
         rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &scale[k]);
-        x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{freq, DTYPE_F32, c->n_rot / 2}}};
+        x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{.data = freq, .dtype = DTYPE_F32, .rows = c->n_rot / 2}}};
     }
     return GLLM_OK;
 }

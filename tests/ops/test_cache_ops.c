@@ -60,7 +60,7 @@ static struct weight *vector(struct backend *be, uint32_t n, float base, float s
     assert_non_null(v);
     for (uint32_t i = 0; i < n; i++) v[i] = base + spread * rng_unit(&rng);
     struct weight *w;
-    OK(be->ops->weight_prepare(be, &(struct weight_desc){.name = "v", .role = WEIGHT_VECTOR, .cols = n, .n_parts = 1, .parts = {{v, DTYPE_F32, n}}}, &w, err));
+    OK(be->ops->weight_prepare(be, &(struct weight_desc){.name = "v", .role = WEIGHT_VECTOR, .cols = n, .n_parts = 1, .parts = {{.data = v, .dtype = DTYPE_F32, .rows = n}}}, &w, err));
     if (!be->ops->weight_borrows(w)) free(v);
     return w;
 }

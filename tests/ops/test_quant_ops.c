@@ -90,7 +90,7 @@ static void check_type(enum dtype type, bool exact, size_t t, double *worst_int8
         for (size_t i = 0; i < (size_t)rows * k; i++) x[i] = rng_unit(&rng);
         rounded(x, (size_t)rows * k, xr);
         OK(targets[t].ops->open(&be, &(struct backend_options){.threads = 2, .isa = targets[t].isa, .precision = exact ? GLLM_PRECISION_F32 : GLLM_PRECISION_AUTO}, err));
-        struct weight *w = prepare(be, WEIGHT_MATRIX, &(struct weight_part){data + ODD, type, n}, 1, k);
+        struct weight *w = prepare(be, WEIGHT_MATRIX, &(struct weight_part){.data = data + ODD, .dtype = type, .rows = n}, 1, k);
         linear_on(be, w, x, rows, k, n, y);
         const double plain = off_by(y, wide, x, rows, k, n), int8 = exact ? 1 : off_by(y, wide, xr, rows, k, n);
         if (!(plain <= 1e-6 || int8 <= 1e-6)) fail_msg("%s%s: %s [%u,%u] x [%u,%u]: off by %g, by %g with rounded activations", targets[t].name, exact ? " exact" : "", dtype_traits(type)->name, rows, k, n, k, plain, int8);
@@ -134,7 +134,7 @@ static void test_stacked(void **state) {
                 const enum dtype type = MIXES[m % 3][i];
                 const uint32_t rows = ROWS[m / 3][i];
                 data[i] = random_rows(type, rows, k, 3 + i);
-                parts[i] = (struct weight_part){data[i] + ODD, type, rows};
+                parts[i] = (struct weight_part){.data = data[i] + ODD, .dtype = type, .rows = rows};
                 dtype_to_f32(type, data[i] + ODD, wide + (size_t)n * k, (size_t)rows * k);
                 n += rows;
             }
@@ -158,7 +158,7 @@ static void test_refusals(void **state) {
     struct weight *w;
     gllm_error e;
     OK(target_open(&targets[0], 1, &be, err));
-    struct weight_desc d = {.name = "blk.0.w", .role = WEIGHT_MATRIX, .cols = 48, .n_parts = 1, .parts = {{data, DTYPE_Q4_0, 1}}};
+    struct weight_desc d = {.name = "blk.0.w", .role = WEIGHT_MATRIX, .cols = 48, .n_parts = 1, .parts = {{.data = data, .dtype = DTYPE_Q4_0, .rows = 1}}};
     assert_int_equal(be->ops->weight_prepare(be, &d, &w, &e), GLLM_INVALID);
     assert_string_equal(e.message, "blk.0.w: part 0 has rows of 48 values, Q4_0 needs a multiple of 32");
     be->ops->close(be);

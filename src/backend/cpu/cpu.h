@@ -36,7 +36,7 @@ static inline const struct cpu_weight *cpu_weight(const struct weight *w) { retu
 /* A VECTOR, or a TABLE or MATRIX of form CPU_F32. */
 static inline const float *cpu_data(const struct weight *w) { return w ? cpu_weight(w)->data : NULL; }
 /* Row `row` of a table as f32: in place, or widened into `wide` [cols]. */
-const float *cpu_table_row(const struct weight *w, uint32_t row, float *wide);
+const float *cpu_table_row(const struct cpu_kernels *k, const struct weight *w, uint32_t row, float *wide);
 /* Panel p of a CPU_NATIVE matrix as an f32 panel [cols][nr]; room [4][cols]. */
 void cpu_widen_panel(const struct cpu_kernels *k, const struct cpu_weight *w, uint32_t p, float *room, float *out);
 static inline float *cpu_row(const struct view *v, uint32_t row) { return view_ptr(v) + (size_t)row * v->stride; }

@@ -333,6 +333,21 @@ static void k_from_f16(const uint16_t *x, uint32_t n, float *out) {
     for (; i < n; i++) out[i] = f16_to_f32(x[i]);
 }
 
+/* Both are f16 with fewer bits: E5M2 its upper byte; E4M3, a bit lower, 2^8 times too small, but for its NaN, which is a number there. */
+static void k_from_f8(enum dtype t, const uint8_t *x, uint32_t n, float *out) {
+    uint32_t i = 0;
+#if defined(__F16C__)
+    const bool e4m3 = t == DTYPE_F8_E4M3;
+    for (; i + 8 <= n; i += 8) {
+        const __m128i b = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(x + i))), mag = _mm_and_si128(b, _mm_set1_epi16(0x7F));
+        const __m128i nan = _mm_and_si128(_mm_cmpeq_epi16(mag, _mm_set1_epi16(0x7F)), _mm_set1_epi16(0x7E00));
+        const __m128i half = _mm_or_si128(_mm_or_si128(_mm_slli_epi16(mag, 7), nan), _mm_slli_epi16(_mm_sub_epi16(b, mag), 8));
+        _mm256_storeu_ps(out + i, e4m3 ? _mm256_mul_ps(_mm256_cvtph_ps(half), _mm256_set1_ps(256)) : _mm256_cvtph_ps(_mm_slli_epi16(b, 8)));
+    }
+#endif
+    dtype_to_f32(t, x + i, out + i, n - i);
+}
+
 static void k_add(float *y, const float *x, uint32_t n) {
     for (uint32_t i = 0; i < n; i += VL) store_part(y, i, n, load_sum(y, x, i, n));
 }
@@ -360,7 +375,7 @@ static void k_pool(enum pool_kind mode, const float *x, size_t stride, uint32_t 
 const struct cpu_kernels KERNELS = {
     .name = NAME, .nr = NR, .mr = MR, .tile = k_tile, .pack_rows = k_pack_rows, .softmax = k_softmax,
     .add_bias = k_add_bias, .norm = k_norm, .add = k_add, .pool = k_pool, .softmax_block = k_softmax_block, .scale_rows = k_scale_rows,
-    .merge_weights = k_merge_weights, .merge = k_merge, .to_f16 = k_to_f16, .from_f16 = k_from_f16, .glu = k_glu, .rotate = k_rotate,
+    .merge_weights = k_merge_weights, .merge = k_merge, .to_f16 = k_to_f16, .from_f16 = k_from_f16, .from_f8 = k_from_f8, .glu = k_glu, .rotate = k_rotate,
 #ifdef HAS_QTILE
     .qtile = k_qtile, .quantise = k_quantise,
 #endif
