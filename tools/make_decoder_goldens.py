@@ -69,6 +69,11 @@ def make(name, cls, extra, seed):
     model = T.AutoModelForCausalLM.from_config(config).eval()
     randomise(model, seed)
     model.tie_weights()
+    write(name, model, seed)
+
+
+def write(name, model, seed, extra={}, tensors=None):
+    """The directory of a model, with `extra` keys in its config.json and `tensors` in place of its own, and what it computes."""
     ids = torch.randint(3, V, (1, PROMPT), generator=torch.Generator().manual_seed(seed + 1))
     with torch.no_grad():
         logits = model(ids).logits[0]
@@ -82,6 +87,8 @@ def make(name, cls, extra, seed):
     to = os.path.join(OUT, name)
     shutil.rmtree(to, ignore_errors=True)
     model.save_pretrained(to)
+    if tensors:
+        save_file(tensors, os.path.join(to, "model.safetensors"), metadata={"format": "pt"})
     for junk in ("generation_config.json",):
         if os.path.exists(os.path.join(to, junk)):
             os.remove(os.path.join(to, junk))
@@ -90,6 +97,7 @@ def make(name, cls, extra, seed):
     if name.startswith("internlm3"):
         saved["model_type"], saved["architectures"] = "internlm3", ["InternLM3ForCausalLM"]
     saved.pop("transformers_version", None)
+    saved.update(extra)
     json.dump(saved, open(path, "w"), indent=1)
     tokenizer = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
                  "model": {"type": "WordLevel", "vocab": {f"w{i}": i for i in range(V)}, "unk_token": "w0"}}

@@ -158,6 +158,8 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
     m->bindings.arena = &m->arena;
     if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
     TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, &m->net, err));
+    const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
+    if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);
     m->dense_weights = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense_weights);
     if (!m->dense || !m->dense_weights) return err_nomem(err, "modules");
