@@ -99,6 +99,13 @@ static void split_start(const struct cpu_run *r, const struct op_attend *a, stru
     memset(p->o, 0, (size_t)r->kernels->nr * a->cache.d_head * sizeof *p->o);
 }
 
+static void read_row(const struct cpu_kernels *k, const struct kv_cache *c, const unsigned char *at, uint32_t slot, float *out) {
+    at += slot * dtype_row_bytes(c->dtype, c->d_head);
+    if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)at, c->d_head, out);
+    else if (c->dtype == DTYPE_Q8_0) k->from_q8(at, c->d_head, out);
+    else memcpy(out, at, c->d_head * sizeof *out);
+}
+
 /* Keys [key, key + n) as tiles [d][mr] (few lanes: panels [d][nr]), values as panels [n][nr] with zeros beyond d. The pages lie whole inside a block. */
 static void load_block(const struct cpu_run *r, const struct op_attend *a, const struct task *t, const struct room *m, uint32_t key, uint32_t n) {
     const struct cpu_kernels *k = r->kernels;
@@ -107,26 +114,18 @@ static void load_block(const struct cpu_run *r, const struct op_attend *a, const
     const uint32_t *pages = r->step + r->layout->pages + r->step[r->layout->page_first + t->seq] + key / KV_PAGE;
     for (uint32_t tile = 0; tile < n_tiles; tile++) {
         const uint32_t j0 = m->few ? tile * k->nr : cpu_tile_row(n, n_tiles, tile), j1 = !m->few ? cpu_tile_row(n, n_tiles, tile + 1) : n - j0 < k->nr ? n : j0 + k->nr;
-        for (uint32_t j = j0; j < j1; j++) {
-            const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
-            const size_t at = (size_t)(j % KV_PAGE) * d;
-            float *row = m->rows + (size_t)(j - j0) * d;
-            if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)page + at, d, row);
-            else memcpy(row, (const float *)(const void *)page + at, d * sizeof *row);
-        }
+        for (uint32_t j = j0; j < j1; j++) read_row(k, c, kv_head(c, pages[j / KV_PAGE], t->kv), j % KV_PAGE, m->rows + (size_t)(j - j0) * d);
         float *out = m->keys + (size_t)j0 * d;
         if (m->few && j1 - j0 < k->nr) memset(out, 0, (size_t)d * k->nr * sizeof *out);
         k->pack_rows(m->rows, d, j1 - j0, d, 1, out, m->few ? k->nr : j1 - j0);
     }
     for (uint32_t j = 0; j < n; j++) {
-        const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
-        const size_t at = (size_t)(KV_PAGE + j % KV_PAGE) * d;
+        read_row(k, c, kv_head(c, pages[j / KV_PAGE], t->kv), KV_PAGE + j % KV_PAGE, m->rows);
         for (uint32_t col = 0; col < d; col += k->nr) {
             const uint32_t cols = d - col < k->nr ? d - col : k->nr;
             float *out = m->values + (size_t)col * n + (size_t)j * k->nr;
             if (cols < k->nr) memset(out, 0, k->nr * sizeof *out);
-            if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)page + at + col, cols, out);
-            else memcpy(out, (const float *)(const void *)page + at + col, cols * sizeof *out);
+            memcpy(out, m->rows + col, cols * sizeof *out);
         }
     }
 }

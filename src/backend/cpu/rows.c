@@ -74,8 +74,10 @@ static void prepare_heads(const struct cpu_run *r, const struct op_store_kv *a, 
 }
 
 static void kv_write(const struct cpu_run *r, const struct kv_cache *c, unsigned char *at, uint32_t slot, const float *x) {
-    if (c->dtype == DTYPE_F16) r->kernels->to_f16(x, c->d_head, (uint16_t *)(void *)at + (size_t)slot * c->d_head);
-    else memcpy((float *)(void *)at + (size_t)slot * c->d_head, x, c->d_head * sizeof *x);
+    at += slot * dtype_row_bytes(c->dtype, c->d_head);
+    if (c->dtype == DTYPE_F16) r->kernels->to_f16(x, c->d_head, (uint16_t *)(void *)at);
+    else if (c->dtype == DTYPE_Q8_0) r->kernels->to_q8(x, c->d_head, at);
+    else memcpy(at, x, c->d_head * sizeof *x);
 }
 
 void cpu_store_kv(const struct cpu_run *r, const struct op_store_kv *a, unsigned thread, _Atomic uint32_t *claims) {
