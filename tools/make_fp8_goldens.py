@@ -35,7 +35,7 @@ CASES = {
     "fp8-rows-phi3": (T.Phi3Config, dict(SMALL), E4M3, (1, 0), "weight_scale", torch.bfloat16, 2, None, compressed("channel")),
     "fp8-rows-e5m2-qwen2": (T.Qwen2Config, dict(SMALL, tie_word_embeddings=False), E5M2, (1, 0), "weight_scale", torch.float32, 1, None,
                             dict(quant_method="fbgemm_fp8", activation_scale_ub=1200.0, modules_to_not_convert=["lm_head"])),
-    "fp8-groups-llama": (T.LlamaConfig, dict(SMALL, tie_word_embeddings=False), E4M3, (1, 16), "weight_scale", torch.float16, 2, None, compressed("group", group_size=16)),
+    "fp8-groups-llama": (T.LlamaConfig, dict(SMALL, head_dim=32, tie_word_embeddings=False), E4M3, (1, 16), "weight_scale", torch.float16, 2, None, compressed("group", group_size=16)),
 }
 
 
