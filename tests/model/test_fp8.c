@@ -146,7 +146,7 @@ static void test_contradictions(void **state) {
         const char *says;
     } BAD[] = {
         {"fp8-tiles-qwen3", {"config.json", "   128,\n   128", "   128,\n    64"}, GLLM_FORMAT, "q_proj.weight_scale_inv: shape [2,2], expected [], [144,1] or [2,3] for tiles of 128 x 64"},
-        {"fp8-groups-llama", {"config.json", "\"group_size\": 16", "\"group_size\": 32"}, GLLM_FORMAT, "q_proj.weight_scale: shape [40,3], expected [], [40,1] or [40,2] for tiles of 1 x 32"},
+        {"fp8-groups-llama", {"config.json", "\"group_size\": 16", "\"group_size\": 32"}, GLLM_FORMAT, "q_proj.weight_scale: shape [128,3], expected [], [128,1] or [128,2] for tiles of 1 x 32"},
         {"fp8-rows-phi3", {"model.safetensors", "\"BF16\",\"shape\":[40,1]", "\"BF16\",\"shape\":[20,2]"}, GLLM_FORMAT, "_proj.weight_scale: shape [20,2], expected [], [40,1]"},
         {"fp8-one-llama", {"model.safetensors", "layers.1.mlp.up_proj.weight_scale\"", "layers.1.mlp.up_proj.weight_skale\""}, GLLM_FORMAT,
          "model.layers.1.mlp.up_proj.weight_scale: no such tensor, nor model.layers.1.mlp.up_proj.weight_scale_inv; quantization_config does not leave out model.layers.1.mlp.up_proj.weight, which is F8_E4M3"},
