@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
+#include "text/chat.h"
 
 struct gllm_client {
     struct engine *engine;
@@ -24,4 +25,8 @@ uint32_t api_context(const gllm_options *o, const struct model *m); /* tokens th
 gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtype *out, gllm_error *err);
 /* Opens the backend that `o` asks for, then the model of directory `path` on it. The caller closes the model, then (*m)->backend. */
 gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err);
+/* The request's messages as the model's chat template writes them (jinja_text_free), and the tokens of that text: special ones are read only
+ * in what the template wrote. */
+gllm_status api_chat_render(const gllm_client *c, const gllm_generate_request *r, struct jinja_text *out, gllm_error *err);
+gllm_status api_chat_encode(const gllm_client *c, const struct jinja_text *text, struct encoding *out, gllm_error *err);
 #endif
