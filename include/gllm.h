@@ -81,7 +81,7 @@ typedef void (*gllm_log_fn)(void *user, gllm_log_level level, const char *line);
  * device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
 typedef enum gllm_precision { GLLM_PRECISION_AUTO, GLLM_PRECISION_F32, GLLM_PRECISION_BF16, GLLM_PRECISION_INT8 } gllm_precision;
 
-/* What the cache of keys and values holds. AUTO: f16, and f32 with `exact`. Q8_0 takes 34 bytes for 32 values, about half of f16; it is for
+/* What the cache of keys and values holds. AUTO: f16, and f32 with `exact` or precision F32. Q8_0 takes 34 bytes for 32 values, about half of f16; it is for
  * models whose heads are a multiple of 32 values wide, else GLLM_UNSUPPORTED; with `exact` anything but F32 is GLLM_INVALID. */
 typedef enum gllm_kv_cache { GLLM_KV_CACHE_AUTO, GLLM_KV_CACHE_F16, GLLM_KV_CACHE_F32, GLLM_KV_CACHE_Q8_0 } gllm_kv_cache;
 
