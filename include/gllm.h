@@ -81,6 +81,10 @@ typedef void (*gllm_log_fn)(void *user, gllm_log_level level, const char *line);
  * device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
 typedef enum gllm_precision { GLLM_PRECISION_AUTO, GLLM_PRECISION_F32, GLLM_PRECISION_BF16, GLLM_PRECISION_INT8 } gllm_precision;
 
+/* What the cache of keys and values holds. AUTO: f16, and f32 with `exact` or precision F32. Q8_0 takes 34 bytes for 32 values, about half of f16; it is for
+ * models whose heads are a multiple of 32 values wide, else GLLM_UNSUPPORTED; with `exact` anything but F32 is GLLM_INVALID. */
+typedef enum gllm_kv_cache { GLLM_KV_CACHE_AUTO, GLLM_KV_CACHE_F16, GLLM_KV_CACHE_F32, GLLM_KV_CACHE_Q8_0 } gllm_kv_cache;
+
 /* ---- client: a model and the worker thread that owns it ----------------------------------------------- */
 typedef struct gllm_options {
     size_t struct_size;
@@ -96,6 +100,7 @@ typedef struct gllm_options {
     gllm_log_fn log;     /* NULL: silent */
     void *log_user;
     uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096 */
+    gllm_kv_cache kv_cache; /* generators */
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
 static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(o, sizeof *o); }
@@ -372,6 +377,8 @@ typedef struct gllm_memory_plan {
     const char *backend, *device; /* "cpu", "AMD EPYC (avx512)" */
     uint64_t weight_bytes, activation_bytes, total_bytes, free_bytes;
     bool fits;
+    uint64_t cache_bytes; /* generators: keys and values of the whole context; part of the total */
+    const char *cache_dtype; /* "F16"; "" for an encoder */
 } gllm_memory_plan;
 typedef struct gllm_model_info { /* one block */
     const char *name, *path, *architecture, *format, *dtype, *tokenizer;
@@ -392,7 +399,8 @@ typedef struct gllm_model_info { /* one block */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one
- * forward (0: the defaults). Uses opt->model, opt->home, opt->precision, opt->backend. */
+ * forward (0: the defaults); for a generator, for a context of ctx x batch tokens. Uses opt->model, opt->home, opt->precision, opt->exact,
+ * opt->kv_cache, opt->backend. */
 GLLM_API gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err);
 GLLM_API void gllm_model_info_free(gllm_model_info *i);
 

@@ -94,11 +94,13 @@ def save_expected(to, model, seed, dynamic=False):
     print(f"{os.path.basename(to):20s} logits std {logits.std():.2f}  greedy {greedy[:6]}")
 
 
-def make(name, cls, extra, seed):
-    model = build(cls, extra, seed)
+def write(name, model, seed, extra={}, tensors=None):
+    """The directory of a model, with `extra` keys in its config.json and `tensors` in place of its own, and what it computes."""
     to = os.path.join(OUT, name)
     shutil.rmtree(to, ignore_errors=True)
     model.save_pretrained(to)
+    if tensors:
+        save_file(tensors, os.path.join(to, "model.safetensors"), metadata={"format": "pt"})
     for junk in ("generation_config.json",):
         if os.path.exists(os.path.join(to, junk)):
             os.remove(os.path.join(to, junk))
@@ -107,6 +109,7 @@ def make(name, cls, extra, seed):
     if name.startswith("internlm3"):
         saved["model_type"], saved["architectures"] = "internlm3", ["InternLM3ForCausalLM"]
     saved.pop("transformers_version", None)
+    saved.update(extra)
     json.dump(saved, open(path, "w"), indent=1)
     tokenizer = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
                  "model": {"type": "WordLevel", "vocab": {f"w{i}": i for i in range(V)}, "unk_token": "w0"}}
@@ -117,4 +120,4 @@ def make(name, cls, extra, seed):
 if __name__ == "__main__":
     for i, (name, (cls, extra)) in enumerate(CASES.items()):
         if not sys.argv[1:] or name in sys.argv[1:]:
-            make(name, cls, extra, 100 + 7 * i)
+            write(name, build(cls, extra, 100 + 7 * i), 100 + 7 * i)

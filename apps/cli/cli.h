@@ -42,7 +42,7 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
-    int format, normalize, pooling, truncate, precision;
+    int format, normalize, pooling, truncate, precision, kv_cache;
     const char *stop;
     uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;
     double bound;

@@ -43,6 +43,7 @@ const struct cli_option cli_table[] = {
     TEXT('r', "stop", CLI_TEXT, "TEXT", stop, "end before TEXT"),
     COUNT('r', "logprobs", "N", 1, 1000, logprobs, "with --json: N likeliest tokens at each place"),
     COUNT('x', "ctx", "N", 1, 1 << 24, ctx, "tokens that the context holds"),
+    PICK('k', "kv-cache", CLI_CHOICE, "TYPE", "auto|f16|f32|q8_0", kv_cache, "generators: what keys and values are kept in"),
     FLAG('l', 0, "each", each, "with the value of each token"),
     COUNT('b', "prompt", "N", 1, 1 << 20, prompt_tokens, "generators: tokens of the prompt (512)"),
     COUNT('b', "gen", "M", 1, 1 << 20, gen, "generators: tokens of the answer (64)"),
@@ -239,6 +240,7 @@ void cli_model_options(const struct cli_options *o, gllm_options *out) {
     out->exact = o->exact;
     out->precision = (gllm_precision)o->precision;
     out->n_ctx = o->ctx;
+    out->kv_cache = (gllm_kv_cache)o->kv_cache;
     out->log = log_to_stderr;
     out->log_user = (void *)(uintptr_t)o;
 }

@@ -10,7 +10,7 @@ struct engine;
 struct engine_options {
     uint32_t max_batch_tokens, max_queue;
     uint32_t n_ctx; /* causal models: tokens that the cache holds */
-    bool kv_f32;    /* the cache in f32, not f16 */
+    enum dtype kv_dtype; /* of the cache */
 };
 /* Moves the model and its backend into the engine also on failure. */
 gllm_status engine_open(struct engine **out, struct model *m, struct backend *be, const struct engine_options *opt, gllm_error *err);

@@ -28,6 +28,12 @@ struct layer_cfg { /* what differs from layer to layer */
     uint32_t window; /* 0: none */
     int rope;        /* index into ropes; -1: no positions (NoPE) */
 };
+struct quant_cfg { /* weights with scales beside them (config_quant.c) */
+    const char *method;            /* NULL: none */
+    uint32_t row_block, col_block; /* of scales in tiles; 0: one scale, or one a row */
+    const char *const *ignored;    /* [n_ignored] modules that are stored as they are; "re:" begins a regular expression */
+    size_t n_ignored;
+};
 struct model_cfg {
     uint32_t n_layer, d_model, d_embd, n_head, n_kv, d_head, d_ff, n_vocab, n_pos, n_type;
     uint32_t pad_id;
@@ -49,6 +55,7 @@ struct model_cfg {
     float attn_scale, attn_cap, logit_cap, rotary_share; /* attn_scale 0: 1 / sqrt(d_head); rotary_share 0: 1, of d_head */
     struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own; its theta 0: that of [0] */
     const struct layer_cfg *layers; /* [n_layer]; NULL for encoders */
+    struct quant_cfg quant;
 };
 
 /* Tensor names of a family. A layer's names hold one %u. The stem is followed by ".weight" and ".bias". A name that is NULL, or a bias or

@@ -99,6 +99,7 @@ static gllm_status read_decoder(const json_t *config, const char *name, struct a
 gllm_status config_read(const json_t *config, const char *name, struct arena *a, const struct arch **arch, struct model_cfg *cfg, gllm_error *err) {
     if (!json_is_object(config)) return err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", name, json_kind(config));
     const char *type = NULL;
+    const json_t *root = config;
     json_t *text = NULL;
     TRY(json_object_at(config, name, "text_config", &text, err)); /* a model of text and images: its text part */
     if (text && json_object_get(text, "model_type")) config = text;
@@ -109,6 +110,7 @@ gllm_status config_read(const json_t *config, const char *name, struct arena *a,
     *arch = arch_find(type);
     if (!*arch) return err_set(err, GLLM_UNSUPPORTED, "%s: model_type: found \"%.60s\", supported: %s", name, type, known);
     *cfg = (*arch)->cfg;
+    TRY(config_read_quant(root, name, a, &cfg->quant, err));
     if (cfg->causal) return read_decoder(config, name, a, cfg, err);
     TRY(read_sizes(config, name, cfg, err));
     if (cfg->n_type) TRY(json_u32(config, name, "type_vocab_size", &cfg->n_type, err));

@@ -267,7 +267,55 @@ static void test_families(void **state) {
     assert_true(seen >= 40);
 }
 
+/* A cache of q8_0: near the f32 one, the same bits in one piece, in chunks and after a kept prefix; refused where heads are no whole blocks. */
+static void test_q8_cache(void **state) {
+    (void)state;
+    const struct log quiet = {0};
+    const struct decoder_options opt = {.n_ctx = 3 * KV_PAGE, .max_tok = CAP, .max_seq = 1, .max_out = CAP, .kv_dtype = DTYPE_Q8_0};
+    static const char *const NAMES[] = {"fp8-groups-llama", "llama"};
+    for (unsigned target = 0; target < 2 * sizeof TARGETS / sizeof *TARGETS; target++) {
+        struct backend *be;
+        struct golden g;
+        struct model_files files;
+        struct model *m;
+        struct decoder *d;
+        struct kv_seq *s;
+        gllm_error e;
+        const struct backend_ops *ops = TARGETS[target / 2].ops;
+        if (ops->open(&be, &(struct backend_options){.threads = 2, .isa = TARGETS[target / 2].isa}, &e) != GLLM_OK) continue; /* test_families says so */
+        golden_open(&g, NAMES[target % 2]);
+        OK(model_files_open(&files, g.dir, &quiet, err));
+        OK(model_open(&m, &files, be, &quiet, err));
+        if (target % 2) {
+            assert_int_equal(decoder_open(&d, m, &opt, &e), GLLM_UNSUPPORTED);
+            assert_string_equal(e.message, "a cache of Q8_0: found heads of 8 values, expected a multiple of 32");
+        } else {
+            const uint32_t n_vocab = m->files.cfg.n_vocab;
+            const size_t n = (size_t)g.n_prompt * n_vocab;
+            float *whole = malloc(n * sizeof *whole), *parts = malloc(n * sizeof *parts);
+            assert_true(whole && parts);
+            OK(decoder_open(&d, m, &opt, err));
+            for (unsigned pass = 0; pass < 3; pass++) {
+                OK(kv_begin(decoder_kv(d), g.prompt, g.n_prompt, &s, err));
+                assert_int_equal(s->n_shared, pass == 2 ? g.n_prompt - 1 : 0);
+                if (pass == 2) memcpy(parts, whole, n * sizeof *parts);
+                prefill(d, s, &g, pass == 1 ? (const uint32_t[]){1, 7, 20, 0} : (const uint32_t[]){0}, n_vocab, pass ? parts : whole);
+                if (pass && ops == &backend_cpu && memcmp(whole, parts, n * sizeof *whole)) fail_msg("%s: pass %u gives other bits", TARGETS[target / 2].isa, pass);
+                kv_end(decoder_kv(d), s, pass == 1);
+            }
+            const double far = far_from(whole, g.logits, n);
+            print_message("%s %s: q8_0 moves logits by %.2g\n", ops->name, TARGETS[target / 2].isa ? TARGETS[target / 2].isa : "", far);
+            assert_true(far > 1e-4 && far < 0.2);
+            free(whole), free(parts);
+            decoder_close(d);
+        }
+        weights_close(g.values);
+        model_close(m);
+        be->ops->close(be);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families), cmocka_unit_test(test_q8_cache)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
