@@ -112,11 +112,10 @@ static int retrieve(struct demo *d, const char *question, struct found *found) {
 static void show_found(struct demo *d, const struct found *found) {
     for (size_t i = 0; i < found->n; i++) {
         const struct passage *p = &d->passages[found->at[i]];
-        bool given = i < found->n_given;
         printf("  [%zu] ", i + 1);
-        page_bar(&d->page, found->score[i], given ? STYLE_GOOD : STYLE_FAINT);
+        page_bar(&d->page, found->score[i], found->score[i] >= NEAR_QUESTION ? STYLE_GOOD : STYLE_FAINT);
         printf("  %s, %s\n", p->title, p->source);
-        if (given) page_paragraph(&d->page, 6, p->text);
+        if (i < found->n_given) page_paragraph(&d->page, 6, p->text);
     }
 }
 
