@@ -28,7 +28,7 @@ setup: ## install what this machine lacks (Debian; asks for nothing when all is 
 	@scripts/setup
 
 models: setup ## fetch the real models that tests and the demo use, into $GLLM_HOME/models
-	@scripts/models minilm
+	@scripts/models minilm smollm2
 
 demo: setup ## find passages with a real MiniLM, answer from them with a real generator: GENERATOR=smollm2, qwen or your own
 	$(call build,release)
