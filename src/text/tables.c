@@ -97,7 +97,6 @@ struct builder {
     json_t *added;
 };
 
-#define SPACE "\u2581"
 static int32_t type_of(const struct tokenizer_tables *t, size_t i) { return t->types ? t->types[i] : PIECE_NORMAL; }
 
 /* The JSON is consumed by each. */
@@ -127,23 +126,14 @@ static gllm_status byte_level(struct builder *b, const struct pre *pre, gllm_err
     return use_decoder(b, json_pack("{s:s}", "type", "ByteLevel"), err);
 }
 
-/* The user-defined pieces, which SentencePiece finds before anything else: with U+2581 for the spaces that converters to GGUF have put into them. */
+/* The user-defined pieces, which SentencePiece finds before anything else. */
 static gllm_status user_pieces(struct builder *b, struct trie *out, gllm_error *err) {
     const struct vocab *v = &b->t->vocab;
-    struct trie_key *keys = calloc((size_t)v->size + 1, sizeof *keys);
+    struct trie_key *keys = calloc(b->tables->n_tokens + 1, sizeof *keys);
     size_t n = 0;
-    struct textbuf text = {0};
-    bool ok = keys != NULL;
-    for (size_t i = 0; ok && i < b->tables->n_tokens; i++) {
-        if (type_of(b->tables, i) != PIECE_USER_DEFINED || !v->piece_len[i]) continue;
-        text.len = 0;
-        for (uint32_t k = 0; k < v->piece_len[i]; k++) v->piece[i][k] == ' ' ? textbuf_add(&text, SPACE, strlen(SPACE)) : textbuf_add(&text, &v->piece[i][k], 1);
-        const char *key = text.failed ? NULL : arena_strndup(&b->t->arena, text.data, text.len);
-        keys[n++] = (struct trie_key){key, (uint32_t)text.len, (int32_t)i};
-        ok = key != NULL;
-    }
-    ok = ok && trie_build(out, &b->t->arena, keys, n);
-    textbuf_free(&text);
+    for (size_t i = 0; keys && i < b->tables->n_tokens; i++)
+        if (type_of(b->tables, i) == PIECE_USER_DEFINED && v->piece_len[i]) keys[n++] = (struct trie_key){v->piece[i], v->piece_len[i], (int32_t)i};
+    const bool ok = keys && trie_build(out, &b->t->arena, keys, n);
     free(keys);
     return ok ? GLLM_OK : err_nomem(err, b->name);
 }
