@@ -16,8 +16,8 @@
 #define CL100K(digits) CL100K_UP_TO_SPACES(digits) "\\s+(?!\\S)|\\s+"
 #define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define CASED(upper, lower, suffix, digits)                                                                                                         \
-    "[^\\r\\n\\p{L}\\p{N}]?" upper "*" lower "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" upper "+" lower "*" suffix "|" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" REST
+#define CASED(upper, lower, suffix, digits, tail)                                                                                                   \
+    "[^\\r\\n\\p{L}\\p{N}]?" upper "*" lower "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" upper "+" lower "*" suffix "|" digits "| ?[^\\s\\p{L}\\p{N}]+[" tail "]*|" REST
 #define DIGITS1 "\\p{N}"
 #define DIGITS3 "\\p{N}{1,3}"
 #define NOT_HAN(letters) "(?:(?!\\p{Han})" letters ")"
@@ -58,14 +58,14 @@ static const struct pre {
     {{"laguna"}, .patterns = {"[^\\n]+|[\\n]+", CL100K(DIGITS1)}},
     {{"qwen35"}, .nfc = true, .patterns = {ENGLISH "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" REST}},
     {{"ufakzeka"}, .patterns = {"[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" REST}},
-    {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, .patterns = {CASED(UPPER, LOWER, ENGLISH "?", DIGITS3)}},
-    {{"granite-embed-multi-97m"}, .ignore_merges = true, .patterns = {CASED(UPPER, LOWER, ENGLISH "?", DIGITS3)}},
-    {{"tiny_aya", "cohere2moe"}, .nfc = true, .patterns = {"\\d{1,3}(?=(?:\\d{3})*\\b)", CASED(UPPER, LOWER, ENGLISH "?", DIGITS3)}},
-    {{"tekken"}, .ignore_merges = true, .add_bos = true, .patterns = {CASED(UPPER, LOWER, "", DIGITS1)}},
-    {{"kimi-k2"}, .patterns = {"[\\p{Han}]+|" CASED(NOT_HAN(UPPER), NOT_HAN(LOWER), ENGLISH "?", DIGITS3)}},
+    {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, .patterns = {CASED(UPPER, LOWER, ENGLISH "?", DIGITS3, "\\r\\n/")}},
+    {{"granite-embed-multi-97m"}, .ignore_merges = true, .patterns = {CASED(UPPER, LOWER, ENGLISH "?", DIGITS3, "\\r\\n/")}},
+    {{"tiny_aya", "cohere2moe"}, .nfc = true, .patterns = {"\\d{1,3}(?=(?:\\d{3})*\\b)", CASED(UPPER, LOWER, ENGLISH "?", DIGITS3, "\\r\\n/")}},
+    {{"tekken"}, .ignore_merges = true, .add_bos = true, .patterns = {CASED(UPPER, LOWER, "", DIGITS1, "\\r\\n/")}},
+    {{"kimi-k2"}, .patterns = {"[\\p{Han}]+|" CASED(NOT_HAN(UPPER), NOT_HAN(LOWER), ENGLISH "?", DIGITS3, "\\r\\n")}},
     {{"youtu"},
      .ignore_merges = true,
-     .patterns = {"[\uac00-\ud7a3\u3131-\u318e]+|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+|[\u3105-\u312f]+|" KANA_HAN, CASED(UPPER, LOWER, ENGLISH "?", DIGITS1)}},
+     .patterns = {"[\uac00-\ud7a3\u3131-\u318e]+|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+|[\u3105-\u312f]+|" KANA_HAN, CASED(UPPER, LOWER, ENGLISH "?", DIGITS1, "\\r\\n/")}},
     {{"deepseek-llm"}, .patterns = {"[\\r\\n]", "\\s?" BICAMERAL, "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+", "\\s+$", EAST_ASIAN, "\\p{N}+"}},
     {{"deepseek-coder"}, .patterns = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", EAST_ASIAN, DIGITS1}},
     {{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"}, .patterns = {DIGITS3, KANA_HAN, DEEPSEEK3_UP_TO_SPACES "[\\r\\n]*|" REST}},
