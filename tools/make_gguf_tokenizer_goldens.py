@@ -20,7 +20,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers as N, pre
 
 OUT = pathlib.Path(__file__).parent.parent / "tests/golden/tables"
 TEXTS = [
-    "", " ", "   ", "a", "Hello, World! It's 12345 o'clock; they'LL say \"don't\".", "I'VE we'Re you'd HE'S 'tis can'T  'm", "  two  spaces\t\ttab\r\n\nlines \n \n\n\nx  \r\n", "1 12 123 1234 12345 1234567 3.14 1,000,000 0x1F ٣٤٥ ½² Ⅷ १२३४",
+    "", " ", "   ", "a", "Hello, World! It's 12345 o'clock; they'LL say \"don't\".", "I'VE we'Re you'd HE'S 'tis can'T  'm we'llama don'tify 'Sxyz\n\r\n \n", "  two  spaces\t\ttab\r\n\nlines \n \n\n\nx  \r\n", "1 12 123 1234 12345 1234567 3.14 1,000,000 0x1F ٣٤٥ ½² Ⅷ १२३४",
     "naïve cafe\u0301 İstanbul ß ǅ ﬁne ①½ ² ﷺ U\u0308\u0323 \u212b", "中文字，今天1234天气。かなカナー「かぎ」 Ａ１ 한국어를1234 ㄱㄴ ㄅㄆ", "hello世界hello 漢字kanji かなkana 한글hangul 3世紀", "العربيّة שָׁלוֹם हिन्दी में ไทยภาษา বাংলা",
     "👩‍👩‍👧 🇩🇪 ❤️ 😀😀 x😀y", "so\u00adft \ufeffbom z\u200bw \u2028 \u00a0nb\u3000 \u180e", "bell\u0007 del\u007f c1\u0085\u009f \ufffd \ue000 nul\0 x",
     "x=a_b+c-d*e/f; §€∑∞—…¿ #include <stdio.h>\n\tint main(void) { return 0; }\n", "!!!???...\n\n--==>> ```py\n/path/to/file.txt // comment\n</tag> ~~$$^^||", "camelCaseWord HTTPServer XMLHttpRequest iPhone ALLCAPS mixedUP Ünï ÀÉ ǅungla",

@@ -1,7 +1,8 @@
 /* bpe.c - byte-pair encoding: a word starts as characters, and the two neighbours of the lowest rank merge until none can.
  *
  * Merges lie in one open-addressing table keyed by (left id, right id). A short word is merged by scanning its few ranks; a
- * long one by a heap over a linked list, O(n log n). Both take the lowest rank first, and of equal pairs the leftmost. */
+ * long one by a heap over a linked list, O(n log n). Both take the lowest rank first, and of equal pairs the leftmost. Before that a word is cut
+ * where no merge can ever cross: between two characters that never meet in a merge. */
 #include "text/models.h"
 
 #include <math.h>
@@ -34,6 +35,8 @@ struct bpe {
     const struct trie *user;    /* pieces found before anything else; NULL: none */
     uint32_t *unused;           /* [vocab size] one more than the number of an unused piece; 0: another; NULL: there is none */
     uint32_t n_unused;
+    uint64_t *neighbours;       /* a bit for each pair of characters that some merge brings together, by hash; NULL: not known */
+    uint64_t neighbours_mask;   /* of the bits' numbers */
 };
 
 static bool takes_part(const uint8_t *types, uint32_t id) {
@@ -46,14 +49,22 @@ static int32_t entry(const struct bpe *m, const struct vocab *v, const char *s, 
     return map_get(&v->ids, s, len, &id) && takes_part(m->types, id) ? (int32_t)id : -1;
 }
 
+/* The same for one character. */
+static int32_t char_entry(const struct bpe *m, const struct vocab *v, const char *s, unsigned n) {
+    uint32_t cp;
+    return n <= 2 && utf8_read(s, n, &cp) && cp < DIRECT_CPS ? m->direct[cp] : entry(m, v, s, n);
+}
+
 /* ---- the table ---- */
 
 static uint64_t merge_key(int32_t left, int32_t right) { return ((uint64_t)(uint32_t)left + 1) << 32 | (uint32_t)right; }
+static uint64_t merge_hash(const struct bpe *m, uint64_t key) {
+    uint64_t h = (key ^ m->seed) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 32;
+}
 
 static struct merge *merge_slot(const struct bpe *m, uint64_t key) {
-    uint64_t h = (key ^ m->seed) * 0x9e3779b97f4a7c15u;
-    h ^= h >> 32;
-    for (uint64_t i = h & m->mask;; i = (i + 1) & m->mask)
+    for (uint64_t i = merge_hash(m, key) & m->mask;; i = (i + 1) & m->mask)
         if (m->merges[i].key == key || !m->merges[i].key) return &m->merges[i];
 }
 
@@ -72,6 +83,57 @@ static bool merge_reserve(struct bpe *m, struct arena *a, size_t n) {
 
 static void merge_put(struct bpe *m, int32_t left, int32_t right, uint32_t rank, int32_t id) {
     *merge_slot(m, merge_key(left, right)) = (struct merge){merge_key(left, right), rank, id};
+}
+
+/* True when every byte has its character of the byte-level alphabet: then no text is unknown. */
+static bool is_byte_level(const struct bpe *m) {
+    for (uint32_t cp = 0x21; cp < 0x144; cp++) {
+        bool letter = cp < 0x7F || (cp > 0xA0 && cp != 0xAD);
+        if (letter && m->direct[cp] < 0) return false;
+    }
+    return true;
+}
+
+/* ---- where a word may be cut: a merge joins the last character of its left entry to the first of its right one ---- */
+
+/* "<0x0A>" */
+static bool is_byte(const struct bpe *m, const struct vocab *v, int32_t id) {
+    for (unsigned b = 0; b < 256 && v->piece_len[id] == 6 && v->piece[id][0] == '<'; b++)
+        if (m->bytes[b] == id) return true;
+    return false;
+}
+
+/* Not for entries with prefix or suffix, which are not made of characters; not where byte tokens merge; not where the order of all merges of a
+ * word counts, as it does for unused pieces; and not for the byte-level alphabet, whose words are short: the table would take longer to make. */
+static bool find_neighbours(struct bpe *m, const struct vocab *v, struct arena *a) {
+    uint64_t bits = 1024;
+    size_t n = 0;
+    if (m->prefix_len || m->suffix_len || m->unused || is_byte_level(m)) return true;
+    for (uint64_t i = 0; i <= m->mask; i++) n += m->merges[i].key != 0;
+    while (bits / 16 < n) bits *= 2;
+    uint64_t *table = arena_array(a, bits / 64, sizeof *table);
+    if (!table) return false;
+    m->neighbours_mask = bits - 1;
+    for (uint64_t i = 0; i <= m->mask; i++) {
+        const uint64_t key = m->merges[i].key;
+        if (!key) continue;
+        const int32_t left = (int32_t)((key >> 32) - 1), right = (int32_t)(uint32_t)key;
+        const char *l = v->piece[left], *r = v->piece[right];
+        uint32_t nl = v->piece_len[left], nr = v->piece_len[right], cp;
+        if (!nl || !nr || is_byte(m, v, left) || is_byte(m, v, right) || left == m->opt.unk || right == m->opt.unk) return true;
+        unsigned tail = 1;
+        while (tail < nl && ((unsigned char)l[nl - tail] & 0xC0) == 0x80) tail++;
+        const int32_t last = char_entry(m, v, l + nl - tail, tail), first = char_entry(m, v, r, utf8_read(r, nr, &cp));
+        const uint64_t bit = merge_hash(m, merge_key(last, first)) & m->neighbours_mask;
+        if (last >= 0 && first >= 0) table[bit / 64] |= 1ull << (bit & 63);
+    }
+    m->neighbours = table;
+    return true;
+}
+
+static bool may_meet(const struct bpe *m, int32_t left, int32_t right) {
+    const uint64_t bit = merge_hash(m, merge_key(left, right)) & m->neighbours_mask;
+    return !m->neighbours || (m->neighbours[bit / 64] >> (bit & 63) & 1);
 }
 
 /* ---- reading ---- */
@@ -134,15 +196,6 @@ static gllm_status read_merge(struct bpe *m, const struct vocab *v, size_t i, co
     return add_merge(m, v, i, json_string_value(l), json_string_length(l), json_string_value(r), json_string_length(r), name, err);
 }
 
-/* True when every byte has its character of the byte-level alphabet: then no text is unknown. */
-static bool is_byte_level(const struct bpe *m) {
-    for (uint32_t cp = 0x21; cp < 0x144; cp++) {
-        bool letter = cp < 0x7F || (cp > 0xA0 && cp != 0xAD);
-        if (letter && m->direct[cp] < 0) return false;
-    }
-    return true;
-}
-
 static gllm_status read_options(struct bpe *m, const struct vocab *v, struct arena *a, const json_t *model, const char *name, gllm_error *err) {
     const char *unk = NULL, *prefix = "", *suffix = "";
     float dropout = 0;
@@ -177,7 +230,7 @@ gllm_status bpe_read(struct bpe **out, const struct vocab *v, struct arena *a, c
     TRY(read_options(m, v, a, model, name, err));
     json_array_foreach(merges, i, e) TRY(read_merge(m, v, i, e, name, err));
     *out = m;
-    return GLLM_OK;
+    return find_neighbours(m, v, a) ? GLLM_OK : err_nomem(err, name);
 }
 
 gllm_status bpe_from_merges(struct bpe **out, const struct vocab *v, struct arena *a, const struct merge_text *merges, size_t n, const struct model_options *opt, bool ignore_merges, const char *name, gllm_error *err) {
@@ -186,7 +239,7 @@ gllm_status bpe_from_merges(struct bpe **out, const struct vocab *v, struct aren
     m->ignore_merges = ignore_merges;
     for (size_t i = 0; i < n; i++) TRY(add_merge_text(m, v, i, merges[i].text, merges[i].len, name, err));
     *out = m;
-    return GLLM_OK;
+    return find_neighbours(m, v, a) ? GLLM_OK : err_nomem(err, name);
 }
 
 /* ---- merges made from scores ---- */
@@ -248,6 +301,7 @@ gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct aren
             cut_piece(m, v, list[i].id, (uint32_t)rank, true);
         }
         *out = m;
+        if (!find_neighbours(m, v, a)) status = err_nomem(err, name);
     }
     free(list);
     return status;
@@ -258,11 +312,7 @@ gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct aren
 /* The entry of one character with what is put around it; -1: none. */
 static int32_t symbol_id(const struct bpe *m, const struct vocab *v, const char *s, unsigned n, bool first, bool last) {
     const size_t skip = first ? 0 : m->prefix_len, tail = last ? m->suffix_len : 0;
-    uint32_t cp;
-    if (!skip && !tail) {
-        if (n <= 2 && utf8_read(s, n, &cp) && cp < DIRECT_CPS) return m->direct[cp];
-        return entry(m, v, s, n);
-    }
+    if (!skip && !tail) return char_entry(m, v, s, n);
     char local[2 * MAX_AFFIX + 4];
     memcpy(local, m->prefix, skip);
     memcpy(local + skip, s, n);
@@ -437,9 +487,13 @@ bool bpe_run(const struct bpe *m, const struct vocab *v, const char *word, size_
     if (m->unused && !(unused = calloc(m->n_unused, sizeof *unused))) return false;
     bool ok = bound <= SHORT_WORD || (ids = malloc(bound * sizeof *ids));
     size_t n = ok ? first_symbols(m, v, word, len, ids) : 0;
-    if (n > SHORT_WORD) ok = merge_long(m, unused, ids, &n);
-    else n = merge_short(m, unused, ids, n);
-    for (size_t i = 0; ok && i < n; i++) ok = push_parts(m, unused, ids[i] & ~FROZEN, out);
+    for (size_t from = 0, to; ok && from < n; from = to) {
+        for (to = from + 1; to < n && may_meet(m, ids[to - 1], ids[to]);) to++;
+        size_t left = to - from;
+        if (left > SHORT_WORD) ok = merge_long(m, unused, ids + from, &left);
+        else left = merge_short(m, unused, ids + from, left);
+        for (size_t i = from; ok && i < from + left; i++) ok = push_parts(m, unused, ids[i] & ~FROZEN, out);
+    }
     if (ids != local) free(ids);
     free(unused);
     return ok;
