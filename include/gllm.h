@@ -183,7 +183,15 @@ typedef struct gllm_chunk { /* borrowed until the callback returns */
 /* Called on the worker thread, at least once a prompt chunk and once a token; false ends the answer (GLLM_FINISH_CANCELED). */
 typedef bool (*gllm_chunk_fn)(void *user, const gllm_chunk *chunk);
 
-typedef struct gllm_generate_request { /* borrowed for the call */
+/* One message of a conversation. Its bytes are never read as special tokens, whatever they spell: only what the chat template itself writes is. */
+typedef struct gllm_message {
+    const char *role;    /* "system" "user" "assistant" "tool" …: what the template knows */
+    gllm_str content;    /* ptr NULL: none (an assistant that only calls tools, or content among `extra`) */
+    const char *extra;   /* JSON object whose keys join the message: tool_calls, name, tool_call_id, reasoning_content, or content as a list of
+                            parts; keys that are null count as absent. NULL: none */
+} gllm_message;
+
+typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of prompt and messages */
     size_t struct_size;
     gllm_str prompt;      /* raw text, continued as it stands; the model's own first token is added as its files say */
     bool parse_special;   /* read special tokens written in the prompt; default false */
@@ -203,6 +211,14 @@ typedef struct gllm_generate_request { /* borrowed for the call */
     size_t n_stop;
     gllm_chunk_fn on_chunk; /* NULL: none */
     void *user;
+    const gllm_message *messages; /* [n_messages] a conversation: rendered by the model's chat template, then answered */
+    size_t n_messages;
+    const char *tools;         /* JSON array of the tools that the model may call, as the template expects them; NULL: none */
+    const char *template_args; /* JSON object of more template variables (enable_thinking, documents …); NULL: none. add_generation_prompt is true
+                                  unless continue_final is, or this object says otherwise */
+    const char *chat_template; /* the name of one of the model's templates ("tool_use"), or a template's source; NULL: the model's own */
+    bool continue_final;       /* go on with the last message, not with a new one */
+    int64_t template_time;     /* seconds since 1970 that the template's strftime_now shows, in UTC; 0: now, in local time */
 } gllm_generate_request;
 GLLM_API void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size);
 static inline void gllm_generate_request_init(gllm_generate_request *r) { gllm_generate_request_init_sized(r, sizeof *r); }
@@ -225,6 +241,20 @@ typedef struct gllm_completion { /* one block */
  * GLLM_TOO_LONG: the prompt does not fit the context; GLLM_UNSUPPORTED: the model is an encoder; GLLM_BUSY, GLLM_CLOSED, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_generate(gllm_client *c, const gllm_generate_request *r, gllm_completion **out, gllm_error *err);
 GLLM_API void gllm_completion_free(gllm_completion *r);
+
+typedef struct gllm_rendered { /* one block */
+    gllm_str text;           /* the conversation as the model reads it; NUL-terminated beyond its length */
+    size_t n_tokens;
+    const int32_t *tokens;   /* [n_tokens] */
+    size_t n_caller;
+    const size_t (*caller)[2]; /* [n_caller] offset and length of the bytes that came from the request, in order: in them no special token is read */
+} gllm_rendered;
+/* What gllm_generate would send for r's messages, without generating; only the fields from `messages` on are read. Runs on the calling thread.
+ * GLLM_UNSUPPORTED: the model has no chat template, or the template needs what this build refuses by name; GLLM_FORMAT: the template has a syntax
+ * error (the message says on which line); GLLM_INVALID: no messages, a field that is not the JSON or UTF-8 it should be, or the template refuses the
+ * conversation (its own words, or line and reason), or it takes more steps or memory than it may. gllm_generate gives the same errors. */
+GLLM_API gllm_status gllm_render_chat(gllm_client *c, const gllm_generate_request *r, gllm_rendered **out, gllm_error *err);
+GLLM_API void gllm_rendered_free(gllm_rendered *r);
 
 typedef struct gllm_score { /* one block */
     size_t n_tokens;        /* of the text, the model's own first token included */

@@ -263,14 +263,33 @@ gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct
     return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
 }
 
+struct ordered {
+    uint64_t bytes;
+    size_t index;
+};
+static int largest_first(const void *x, const void *y) {
+    const struct ordered *a = x, *b = y;
+    return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : (a->index > b->index) - (a->index < b->index);
+}
+
+/* The largest first: while a weight is prepared its file's pages and its prepared form are both resident, so the peak is least when little else is. */
 gllm_status bind_prepare(const struct bindings *b, const struct weights *w, struct backend *be, gllm_error *err) {
-    for (size_t i = 0; i < b->count; i++) {
-        const struct binding *x = &b->list[i];
-        TRY(be->ops->weight_prepare(be, &x->desc, x->slot, err));
-        for (uint32_t k = 0; k < x->desc.n_parts; k++)
+    struct ordered *order = malloc((b->count + 1) * sizeof *order);
+    gllm_status status = order ? GLLM_OK : err_nomem(err, "weights");
+    for (size_t i = 0; order && i < b->count; i++) {
+        order[i] = (struct ordered){0, i};
+        for (uint32_t k = 0; k < b->list[i].desc.n_parts; k++)
+            if (b->list[i].tensors[k]) order[i].bytes += b->list[i].tensors[k]->bytes;
+    }
+    if (order) qsort(order, b->count, sizeof *order, largest_first);
+    for (size_t i = 0; status == GLLM_OK && i < b->count; i++) {
+        const struct binding *x = &b->list[order[i].index];
+        status = be->ops->weight_prepare(be, &x->desc, x->slot, err);
+        for (uint32_t k = 0; status == GLLM_OK && k < x->desc.n_parts; k++)
             if (x->tensors[k] && !be->ops->weight_borrows(*x->slot)) weights_release(w, x->tensors[k]);
     }
-    return GLLM_OK;
+    free(order);
+    return status;
 }
 
 void bind_release(const struct bindings *b, struct backend *be) {

@@ -7,6 +7,7 @@
 #include "format/weights.h"
 #include "model/arch.h"
 #include "model/bind.h"
+#include "text/chat.h"
 #include "text/tokenizer.h"
 
 enum { MAX_EOS = 16 };
@@ -20,6 +21,7 @@ struct model_files { /* read and checked, no device yet */
     uint32_t max_tokens; /* longest input, special tokens included */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
+    struct chat_source chat; /* of a causal model */
 };
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
 gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
