@@ -28,6 +28,22 @@ static void test_components(void **state) {
     }
 }
 
+/* The models alone: each text is one word (tools/make_bpe_goldens.py). */
+static void test_models(void **state) {
+    (void)state;
+    json_t *root = load("tests/golden/bpe/models.json");
+    const json_t *entries = json_object_get(root, "entries");
+    assert_true(json_array_size(entries) > 0);
+    for (size_t i = 0; i < json_array_size(entries); i++) {
+        const json_t *entry = json_array_get(entries, i);
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        struct tokenizer *t = read_entry(entry, name);
+        check_texts(t, entry, "ids", json_object_get(entry, "texts"), true, name);
+        tokenizer_close(t);
+    }
+    json_decref(root);
+}
+
 static void test_vocab_txt(void **state) {
     static const char *const DIRS[] = {"uncased", "cased", "accents", "cased-strip", "no-chinese", "own-mask"};
     (void)state;
@@ -48,6 +64,6 @@ static void test_vocab_txt(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_components), cmocka_unit_test(test_vocab_txt)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_components), cmocka_unit_test(test_models), cmocka_unit_test(test_vocab_txt)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
