@@ -33,7 +33,7 @@ struct bpe {
     int32_t direct[DIRECT_CPS]; /* ids of single characters without prefix or suffix; -1: none */
     const uint8_t *types;       /* merges from scores: [vocab size]; NULL: every entry is text */
     const struct trie *user;    /* pieces found before anything else; NULL: none */
-    uint32_t *unused;           /* [vocab size] one more than the number of an unused piece; 0: another; NULL: there is none */
+    uint32_t *unused;           /* [vocab size] one more than the number of an unused piece that merges make; 0: another; NULL: there is none */
     uint32_t n_unused;
     uint64_t *neighbours;       /* a bit for each pair of characters that some merge brings together, by hash; NULL: not known */
     uint64_t neighbours_mask;   /* of the bits' numbers */
@@ -268,9 +268,10 @@ static size_t cut_piece(struct bpe *m, const struct vocab *v, uint32_t id, uint3
     return n;
 }
 
+/* Those that no merge makes (a converter's padding) need no number. */
 static bool number_unused(struct bpe *m, const struct vocab *v, struct arena *a) {
     for (uint32_t i = 0; i < v->size; i++) {
-        if (m->types[i] != PIECE_UNUSED) continue;
+        if (m->types[i] != PIECE_UNUSED || !v->piece[i] || !cut_piece(m, v, i, 0, false)) continue;
         if (!m->unused && !(m->unused = arena_array(a, v->size, sizeof *m->unused))) return false;
         m->unused[i] = ++m->n_unused;
     }
@@ -480,7 +481,7 @@ bool bpe_run(const struct bpe *m, const struct vocab *v, const char *word, size_
     uint32_t whole;
     uint64_t bound;
     int32_t local[SHORT_WORD], *ids = local;
-    struct halves *unused = NULL;
+    struct halves *unused = NULL; /* [n_unused] */
     if (!len) return true;
     if (m->ignore_merges && map_get(&v->ids, word, len, &whole)) return encoding_push(out, (int32_t)whole, 0, false);
     if (!symbol_bound(m, len, &bound)) return false;
