@@ -6,7 +6,7 @@
 
 The text is 1 MB made here from a seed: prose in six scripts, code, numbers and emoji, line by line. One round lets each program encode all of
 it; the table gives medians in MB/s and the median over the rounds of gllm's speed over the peer's. HF gets the better of encode and
-encode_batch_fast. Before anything is timed the ids are compared. Then lines without a space of 0.25, 0.5 and 1 MB: time for each byte.
+encode_batch_fast. Times are processor time, so that what else the machine does counts little. Before anything is timed the ids are compared. Then lines without a space of 0.25, 0.5 and 1 MB: time for each byte.
 """
 import argparse, json, os, pathlib, random, statistics, subprocess, sys, tempfile, time
 
@@ -125,9 +125,9 @@ def ours(program, model, path, seconds):
 
 
 def timed(run, lines):
-    start = time.perf_counter()
+    start = time.process_time()
     run(lines)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def same_ids(program, model, lines, run):
