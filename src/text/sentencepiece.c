@@ -133,7 +133,8 @@ static gllm_status read_denormalizer(const struct reader *r, struct bytes b) {
     while (b.at < b.size) {
         struct field f;
         TRY(next_field(r, &b, &f));
-        if (f.number == 2 && f.inner.size) return err_set(r->err, GLLM_UNSUPPORTED, "%s: denormalizer_spec.precompiled_charsmap: found rules, expected none: rewriting decoded text is not supported", r->name);
+        if (f.number == 2 && f.inner.size)
+            return err_set(r->err, GLLM_UNSUPPORTED, "%s: denormalizer_spec.precompiled_charsmap: found rules, expected none: rewriting decoded text is not supported", r->name);
     }
     return GLLM_OK;
 }
@@ -229,7 +230,8 @@ gllm_status spm_read(struct spm_model *out, const void *data, size_t len, const 
     TRY(read_model(&r, bytes_of(data, len), out, &t));
     out->bpe = t.model_type == 2;
     if (t.model_type != 1 && t.model_type != 2)
-        return err_set(err, GLLM_UNSUPPORTED, "%s: trainer_spec.model_type: found %s, expected unigram or bpe", name, t.model_type >= 0 && t.model_type < 5 ? TYPES[t.model_type] : "an unknown number");
+        return err_set(err, GLLM_UNSUPPORTED, "%s: trainer_spec.model_type: found %s, expected unigram or bpe", name,
+                       t.model_type >= 0 && t.model_type < 5 ? TYPES[t.model_type] : "an unknown number");
     gllm_status status = index_pieces(&r, out, &ids);
     if (status == GLLM_OK) {
         out->bos = control(out, &ids, t.bos, "<s>", t.bos_id);

@@ -87,7 +87,8 @@ static gllm_status lay_out(struct building *b, gllm_error *err) {
     for (size_t i = 0; i < b->n; i++) {
         uint32_t other;
         if (map_get(&b->ids, b->pieces[i].text, b->pieces[i].len, &other)) /* a fixed piece that the model has too */
-            return err_set(err, GLLM_FORMAT, "%s: piece \"%.*s\" stands twice where %s puts its own", b->name, (int)(b->pieces[i].len < 60 ? b->pieces[i].len : 60), b->pieces[i].text, b->class->names[0]);
+            return err_set(err, GLLM_FORMAT, "%s: piece \"%.*s\" stands twice where %s puts its own", b->name,
+                           (int)(b->pieces[i].len < 60 ? b->pieces[i].len : 60), b->pieces[i].text, b->class->names[0]);
         if (!map_put(&b->ids, b->pieces[i].text, b->pieces[i].len, (uint32_t)i)) return err_nomem(err, b->name);
     }
     return GLLM_OK;
@@ -224,7 +225,8 @@ static gllm_status build(struct building *b, struct tokenizer *t, const void *da
     const char *class = "";
     TRY(json_str(config, b->name, "tokenizer_class", &class, err));
     b->class = class_find(class, strlen(class));
-    if (!b->class) return err_set(err, GLLM_UNSUPPORTED, "%s: tokenizer_class \"%.60s\" is not known for a SentencePiece model, expected one of Llama's, InternLM's, Gemma's, T5's, XLM-RoBERTa's or CamemBERT's", b->name, class);
+    if (!b->class)
+        return err_set(err, GLLM_UNSUPPORTED, "%s: tokenizer_class \"%.60s\" is not known for a SentencePiece model, expected Llama's, InternLM's, Gemma's, T5's, XLM-RoBERTa's or CamemBERT's", b->name, class);
     TRY(spm_read(&b->model, data, len, b->name, err));
     TRY(lay_out(b, err));
     const bool plain = b->class->layout == LAYOUT_PLAIN;
