@@ -201,7 +201,7 @@ static void test_real_files(void **state) {
             continue;
         }
         struct weights *w;
-        struct tokenizer *t;
+        struct tokenizer *t = NULL;
         gllm_error err = {0};
         if (weights_open(&w, path, &err) != GLLM_OK || gguf_tokenizer(&t, w, path, &err) != GLLM_OK) fail_msg("%s", err.message);
         weights_close(w);
