@@ -162,7 +162,7 @@ gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *
     for (unsigned i = 0; status == GLLM_NOT_FOUND && i < sizeof KINDS / sizeof *KINDS; i++) {
         char *path = path_join(dir, KINDS[i].file);
         if (!path) status = err_nomem(err, dir);
-        else if (file_exists(path)) status = KINDS[i].open(&t, dir, path, config, err);
+        else if (path_exists(path)) status = KINDS[i].open(&t, dir, path, config, err);
         free(path);
     }
     if (status == GLLM_OK) apply_config(t, config);
@@ -309,7 +309,11 @@ gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
     if (pair) {
         struct encode_options second = *opt;
         second.n_plain = 0;
-        TRY_GO(encode_text(t, pair, pair_len, &second, &b, err));
+        status = encode_text(t, pair, pair_len, &second, &b, err);
+        if (status != GLLM_OK) {
+            err_wrap(err, status, "second text");
+            goto done;
+        }
     }
     uint64_t full = (uint64_t)a.count + b.count + extra;
     if (opt->max_tokens && opt->max_tokens < extra) {

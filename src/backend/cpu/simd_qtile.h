@@ -5,6 +5,19 @@
  * Integer sums are exact; the f32 sum over blocks is one chain in the order of k, whatever the tile around it. */
 #include "backend/cpu/qpack.h"
 
+/* The loops of a tile are unrolled, but for sanitizers: their checks on each step of some hundred bodies take minutes to compile. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNROLL(n)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define UNROLL(n)
+#endif
+#endif
+#ifndef UNROLL
+#define PRAGMA(text) _Pragma(#text)
+#define UNROLL(n) PRAGMA(GCC unroll n)
+#endif
+
 /* Row m of a panel's sums, finished and written. */
 INLINE void emit_panel(const struct cpu_tile *t, uint32_t m, const float y[QPANEL]) {
     const bool plain = t->act == ACT_NONE && t->n_cols >= QPANEL && !(t->soft_cap > 0);
