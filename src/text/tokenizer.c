@@ -159,10 +159,12 @@ gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *
     TRY(read_config(dir, &config, err));
     struct tokenizer *t = NULL;
     gllm_status status = err_set(err, GLLM_NOT_FOUND, "%s: found no tokenizer, expected tokenizer.json, tokenizer.model, spiece.model, sentencepiece.bpe.model or vocab.txt", dir);
-    for (unsigned i = 0; status == GLLM_NOT_FOUND && i < sizeof KINDS / sizeof *KINDS; i++) {
+    bool found = false;
+    for (unsigned i = 0; !found && i < sizeof KINDS / sizeof *KINDS; i++) {
         char *path = path_join(dir, KINDS[i].file);
+        found = !path || path_exists(path);
         if (!path) status = err_nomem(err, dir);
-        else if (path_exists(path)) status = KINDS[i].open(&t, dir, path, config, err);
+        else if (found) status = KINDS[i].open(&t, dir, path, config, err);
         free(path);
     }
     if (status == GLLM_OK) apply_config(t, config);
