@@ -299,7 +299,7 @@ static void test_q8_cache(void **state) {
                 OK(kv_begin(decoder_kv(d), g.prompt, g.n_prompt, &s, err));
                 assert_int_equal(s->n_shared, pass == 2 ? g.n_prompt - 1 : 0);
                 if (pass == 2) memcpy(parts, whole, n * sizeof *parts);
-                prefill(d, s, &g, pass == 1 ? (const uint32_t[]){1, 7, 20, 0} : (const uint32_t[]){0}, n_vocab, pass ? parts : whole);
+                prefill(d, s, &(struct run){.g = &g, .n_vocab = n_vocab}, pass == 1 ? (const uint32_t[]){1, 7, 20, 0} : (const uint32_t[]){0}, pass ? parts : whole);
                 if (pass && ops == &backend_cpu && memcmp(whole, parts, n * sizeof *whole)) fail_msg("%s: pass %u gives other bits", TARGETS[target / 2].isa, pass);
                 kv_end(decoder_kv(d), s, pass == 1);
             }

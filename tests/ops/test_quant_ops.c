@@ -1,5 +1,5 @@
 /* test_quant_ops.c - linear and embed with weights of every block format: exact against the reference; by default, where the level has int8
- * kernels, against the same sums with activations rounded to 8 bits in blocks of 32. A row gives the same bits alone and in any batch. */
+ * kernels, against the same sums with activations rounded to 8 bits in blocks of 16. A row gives the same bits alone and in any batch. */
 #include "ops/weight_ops.h"
 
 static struct target targets[MAX_TARGETS];
@@ -24,13 +24,13 @@ static uint8_t *random_rows(enum dtype t, uint32_t rows, uint32_t cols, uint64_t
     return data;
 }
 
-/* x rounded as the int8 kernels round it: blocks of 32, the largest at 127. */
+/* x rounded as the int8 kernels round it: blocks of 16, the largest at 127. */
 static void rounded(const float *x, size_t n, float *out) {
-    for (size_t b = 0; b < n; b += 32) {
+    for (size_t b = 0; b < n; b += 16) {
         float top = 0;
-        for (unsigned i = 0; i < 32; i++) top = fmaxf(top, fabsf(x[b + i]));
+        for (unsigned i = 0; i < 16; i++) top = fmaxf(top, fabsf(x[b + i]));
         const float inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
-        for (unsigned i = 0; i < 32; i++) out[b + i] = d * rintf(x[b + i] * inverse);
+        for (unsigned i = 0; i < 16; i++) out[b + i] = d * rintf(x[b + i] * inverse);
     }
 }
 

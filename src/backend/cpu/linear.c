@@ -1,6 +1,6 @@
 /* linear.c - op_linear: pack the activations once, together; then claim blocks of row tiles by ranges of weight panels.
  *
- * The form of the weight decides: f32 panels and f32 activations; int8 panels and activations rounded to 8 bits in blocks of 32; or rows as
+ * The form of the weight decides: f32 panels and f32 activations; int8 panels and activations rounded to 8 bits in blocks of 16; or rows as
  * the file has them, widened to an f32 panel once for all rows of the call. */
 #include "backend/cpu/cpu.h"
 

@@ -1,8 +1,9 @@
-/* simd_qtile.h - the int8 tile: packed quantised weights (qpack.h) by activations rounded to 8 bits in blocks of 32.
+/* simd_qtile.h - the int8 tile: packed quantised weights (qpack.h) by activations rounded to 8 bits in blocks of 16.
  *
  *   y[m][n] = sum over blocks of  d_a[m] (scale[n] (q . a - zero sum a) + min[n] sum a)
  *
- * Integer sums are exact; the f32 sum over blocks is one chain in the order of k, whatever the tile around it. */
+ * with min and its sum taken once for the 32 inputs of a packed block. Integer sums are exact; the f32 sum over blocks is one chain in the order of k,
+ * whatever the tile around it. */
 #include "backend/cpu/qpack.h"
 
 /* The loops of a tile are unrolled, but for sanitizers: their checks on each step of some hundred bodies take minutes to compile. */
