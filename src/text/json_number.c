@@ -9,6 +9,7 @@
 
 #include "text/json_parts.h"
 
+enum { DOUBLE_DIGITS = 15 };
 struct decimal { /* a magnitude; digits are values 0 to 9, fraction without zeros at its end */
     uint8_t whole[JSON_DIGITS], fraction[32];
     uint32_t n_whole, n_fraction;
@@ -17,8 +18,7 @@ struct decimal { /* a magnitude; digits are values 0 to 9, fraction without zero
 struct span {
     struct rules *rules;
     struct decimal low, high;
-    bool whole; /* no fraction is written */
-    uint32_t n; /* digits before the point */
+    uint32_t n, n_more; /* digits before the point, and at most after it: together what a double tells apart */
 };
 
 static struct expr *digit(struct rules *r, unsigned from, unsigned to) { return expr_chars(r, &(struct char_range){'0' + from, '0' + to}, 1, false); }
@@ -33,10 +33,10 @@ static void branch(struct rules *r, struct expr *alt, unsigned from, unsigned to
 static struct expr *fraction(struct span *s, uint32_t k, bool low, bool high) {
     struct rules *r = s->rules;
     if (low && k >= s->low.n_fraction && !s->low.open) low = false; /* zeros would do: anything does */
-    if (!low && !high) return any_digits(r, k ? 0 : 1, JSON_DIGITS - k);
+    if (!low && !high) return any_digits(r, k ? 0 : 1, s->n_more - k);
     struct expr *alt = expr_alt(r);
     if (k && !low && (k < s->high.n_fraction || !s->high.open)) expr_add(r, alt, expr_seq(r));
-    if (k < JSON_DIGITS) {
+    if (k < s->n_more) {
         const unsigned a = low && k < s->low.n_fraction ? s->low.fraction[k] : 0, b = !high ? 9 : k < s->high.n_fraction ? s->high.fraction[k] : 0;
         const bool both = low && high && a == b;
         if (both) branch(r, alt, a, a, fraction(s, k + 1, true, true));
@@ -53,7 +53,7 @@ static struct expr *after_whole(struct span *s, bool low, bool high) {
     struct expr *alt = expr_alt(r);
     const bool above = !low || (!s->low.n_fraction && !s->low.open), below = !high || s->high.n_fraction || !s->high.open;
     if (above && below) expr_add(r, alt, expr_seq(r));
-    struct expr *more = s->whole ? NULL : fraction(s, 0, low, high);
+    struct expr *more = s->n_more ? fraction(s, 0, low, high) : NULL;
     if (more) expr_add(r, alt, json_pair(r, expr_text(r, ".", 1), more));
     return alt && alt->n ? alt : NULL;
 }
@@ -110,9 +110,10 @@ static struct decimal decimal_of(double v, bool open) {
 /* Magnitudes from low to high. */
 static struct expr *magnitudes(struct rules *r, double low, bool over, double high, bool under, bool whole_only) {
     if (low >= 1e18) return NULL;
-    struct span s = {.rules = r, .low = decimal_of(low, over), .high = decimal_of(high, under), .whole = whole_only};
+    struct span s = {.rules = r, .low = decimal_of(low, over), .high = decimal_of(high, under)};
     struct expr *alt = expr_alt(r);
     for (s.n = s.low.n_whole; low <= high && s.n <= s.high.n_whole; s.n++) {
+        s.n_more = whole_only || s.n >= DOUBLE_DIGITS ? 0 : DOUBLE_DIGITS - s.n;
         struct expr *one = whole(&s, 0, s.n == s.low.n_whole, s.n == s.high.n_whole);
         if (one) expr_add(r, alt, one);
     }

@@ -7,7 +7,8 @@
  *     additionalProperties is true or a schema, others: keys written without escapes. Where it is absent no others are written
  *   - items beyond prefixItems only where `items` says which, or minItems demands them
  *   - a schema without `type` gives the types that its other keywords are about; without those any value
- *   - numbers of at most 18 digits before and 18 after the point, exponents of 2 digits; an integer has neither; no exponent beside bounds
+ *   - numbers of at most 18 digits before and 18 after the point, exponents of 2 digits; an integer has neither; beside bounds
+ *     no exponent and at most 15 digits in all where there is a point
  *   - the strings of enum, const, pattern and property names with the shortest escapes; other strings with any escape
  *   - years of date and date-time from 1000 to 9999, seconds up to 59
  * Refused with the keyword's JSON pointer: whatever cannot be held to (not, if, patternProperties, uniqueItems …), unknown keywords (those that
