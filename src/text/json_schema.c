@@ -15,7 +15,7 @@
 
 enum {
     MAX_CONJUNCTS = 64,  /* schemas that hold together */
-    MAX_STEPS = 50000,   /* schemas looked at, in all */
+    MAX_STEPS = 20000,   /* schemas looked at, in all */
     MAX_DEPTH_OF = 60,   /* schemas in one rule, one inside the other */
     MAX_KEY = 256,       /* bytes of a property's name beside additionalProperties */
     MAX_VALUES = 10000   /* of an enum */

@@ -43,8 +43,8 @@ struct matcher_work {
     bool full, no_memory;          /* of the step under way */
     /* one step */
     struct list todo, found, gathered;
-    struct visit *visited;         /* [2 MAX_VISITS] */
-    uint32_t stamp, n_visited;
+    struct visit *visited;         /* [room_visited], a power of two */
+    uint32_t stamp, n_visited, room_visited;
     struct call *calls;
     int32_t *calls_of;             /* [n_rules] first call; NO_CALL */
     uint64_t *pending;             /* bits by rank */
@@ -195,17 +195,39 @@ static uint32_t state_of(struct matcher *m, const struct list *l, bool can_end) 
 
 /* ---- one step ---- */
 
+/* Where `what` is, or would go. */
+static struct visit *seat(const struct matcher_work *w, uint64_t what) {
+    uint32_t i = (uint32_t)mix(what) & (w->room_visited - 1);
+    while (w->visited[i].stamp == w->stamp && w->visited[i].what != what) i = (i + 1) & (w->room_visited - 1);
+    return &w->visited[i];
+}
+
+static bool grow_visited(struct matcher_work *w) {
+    struct visit *old = w->visited;
+    const uint32_t n = w->room_visited, room = n ? 2 * n : 256;
+    if (!(w->visited = calloc(room, sizeof *old))) {
+        w->visited = old;
+        w->no_memory = true;
+        return false;
+    }
+    w->room_visited = room;
+    for (uint32_t i = 0; i < n; i++)
+        if (old[i].stamp == w->stamp) *seat(w, old[i].what) = old[i];
+    free(old);
+    return true;
+}
+
 static void visit(struct matcher_work *w, uint32_t place, uint32_t frame) {
     const uint64_t what = edge(place, frame);
     w->work++;
-    uint32_t i = (uint32_t)mix(what) & (2 * MAX_VISITS - 1);
-    for (; w->visited[i].stamp == w->stamp; i = (i + 1) & (2 * MAX_VISITS - 1))
-        if (w->visited[i].what == what) return;
+    if (2 * w->n_visited >= w->room_visited && !grow_visited(w)) return;
+    struct visit *v = seat(w, what);
+    if (v->stamp == w->stamp) return;
     if (w->n_visited == MAX_VISITS || w->work > MAX_WORK) {
         w->full = true;
         return;
     }
-    w->visited[i] = (struct visit){what, w->stamp};
+    *v = (struct visit){what, w->stamp};
     w->n_visited++;
     push(w, &w->todo, what);
 }
@@ -280,7 +302,7 @@ static void enter_rules(struct matcher *m) {
 
 static void begin(struct matcher_work *w) {
     if (!++w->stamp) {
-        memset(w->visited, 0, 2 * (size_t)MAX_VISITS * sizeof *w->visited);
+        memset(w->visited, 0, w->room_visited * sizeof *w->visited);
         w->stamp = 1;
     }
     w->n_visited = w->n_calls = w->todo.n = w->found.n = 0;
@@ -341,12 +363,11 @@ gllm_status matcher_open(struct matcher **out, const struct grammar *g, gllm_err
     uint32_t start;
     if (w) {
         m->g = g;
-        w->visited = calloc(2 * MAX_VISITS, sizeof *w->visited);
         w->calls_of = malloc(g->n_rules * sizeof *w->calls_of);
         w->pending = calloc(g->n_rules / 64 + 1, sizeof *w->pending);
         for (uint32_t i = 0; w->calls_of && i < g->n_rules; i++) w->calls_of[i] = NO_CALL;
     }
-    gllm_status status = w && w->visited && w->calls_of && w->pending && add_fixed(m) ? GLLM_OK : err_nomem(err, "grammar");
+    gllm_status status = w && w->calls_of && w->pending && add_fixed(m) ? GLLM_OK : err_nomem(err, "grammar");
     if (status == GLLM_OK) {
         begin(w);
         visit(w, g->starts[g->root], 0);
