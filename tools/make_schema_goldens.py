@@ -112,7 +112,7 @@ SCHEMAS = [
     ("pattern-start", {"type": "string", "pattern": "^ab"}, ["ab", "abc", "xab"], True),
     ("pattern-branches", {"type": "string", "pattern": "^a$|^b"}, ["a", "b", "bx", "ax", "xa"], True),
     ("pattern-escapes", {"type": "string", "pattern": "^[\"\\\\/\\n]{1,4}\\.\\$$"}, ["\"\\/\n.$", "\".$", ".$", "a.$"], False),
-    ("pattern-negated", {"type": "string", "pattern": "^[^a\"]\\S\\W.$"}, ["b1 x", "é2-é", "a1 x", "\"1 x", "b  x", "b11x"], False),
+    ("pattern-negated", {"type": "string", "pattern": "^[^a\"][^b-z ].$"}, ["b1x", "é2-", "a1x", "\"1x", "b x", "b11x"], False),
     ("date", {"type": "string", "format": "date"}, ["2024-02-29", "2023-02-29", "2000-02-29", "1900-02-29", "2024-12-31", "2024-04-31", "2024-13-01", "2024-00-10", "2024-1-1"], False),
     ("time", {"type": "string", "format": "time"}, ["12:30:00Z", "23:59:59.5+01:00", "24:00:00Z", "12:60:00Z", "12:30"], False),
     ("date-time", {"type": "string", "format": "date-time"}, ["2024-02-29T12:30:00Z", "2024-02-30T12:30:00Z", "2024-02-29T12:30:00-05:30", "2024-02-29"], False),

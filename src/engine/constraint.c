@@ -139,7 +139,7 @@ gllm_status constraint_mask(struct constraint *c, const uint64_t **allowed, gllm
 gllm_status constraint_accept(struct constraint *c, int32_t id, gllm_error *err) {
     const struct token_table *t = c->begun || !c->vocab.tokens->first.n ? &c->vocab.tokens->later : &c->vocab.tokens->first;
     uint32_t next = MATCHER_DEAD;
-    if (id >= 0 && (uint32_t)id < t->n) TRY(matcher_accept(c->matcher, c->state, t->text + t->at[id], t->at[id + 1] - t->at[id], &next, err));
+    if (id >= 0 && (uint32_t)id < t->n && t->at[id + 1] > t->at[id]) TRY(matcher_accept(c->matcher, c->state, t->text + t->at[id], t->at[id + 1] - t->at[id], &next, err));
     if (next == MATCHER_DEAD) return err_set(err, GLLM_INVALID, "token id %d is not one that the grammar allows", id);
     c->state = next;
     c->begun = true;

@@ -152,7 +152,10 @@ static uint32_t frame_of(struct matcher_work *w, const struct list *l) {
     return UINT32_MAX;
 }
 
-static uint64_t state_hash(const struct matcher *m, uint32_t s) { return hash_of(m->work->items.v + m->states[s].at, m->states[s].n, 2 + m->states[s].can_end); }
+static uint64_t state_hash(const struct matcher *m, uint32_t number) {
+    const struct matcher_state *s = &m->states[number];
+    return hash_of(s->n ? m->work->items.v + s->at : NULL, s->n, 2 + s->can_end);
+}
 
 static bool add_state(struct matcher *m, struct matcher_state s) {
     struct matcher_work *w = m->work;
