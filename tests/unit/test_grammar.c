@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "base/clock.h"
 #include "text/gbnf.h"
@@ -96,6 +97,27 @@ static void test_accepts(void **state) {
             }
         grammar_close(g);
     }
+}
+
+/* Against llama.cpp's grammar sampler (tools/make_gbnf_goldens.py). */
+static void test_goldens(void **state) {
+    (void)state;
+    json_error_t e;
+    json_t *root = json_load_file("tests/golden/gbnf.json", 0, &e), *c, *text;
+    size_t i, k, n = 0;
+    assert_non_null(root);
+    json_array_foreach(json_object_get(root, "cases"), i, c) {
+        struct grammar *g = read(json_string_value(json_object_get(c, "grammar")));
+        json_array_foreach(json_object_get(c, "texts"), k, text) {
+            const json_t *s = json_array_get(text, 0);
+            const enum verdict expected = (enum verdict)json_integer_value(json_array_get(text, 1)), found = match(g, json_string_value(s), json_string_length(s));
+            if (found != expected) fail_msg("%s\n\"%s\": found %s, expected %s", json_string_value(json_object_get(c, "grammar")), json_string_value(s), VERDICTS[found], VERDICTS[expected]);
+            n++;
+        }
+        grammar_close(g);
+    }
+    assert_true(i > 20 && n > 1000);
+    json_decref(root);
 }
 
 static void test_refusals(void **state) {
@@ -242,7 +264,7 @@ static void test_long_text(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_accepts),  cmocka_unit_test(test_refusals),  cmocka_unit_test(test_hostile),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_accepts), cmocka_unit_test(test_goldens), cmocka_unit_test(test_refusals),  cmocka_unit_test(test_hostile),
                                        cmocka_unit_test(test_unused_rules_are_named), cmocka_unit_test(test_long_text)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
