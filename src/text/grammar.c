@@ -186,7 +186,7 @@ static void spread(struct compiler *c, unsigned what) {
     }
 }
 
-/* Visits the expressions of rules that the root reaches, each once. Stack: first to count them, then to seed properties. */
+/* fn on e and everything below it. */
 static void walk(struct compiler *c, struct expr *e, void (*fn)(struct compiler *c, struct expr *e)) {
     fn(c, e);
     if (e->kind == EXPR_SEQ || e->kind == EXPR_ALT || e->kind == EXPR_REPEAT)

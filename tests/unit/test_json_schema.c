@@ -5,11 +5,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "base/clock.h"
 #include "text/json_schema.h"
 #include "text/matcher.h"
 
@@ -176,6 +176,8 @@ static void test_refusals(void **state) {
     }
 }
 
+static double cpu_ms(void) { return (double)clock() * 1e3 / CLOCKS_PER_SEC; } /* of this process: others may be busy */
+
 static char *nested(const char *open, const char *inner, const char *close, unsigned n) {
     char *s = malloc(n * (strlen(open) + strlen(close)) + strlen(inner) + 1), *p = s;
     assert_non_null(s);
@@ -206,10 +208,10 @@ static void test_hostile(void **state) {
         char *text = nested(CASES[i].open, CASES[i].inner, CASES[i].close, CASES[i].n);
         struct grammar *g;
         gllm_error err = {0};
-        const double start = clock_ms();
+        const double start = cpu_ms();
         const gllm_status status = json_schema_read(&g, text, strlen(text), &err);
-        print_message("hostile %u: %.0f ms, %s\n", i, clock_ms() - start, status == GLLM_OK ? "a grammar" : err.message);
-        assert_true(clock_ms() - start < 10000);
+        print_message("hostile %u: %.0f ms, %s\n", i, cpu_ms() - start, status == GLLM_OK ? "a grammar" : err.message);
+        assert_true(cpu_ms() - start < 10000);
         if (status != GLLM_OK) assert_true(err.message[0] && !strchr(err.message, '\n'));
         grammar_close(g);
         free(text);
