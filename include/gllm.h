@@ -160,6 +160,75 @@ typedef struct gllm_embeddings { /* one block, freed as a whole */
 GLLM_API gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *r, gllm_embeddings **out, gllm_error *err);
 GLLM_API void gllm_embeddings_free(gllm_embeddings *r);
 
+/* ---- reranking and classification --------------------------------------------------------------------- */
+typedef enum gllm_scores {
+    GLLM_SCORES_PROBABILITY, /* in [0, 1]: the sigmoid of one label; of several, softmax or sigmoid as the files' problem_type says */
+    GLLM_SCORES_RAW,         /* the head's logits */
+    GLLM_SCORES_MODEL        /* what the files' activation_fn makes of them, as sentence-transformers' CrossEncoder does */
+} gllm_scores;
+
+typedef struct gllm_rerank_request { /* borrowed for the call */
+    size_t struct_size;
+    gllm_str query;
+    const gllm_str *documents; /* [n_documents]; invalid UTF-8 is GLLM_INVALID and names the document and the byte */
+    size_t n_documents;        /* 0 is GLLM_INVALID */
+    uint32_t top_n;            /* keep the best; 0: all */
+    gllm_scores scores;
+    gllm_truncate truncate;    /* of the document; the query is kept. NONE makes a pair above the limit GLLM_TOO_LONG */
+    gllm_progress_fn progress; /* NULL: none */
+    void *progress_user;
+} gllm_rerank_request;
+GLLM_API void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size);
+static inline void gllm_rerank_request_init(gllm_rerank_request *r) { gllm_rerank_request_init_sized(r, sizeof *r); }
+
+typedef struct gllm_ranking {
+    size_t index;          /* into documents */
+    float score;
+    uint32_t tokens;       /* computed for the pair, special tokens included */
+    uint32_t full_tokens;  /* without truncation */
+    bool truncated;        /* tokens < full_tokens */
+    bool query_truncated;  /* the query alone was above the limit */
+} gllm_ranking;
+typedef struct gllm_rankings { /* one block */
+    size_t count;              /* top_n, or all */
+    const gllm_ranking *items; /* [count] the best first; equal scores in the order of the documents */
+    size_t n_truncated;        /* of all documents */
+    gllm_usage usage;          /* of all documents */
+    const char *model;
+    double compute_ms;
+} gllm_rankings;
+/* Documents by relevance to a query. A pair's score is bit-identical alone, among any others, at any place and on any number of threads. Blocks.
+ * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels); else as gllm_embed. */
+GLLM_API gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *r, gllm_rankings **out, gllm_error *err);
+GLLM_API void gllm_rankings_free(gllm_rankings *r);
+
+typedef struct gllm_classify_request { /* borrowed for the call */
+    size_t struct_size;
+    const gllm_str *inputs; /* [n_inputs] */
+    const gllm_str *pairs;  /* [n_inputs] the second text of each; NULL: single texts */
+    size_t n_inputs;        /* 0 is GLLM_INVALID */
+    gllm_scores scores;
+    gllm_truncate truncate; /* of the second text of a pair first */
+    gllm_progress_fn progress;
+    void *progress_user;
+} gllm_classify_request;
+GLLM_API void gllm_classify_request_init_sized(gllm_classify_request *r, size_t size);
+static inline void gllm_classify_request_init(gllm_classify_request *r) { gllm_classify_request_init_sized(r, sizeof *r); }
+
+typedef struct gllm_classes { /* one block */
+    size_t count, n_labels;
+    const char *const *labels;   /* [n_labels] as the files call them; they live as long as the client */
+    const float *scores;         /* [count, n_labels] row-major, in input order */
+    const uint32_t *tokens, *full_tokens; /* [count] as in gllm_embeddings */
+    size_t n_truncated;
+    gllm_usage usage;
+    const char *model;
+    double compute_ms;
+} gllm_classes;
+/* The labels' scores of each input. Errors as gllm_rerank, but any number of labels will do. */
+GLLM_API gllm_status gllm_classify(gllm_client *c, const gllm_classify_request *r, gllm_classes **out, gllm_error *err);
+GLLM_API void gllm_classes_free(gllm_classes *r);
+
 /* ---- generation --------------------------------------------------------------------------------------- */
 typedef enum gllm_finish {
     GLLM_FINISH_STOP,    /* an end token, a stop string, or the end of what a grammar allows */
@@ -183,7 +252,15 @@ typedef struct gllm_chunk { /* borrowed until the callback returns */
 /* Called on the worker thread, at least once a prompt chunk and once a token; false ends the answer (GLLM_FINISH_CANCELED). */
 typedef bool (*gllm_chunk_fn)(void *user, const gllm_chunk *chunk);
 
-typedef struct gllm_generate_request { /* borrowed for the call */
+/* One message of a conversation. Its bytes are never read as special tokens, whatever they spell: only what the chat template itself writes is. */
+typedef struct gllm_message {
+    const char *role;    /* "system" "user" "assistant" "tool" …: what the template knows */
+    gllm_str content;    /* ptr NULL: none (an assistant that only calls tools, or content among `extra`) */
+    const char *extra;   /* JSON object whose keys join the message: tool_calls, name, tool_call_id, reasoning_content, or content as a list of
+                            parts; keys that are null count as absent. NULL: none */
+} gllm_message;
+
+typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of prompt and messages */
     size_t struct_size;
     gllm_str prompt;      /* raw text, continued as it stands; the model's own first token is added as its files say */
     bool parse_special;   /* read special tokens written in the prompt; default false */
@@ -203,6 +280,14 @@ typedef struct gllm_generate_request { /* borrowed for the call */
     size_t n_stop;
     gllm_chunk_fn on_chunk; /* NULL: none */
     void *user;
+    const gllm_message *messages; /* [n_messages] a conversation: rendered by the model's chat template, then answered */
+    size_t n_messages;
+    const char *tools;         /* JSON array of the tools that the model may call, as the template expects them; NULL: none */
+    const char *template_args; /* JSON object of more template variables (enable_thinking, documents …); NULL: none. add_generation_prompt is true
+                                  unless continue_final is, or this object says otherwise */
+    const char *chat_template; /* the name of one of the model's templates ("tool_use"), or a template's source; NULL: the model's own */
+    bool continue_final;       /* go on with the last message, not with a new one */
+    int64_t template_time;     /* seconds since 1970 that the template's strftime_now shows, in UTC; 0: now, in local time */
     /* The form of the answer (the prompt is free); at most one of them. Every answer that ends with GLLM_FINISH_STOP and by no stop string has
      * the form; one cut short is the beginning of such a text. Not with a tokenizer that needs later tokens to tell a token's text. */
     const char *grammar;     /* GBNF, the notation of llama.cpp, with a rule `root`; NULL: none */
@@ -231,6 +316,20 @@ typedef struct gllm_completion { /* one block */
  * GLLM_TOO_LONG: the prompt does not fit the context; GLLM_UNSUPPORTED: the model is an encoder; GLLM_BUSY, GLLM_CLOSED, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_generate(gllm_client *c, const gllm_generate_request *r, gllm_completion **out, gllm_error *err);
 GLLM_API void gllm_completion_free(gllm_completion *r);
+
+typedef struct gllm_rendered { /* one block */
+    gllm_str text;           /* the conversation as the model reads it; NUL-terminated beyond its length */
+    size_t n_tokens;
+    const int32_t *tokens;   /* [n_tokens] */
+    size_t n_caller;
+    const size_t (*caller)[2]; /* [n_caller] offset and length of the bytes that came from the request, in order: in them no special token is read */
+} gllm_rendered;
+/* What gllm_generate would send for r's messages, without generating; only the fields from `messages` on are read. Runs on the calling thread.
+ * GLLM_UNSUPPORTED: the model has no chat template, or the template needs what this build refuses by name; GLLM_FORMAT: the template has a syntax
+ * error (the message says on which line); GLLM_INVALID: no messages, a field that is not the JSON or UTF-8 it should be, or the template refuses the
+ * conversation (its own words, or line and reason), or it takes more steps or memory than it may. gllm_generate gives the same errors. */
+GLLM_API gllm_status gllm_render_chat(gllm_client *c, const gllm_generate_request *r, gllm_rendered **out, gllm_error *err);
+GLLM_API void gllm_rendered_free(gllm_rendered *r);
 
 typedef struct gllm_score { /* one block */
     size_t n_tokens;        /* of the text, the model's own first token included */

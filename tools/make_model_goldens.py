@@ -159,4 +159,5 @@ def main():
         minilm(sys.argv[1])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 #define GLLM_API_API_H
 #include "base/log.h"
 #include "engine/engine.h"
+#include "text/chat.h"
 
 struct gllm_client {
     struct engine *engine;
@@ -20,4 +21,8 @@ gllm_status api_home(const char *home, char **out, gllm_error *err);
 const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */
 /* Opens the backend that `o` asks for, then the model of directory `path` on it. The caller closes the model, then (*m)->backend. */
 gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err);
+/* The request's messages as the model's chat template writes them (jinja_text_free), and the tokens of that text: special ones are read only
+ * in what the template wrote. */
+gllm_status api_chat_render(const gllm_client *c, const gllm_generate_request *r, struct jinja_text *out, gllm_error *err);
+gllm_status api_chat_encode(const gllm_client *c, const struct jinja_text *text, struct encoding *out, gllm_error *err);
 #endif

@@ -76,6 +76,17 @@ static gllm_status encode(gllm_client *client, gllm_str text, bool parse_special
     return tokenizer_encode(engine_model(client->engine)->files.tokenizer, text.ptr ? text.ptr : "", api_str_len(text), NULL, 0, &opt, e, err);
 }
 
+/* The prompt, or the messages. */
+static gllm_status encode_request(gllm_client *client, const gllm_generate_request *r, struct encoding *e, gllm_error *err) {
+    struct jinja_text text;
+    if (r->prompt.ptr && r->n_messages) return err_set(err, GLLM_INVALID, "found a prompt and messages, expected one of them");
+    if (!r->n_messages) return encode(client, r->prompt, r->parse_special, e, err);
+    TRY(api_chat_render(client, r, &text, err));
+    gllm_status status = api_chat_encode(client, &text, e, err);
+    jinja_text_free(&text);
+    return status;
+}
+
 static gllm_status finish(struct completion *c, const gllm_client *client, gllm_error *err) {
     struct generate_call *g = &c->call;
     float *logprobs = NULL;
@@ -102,7 +113,7 @@ gllm_status gllm_generate(gllm_client *client, const gllm_generate_request *requ
     if (!c) return err_nomem(err, "completion");
     TRY_GO(fill_params(&r, c, err));
     TRY_GO(fill_constraint(&r, c, err));
-    TRY_GO(encode(client, r.prompt, r.parse_special, &e, err));
+    TRY_GO(encode_request(client, &r, &e, err));
     c->call.prompt = e.ids, c->call.n_prompt = e.count;
     if (r.on_chunk) c->call.on_text = tell, c->call.user = &listener;
     TRY_GO(engine_generate(client->engine, &c->call, err));

@@ -12,16 +12,18 @@ static gllm_status parse(const char *text, size_t len, const char *name, size_t 
     if (!utf8_valid(text, len, &bad))
         return err_set(err, GLLM_FORMAT, "%s: byte %zu is not UTF-8 (0x%02x)", name, bad, (unsigned char)text[bad]);
     json_error_t e;
-    *out = json_loadb(text, len, flags | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &e);
+    *out = json_loadb(text, len, flags | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     if (*out) return GLLM_OK;
     if (json_error_code(&e) == json_error_out_of_memory) return err_nomem(err, name);
     return err_set(err, GLLM_FORMAT, "%s: line %d, column %d: not JSON: %s", name, e.line, e.column, e.text);
 }
 
-gllm_status json_parse(const char *text, size_t len, const char *name, json_t **out, gllm_error *err) { return parse(text, len, name, 0, out, err); }
+gllm_status json_parse(const char *text, size_t len, const char *name, json_t **out, gllm_error *err) { return parse(text, len, name, JSON_DECODE_INT_AS_REAL, out, err); }
+
+gllm_status json_parse_values(const char *text, size_t len, const char *name, json_t **out, gllm_error *err) { return parse(text, len, name, 0, out, err); }
 
 gllm_status json_parse_unique(const char *text, size_t len, const char *name, json_t **out, gllm_error *err) {
-    return parse(text, len, name, JSON_REJECT_DUPLICATES, out, err);
+    return parse(text, len, name, JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES, out, err);
 }
 
 gllm_status json_read_file(const char *path, uint64_t limit, json_t **out, gllm_error *err) {

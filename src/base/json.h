@@ -12,6 +12,8 @@
 gllm_status json_parse(const char *text, size_t len, const char *name, json_t **out, gllm_error *err);
 /* The same, and an object that holds a key twice is refused. */
 gllm_status json_parse_unique(const char *text, size_t len, const char *name, json_t **out, gllm_error *err);
+/* The same as json_parse, but integers stay integers (JSON_INTEGER, 64 bits; larger ones are refused): values to be shown again. */
+gllm_status json_parse_values(const char *text, size_t len, const char *name, json_t **out, gllm_error *err);
 /* Reads and parses a file of at most `limit` bytes. GLLM_NOT_FOUND when there is none. */
 gllm_status json_read_file(const char *path, uint64_t limit, json_t **out, gllm_error *err);
 const char *json_kind(const json_t *v); /* "object", "null" … "nothing" for NULL; static */

@@ -236,7 +236,10 @@ static gllm_status read_prompts(struct hfdir *d, const json_t *root, const char 
     if (text && !json_object_get(prompts, text)) return err_set(err, GLLM_FORMAT, "%s: default_prompt_name: found \"%.60s\", expected a name of prompts", file, text);
     text = NULL;
     TRY(json_str(root, file, "similarity_fn_name", &text, err));
-    return keep(&d->arena, text, &d->similarity, err);
+    TRY(keep(&d->arena, text, &d->similarity, err));
+    text = NULL;
+    TRY(json_str(root, file, "activation_fn", &text, err));
+    return keep(&d->arena, text, &d->activation, err);
 }
 
 /* `license: NAME` between the two lines of dashes that open a README. Best effort: no README is no licence. */

@@ -42,6 +42,7 @@ struct hfdir {
     size_t n_prompts;
     const char *default_prompt_name; /* NULL: none */
     const char *similarity;          /* similarity_fn_name; NULL: not said */
+    const char *activation;          /* activation_fn of a cross-encoder, in config_sentence_transformers.json; NULL: not said there */
     const char *licence;             /* from README.md's front matter; NULL: not said */
 };
 /* Reads a model directory. Missing config.json: GLLM_NOT_FOUND naming what was looked for and, if the folder holds something

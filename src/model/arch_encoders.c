@@ -8,7 +8,7 @@ const struct arch ARCH_ENCODERS[] = {
      .cfg = {.n_type = 2, .pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {.name = "roberta",
      .model_types = {"roberta", "xlm-roberta", "camembert"},
-     .names = &NAMES_BERT,
+     .names = &NAMES_ROBERTA,
      .cfg = {.n_type = 2, .pad_id = 1, .pos = POS_AFTER_PAD, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {.name = "mpnet",
      .model_types = {"mpnet"},
@@ -20,7 +20,7 @@ const struct arch ARCH_ENCODERS[] = {
      .cfg = {.pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {.name = "electra",
      .model_types = {"electra"},
-     .names = &NAMES_BERT,
+     .names = &NAMES_ELECTRA,
      .cfg = {.n_type = 2, .d_embd = 128, .pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {0},
 };

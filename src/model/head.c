@@ -46,7 +46,7 @@ gllm_status head_read(struct head *h, struct arena *arena, const struct hfdir *d
 }
 
 gllm_status head_dim(const struct head *h, uint32_t d_model, uint32_t *dim, gllm_error *err) {
-    *dim = d_model * h->n_modes;
+    *dim = h->n_labels ? h->n_labels : d_model * h->n_modes;
     for (uint32_t i = 0; i < h->n_steps; i++) {
         const struct hf_module *m = h->steps[i];
         if (m->kind != HF_DENSE) continue;

@@ -134,13 +134,31 @@ static uint32_t after(const char *s, size_t at, size_t end) {
     return cp;
 }
 
-/* The longest token that the text holds at i; whether it counts there is asked afterwards. */
-static const struct token *longest(const struct added *a, const struct pass *p, const char *s, size_t i, size_t end) {
+static bool overlaps(struct plain_spans plain, size_t at, size_t len) {
+    size_t low = 0, high = plain.count; /* the first stretch that ends behind `at` */
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (plain.list[mid].at + plain.list[mid].len > at) high = mid;
+        else low = mid + 1;
+    }
+    return low < plain.count && plain.list[low].at < at + len;
+}
+
+/* The longest token that the text holds at i; whether it counts there is asked afterwards. A special one in a plain stretch is no token at all:
+ * it hides nothing. */
+static const struct token *longest(const struct added *a, const struct pass *p, struct plain_spans plain, const char *s, size_t i, size_t end) {
     for (const uint32_t *n = p->lengths[(unsigned char)s[i]]; n && *n; n++) {
         uint32_t k;
-        if (*n <= end - i && map_get(&p->tokens, s + i, *n, &k)) return &a->tokens[k];
+        if (*n > end - i || !map_get(&p->tokens, s + i, *n, &k)) continue;
+        if (!plain.count || !a->tokens[k].special || !overlaps(plain, i, *n)) return &a->tokens[k];
     }
     return NULL;
+}
+
+bool added_has_special(const struct added *a, bool normalized) {
+    for (size_t i = 0; i < a->count; i++)
+        if (a->tokens[i].special && a->tokens[i].normalized == normalized) return true;
+    return false;
 }
 
 static bool counts(const struct token *t, bool parse_special, const char *s, size_t from, size_t i, size_t end) {
@@ -151,7 +169,7 @@ static bool counts(const struct token *t, bool parse_special, const char *s, siz
 
 /* As HF: matches do not overlap, and one that does not count still hides what lies inside it; lstrip and rstrip widen a match, but the search
  * goes on at the match's own end. */
-void added_split(const struct added *a, bool normalized, bool parse_special, const char *s, size_t at, size_t len, struct pieces *out) {
+void added_split(const struct added *a, bool normalized, bool parse_special, struct plain_spans plain, const char *s, size_t at, size_t len, struct pieces *out) {
     const struct pass *p = &a->passes[normalized];
     size_t end = at + len, start = at;
     for (size_t i = at; p->count && i < end;) {
@@ -159,7 +177,7 @@ void added_split(const struct added *a, bool normalized, bool parse_special, con
             i++;
             continue;
         }
-        const struct token *t = longest(a, p, s, i, end);
+        const struct token *t = longest(a, p, plain, s, i, end);
         if (!t || !counts(t, parse_special, s, at, i, end)) {
             i += t ? t->len : 1;
             continue;

@@ -103,8 +103,25 @@ bool encoding_push(struct encoding *e, int32_t id, uint8_t type, bool special); 
 /* added.c: tokens matched in the text before anything else */
 struct added;
 gllm_status added_read(struct added **out, struct arena *a, const json_t *list, const struct normalizer *n, const char *name, gllm_error *err);
-/* Splits s[at, at + len) at added tokens. normalized: those matched after normalisation, else those on the raw text. */
-void added_split(const struct added *a, bool normalized, bool parse_special, const char *s, size_t at, size_t len, struct pieces *out);
+/* Splits s[at, at + len) at added tokens. normalized: those matched after normalisation, else those on the raw text. Special ones count with
+ * parse_special, where they do not overlap a stretch of `plain` (offsets into s, in order). */
+struct plain_spans {
+    const struct text_span *list;
+    size_t count;
+};
+void added_split(const struct added *a, bool normalized, bool parse_special, struct plain_spans plain, const char *s, size_t at, size_t len, struct pieces *out);
+bool added_has_special(const struct added *a, bool normalized); /* a token of that pass is special */
+/* plain.c: encode_options.plain carried over to the normalised text of a piece */
+struct plain { /* all-zero at first, plain_free at last */
+    struct plain_spans spans; /* after plain_map: offsets into the normalised text */
+    struct text_span *room;
+    size_t capacity;
+};
+/* s[0, len) is the text's piece at `at`, and `text` what the normalizer makes of it. Where it cannot be told which bytes came from a plain stretch,
+ * more are taken for plain. False: memory is out. */
+bool plain_map(struct plain *p, const struct encode_options *opt, const struct normalizer *n, const char *s, size_t at, size_t len, const struct textbuf *text);
+void plain_free(struct plain *p);
+
 bool added_special(const struct added *a, int32_t id);
 /* What decoding takes the token for: its text, normalised if it is matched so, and special only if that text is still the special token's
  * (as in HF). False: no added token. Borrowed. */

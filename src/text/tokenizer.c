@@ -152,6 +152,7 @@ struct scratch { /* one call's working memory */
     struct textbuf lower, text;
     struct pieces raw, cut;
     struct pretok_run pretok;
+    struct plain plain;
     struct encoding *out;
     bool failed;
 };
@@ -161,6 +162,7 @@ static void scratch_free(struct scratch *s) {
     pieces_free(&s->raw);
     pieces_free(&s->cut);
     pretok_run_free(&s->pretok);
+    plain_free(&s->plain);
 }
 
 static void encode_words(const struct tokenizer *t, const struct piece *p, bool first, struct scratch *m) {
@@ -181,11 +183,13 @@ static bool first_stays(const struct tokenizer *t, const char *s, size_t len) {
 }
 
 /* A stretch of raw text between added tokens: normalise, split at normalised added tokens, pre-tokenise, cut words. */
-static bool encode_piece(const struct tokenizer *t, const char *s, size_t len, bool first, struct scratch *m) {
+static bool encode_piece(const struct tokenizer *t, const char *s, size_t at, size_t len, struct scratch *m) {
+    bool first = at == 0;
     m->text.len = m->cut.count = 0;
     if (!normalizer_run(t->normalizer, s, len, &m->text)) return false;
+    if (m->opt->n_plain && added_has_special(t->added, true)) m->failed |= !plain_map(&m->plain, m->opt, t->normalizer, s, at, len, &m->text);
     if (first && t->normalizer && pretok_minds_first(t->pretok)) first = first_stays(t, s, len);
-    added_split(t->added, true, m->opt->parse_special, m->text.data, 0, m->text.len, &m->cut);
+    added_split(t->added, true, m->opt->parse_special, m->plain.spans, m->text.data, 0, m->text.len, &m->cut);
     for (size_t i = 0; i < m->cut.count; i++) {
         const struct piece *p = &m->cut.list[i];
         if (p->id >= 0) m->failed |= !encoding_push(m->out, p->id, 0, false);
@@ -210,7 +214,7 @@ static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t 
     bool gave_up = false;
     out->count = 0;
     if (!utf8_valid(s, len, &bad)) return err_set(err, GLLM_INVALID, "byte %zu of the text is not UTF-8 (0x%02x)", bad, (unsigned char)s[bad]);
-    added_split(t->added, false, opt->parse_special, s, 0, len, &m.raw);
+    added_split(t->added, false, opt->parse_special, (struct plain_spans){opt->plain, opt->n_plain}, s, 0, len, &m.raw);
     for (size_t i = 0; i < m.raw.count && !gave_up; i++) {
         const struct piece *p = &m.raw.list[i];
         if (p->id >= 0) {
@@ -220,7 +224,7 @@ static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t 
         const char *piece = s + p->at;
         size_t n = p->len;
         if (opt->lowercase) lower_case(&piece, &n, &m.lower);
-        gave_up = !encode_piece(t, piece, n, p->at == 0, &m);
+        gave_up = !encode_piece(t, piece, p->at, n, &m);
     }
     bool failed = m.failed || m.pretok.failed || m.lower.failed || m.text.failed || m.raw.failed || m.cut.failed;
     scratch_free(&m);
@@ -264,7 +268,11 @@ gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
     gllm_status status;
     uint32_t extra = opt->add_special ? template_count(t->template, pair != NULL) : 0;
     TRY_GO(encode_text(t, text, len, opt, &a, err));
-    if (pair) TRY_GO(encode_text(t, pair, pair_len, opt, &b, err));
+    if (pair) {
+        struct encode_options second = *opt;
+        second.n_plain = 0;
+        TRY_GO(encode_text(t, pair, pair_len, &second, &b, err));
+    }
     uint64_t full = (uint64_t)a.count + b.count + extra;
     if (opt->max_tokens && opt->max_tokens < extra) {
         status = err_set(err, GLLM_TOO_LONG, "a limit of %u tokens, expected room for %u special tokens", opt->max_tokens, extra);

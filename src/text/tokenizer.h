@@ -5,6 +5,7 @@
 #ifndef GLLM_TEXT_TOKENIZER_H
 #define GLLM_TEXT_TOKENIZER_H
 #include "base/error.h"
+#include "text/span.h"
 
 struct tokenizer;
 /* Reads tokenizer.json in `dir`, else vocab.txt (WordPiece) with tokenizer_config.json and special_tokens_map.json.
@@ -42,6 +43,8 @@ enum tokenizer_strategy { TOKENIZER_LONGEST_FIRST, TOKENIZER_ONLY_FIRST, TOKENIZ
 struct encode_options {
     bool add_special;   /* run the post-processor */
     bool parse_special; /* added tokens marked special are recognised in the text (HF's default for encode()) */
+    const struct text_span *plain; /* [n_plain] of the first text, in order, apart from each other: no added token marked special is recognised that */
+    size_t n_plain;                /* overlaps one of these, whatever parse_special says. Everything else is as without them */
     bool lowercase;     /* lower-case the text first (sentence-transformers' do_lower_case) */
     uint32_t max_tokens; /* 0: no limit; special tokens count */
     enum tokenizer_side side;
