@@ -236,7 +236,7 @@ GLLM_API void gllm_classes_free(gllm_classes *r);
 
 /* ---- generation --------------------------------------------------------------------------------------- */
 typedef enum gllm_finish {
-    GLLM_FINISH_STOP,    /* an end token, or a stop string */
+    GLLM_FINISH_STOP,    /* an end token, a stop string, or the end of what a grammar allows */
     GLLM_FINISH_LENGTH,  /* max_tokens, or the context is full (context_full) */
     GLLM_FINISH_CANCELED /* the callback returned false */
 } gllm_finish;
@@ -293,6 +293,11 @@ typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of 
     const char *chat_template; /* the name of one of the model's templates ("tool_use"), or a template's source; NULL: the model's own */
     bool continue_final;       /* go on with the last message, not with a new one */
     int64_t template_time;     /* seconds since 1970 that the template's strftime_now shows, in UTC; 0: now, in local time */
+    /* The form of the answer (the prompt is free); at most one of them. Every answer that ends with GLLM_FINISH_STOP and by no stop string has
+     * the form; one cut short is the beginning of such a text. Not with a tokenizer that needs later tokens to tell a token's text. */
+    const char *grammar;     /* GBNF, the notation of llama.cpp, with a rule `root`; NULL: none */
+    const char *json_schema; /* the text of a JSON schema; the answer is JSON that is valid under it, without needless white space */
+    bool json;               /* the answer is a JSON object */
 } gllm_generate_request;
 GLLM_API void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size);
 static inline void gllm_generate_request_init(gllm_generate_request *r) { gllm_generate_request_init_sized(r, sizeof *r); }
@@ -311,7 +316,8 @@ typedef struct gllm_completion { /* one block */
     double prefill_ms, decode_ms;
     const char *model;
 } gllm_completion;
-/* Continues a prompt. A prompt and seed give the same text alone and beside other calls. GLLM_INVALID names a parameter out of range;
+/* Continues a prompt. A prompt and seed give the same text alone and beside other calls. GLLM_INVALID names a parameter out of range, or what
+ * is wrong in a grammar (line:column) or schema (JSON pointer); GLLM_UNSUPPORTED: a schema's keyword that a grammar cannot hold to, by its pointer;
  * GLLM_TOO_LONG: the prompt does not fit the context; GLLM_UNSUPPORTED: the model is an encoder; GLLM_BUSY, GLLM_CLOSED, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_generate(gllm_client *c, const gllm_generate_request *r, gllm_completion **out, gllm_error *err);
 GLLM_API void gllm_completion_free(gllm_completion *r);

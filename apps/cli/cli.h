@@ -43,7 +43,7 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
     int format, normalize, pooling, truncate, precision, kv_cache;
-    const char *stop;
+    const char *stop, *grammar, *json_schema;
     uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;
     double bound;
     struct cli_share temperature, top_p, min_p;
@@ -131,6 +131,8 @@ int cli_input_read(struct cli_input *in, size_t limit, struct cli_texts *out);
 double cli_input_share(const struct cli_input *in); /* read so far, 0 to 1; negative: not known */
 void cli_input_close(struct cli_input *in);
 void cli_texts_free(struct cli_texts *t);
+/* All of a file (NULL: standard input), NUL-terminated; owned (free), also after an error. */
+int cli_read_all(const char *path, char **out, size_t *len);
 
 /* ---- writer.c: vectors in the forms of --format ---- */
 enum cli_format { FORMAT_TEXT, FORMAT_NPY, FORMAT_F32, FORMAT_JSONL, FORMAT_OPENAI };

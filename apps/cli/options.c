@@ -41,6 +41,8 @@ const struct cli_option cli_table[] = {
     TEXT('r', "min-p", CLI_SHARE, "P", min_p, "leave out what is below P of the likeliest"),
     COUNT('r', "seed", "N", 0, UINT32_MAX, seed, "the same seed gives the same text (0)"),
     TEXT('r', "stop", CLI_TEXT, "TEXT", stop, "end before TEXT"),
+    TEXT('r', "grammar", CLI_FILE, "FILE", grammar, "the answer keeps to this GBNF grammar"),
+    TEXT('r', "json-schema", CLI_FILE, "FILE", json_schema, "the answer is JSON by this schema; FILE or {…}"),
     COUNT('r', "logprobs", "N", 1, 1000, logprobs, "with --json: N likeliest tokens at each place"),
     COUNT('x', "ctx", "N", 1, 1 << 24, ctx, "tokens that the context holds"),
     PICK('k', "kv-cache", CLI_CHOICE, "TYPE", "auto|f16|f32|q8_0", kv_cache, "generators: what keys and values are kept in"),
@@ -62,6 +64,7 @@ const struct cli_option cli_table[] = {
 static const char *const EXCLUSIVE[][2] = {
     {"json", "format"}, {"prompt", "prompt-name"}, {"exact", "precision"},     {"jsonl", "null"},
     {"quiet", "verbose"}, {"decode", "pieces"},    {"decode", "no-special"}, {"decode", "pair"},
+    {"grammar", "json-schema"},
 };
 
 bool cli_takes(const struct cli_verb *v, const struct cli_option *o) { return o->group == 'a' || strchr(v->groups, o->group); }

@@ -50,6 +50,22 @@ static int read_prompt(const struct cli_options *o, char **out, size_t *len) {
     return EXIT_OK;
 }
 
+/* --grammar and --json-schema: the text of the file, or of the option itself where it is the schema. */
+static int read_form(const struct cli_options *o, gllm_generate_request *r, char **text) {
+    const char *path = o->grammar ? o->grammar : o->json_schema;
+    size_t len = 0;
+    if (!path) return EXIT_OK;
+    if (o->json_schema && *path == '{') {
+        r->json_schema = path;
+        return EXIT_OK;
+    }
+    int status = cli_read_all(path, text, &len);
+    if (status) return status;
+    if (strlen(*text) != len) return cli_error("%s: holds a NUL byte", path);
+    *(o->grammar ? &r->grammar : &r->json_schema) = *text;
+    return EXIT_OK;
+}
+
 static void print_logprobs(gllm_client *client, const gllm_completion *c) {
     (void)client;
     printf(",\"logprobs\":[");
@@ -92,18 +108,18 @@ int verb_run(const struct cli_options *o) {
     gllm_completion *c = NULL;
     gllm_error err = {0};
     gllm_str stop;
-    char *text = NULL;
+    char *text = NULL, *form = NULL;
     size_t len = 0;
     struct answer answer = {.show = !o->json};
     if (!o->raw) return cli_usage("run: chat templates are not in this version; --raw continues the text as it stands");
     if (o->logprobs && !o->json) return cli_usage("run: --logprobs goes with --json");
     cli_model_options(o, &opt);
-    int status = read_prompt(o, &text, &len);
-    if (status) return status;
-    cli_catch_signals();
-    if (gllm_client_open(&client, &opt, &err) != GLLM_OK) status = cli_fail(&err);
     gllm_generate_request_init(&r);
     fill(o, &r, &stop);
+    int status = read_form(o, &r, &form);
+    if (!status) status = read_prompt(o, &text, &len);
+    cli_catch_signals();
+    if (!status && gllm_client_open(&client, &opt, &err) != GLLM_OK) status = cli_fail(&err);
     r.prompt = (gllm_str){text ? text : o->operands[1], len};
     r.on_chunk = on_chunk, r.user = &answer;
     if (!status && gllm_generate(client, &r, &c, &err) != GLLM_OK) status = cli_fail(&err);
@@ -118,5 +134,6 @@ int verb_run(const struct cli_options *o) {
     gllm_completion_free(c);
     gllm_client_close(client);
     free(text);
+    free(form);
     return status;
 }

@@ -63,6 +63,14 @@ static gllm_status fill_params(const gllm_generate_request *r, struct completion
     return fill_stops(r, c, err);
 }
 
+static gllm_status fill_constraint(const gllm_generate_request *r, struct completion *c, gllm_error *err) {
+    static const char OBJECT[] = "{\"type\":\"object\"}";
+    if ((r->grammar != NULL) + (r->json_schema != NULL) + r->json > 1) return err_set(err, GLLM_INVALID, "grammar, json_schema and json exclude each other");
+    const char *text = r->grammar ? r->grammar : r->json_schema ? r->json_schema : r->json ? OBJECT : NULL;
+    if (text) c->call.constraint = (struct constraint_spec){r->grammar ? CONSTRAINT_GBNF : CONSTRAINT_SCHEMA, text, strlen(text)};
+    return GLLM_OK;
+}
+
 static gllm_status encode(gllm_client *client, gllm_str text, bool parse_special, struct encoding *e, gllm_error *err) {
     const struct encode_options opt = {.add_special = true, .parse_special = parse_special};
     return tokenizer_encode(engine_model(client->engine)->files.tokenizer, text.ptr ? text.ptr : "", api_str_len(text), NULL, 0, &opt, e, err);
@@ -103,6 +111,7 @@ static gllm_status generate(gllm_client *client, const gllm_generate_request *re
     gllm_status status;
     if (!c) return err_nomem(err, "completion");
     TRY_GO(fill_params(&r, c, err));
+    TRY_GO(fill_constraint(&r, c, err));
     TRY_GO(encode_request(client, &r, &e, err));
     c->call.prompt = e.ids, c->call.n_prompt = e.count;
     if (r.on_chunk) c->call.on_text = tell, c->call.user = &listener;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "text/grammar.h"
 
 enum { PREFILL_TOKENS = 512, SCORE_ROWS = 64 };
 
@@ -33,6 +34,7 @@ struct run { /* a generation in flight */
     struct sampler *sampler;
     struct token_stream *stream;
     struct stop_matcher *stop;
+    struct constraint *constraint; /* NULL: none */
     size_t text_room;
     uint32_t room; /* of tokens and sampled */
 };
@@ -105,11 +107,13 @@ static gllm_status take_token(struct run *r, const struct sampled *s, bool *more
     }
     TRY(keep_token(r, s, err));
     TRY(sampler_accept(r->sampler, s->id, true, err));
+    if (r->constraint) TRY(constraint_accept(r->constraint, s->id, err));
     TRY(token_stream_push(r->stream, s->id, &text, &len, err));
     TRY(stop_push(r->stop, text, len, &shown, &n, &c->stop_hit, err));
     TRY(keep_text(r, shown, n, err));
-    c->finish = c->stop_hit >= 0 ? GLLM_FINISH_STOP : GLLM_FINISH_LENGTH;
-    *more = c->stop_hit < 0 && c->n_tokens != c->max_tokens;
+    const bool complete = c->stop_hit >= 0 || (r->constraint && constraint_complete(r->constraint));
+    c->finish = complete ? GLLM_FINISH_STOP : GLLM_FINISH_LENGTH;
+    *more = !complete && c->n_tokens != c->max_tokens;
     if (c->on_text && !c->on_text(c->user, shown, n, s->id, s)) {
         c->finish = GLLM_FINISH_CANCELED;
         *more = false;
@@ -136,11 +140,13 @@ static gllm_status flush(struct run *r, gllm_error *err) {
 
 static gllm_status decode(struct run *r, const float *logits, gllm_error *err) {
     struct generate_call *c = r->c;
+    const uint64_t *allowed = NULL;
     struct sampled s;
-    bool more = true;
-    c->finish = GLLM_FINISH_LENGTH;
+    bool more = !r->constraint || !constraint_complete(r->constraint);
+    c->finish = more ? GLLM_FINISH_LENGTH : GLLM_FINISH_STOP;
     while (more) {
-        TRY(sampler_next(r->sampler, logits, NULL, &s, err));
+        if (r->constraint) TRY(constraint_mask(r->constraint, &allowed, err));
+        TRY(sampler_next(r->sampler, logits, allowed, &s, err));
         TRY(take_token(r, &s, &more, err));
         if (!more) break;
         if (r->seq->n_tok >= decoder_context(r->model->decoder)) {
@@ -150,6 +156,18 @@ static gllm_status decode(struct run *r, const float *logits, gllm_error *err) {
         TRY(decoder_step(r->model->decoder, &(struct decoder_item){r->seq, &s.id, 1, 1}, 1, &logits, err));
     }
     return flush(r, err);
+}
+
+/* The grammar of the answer, over the bytes of the model's tokens. */
+static gllm_status open_constraint(struct run *r, gllm_error *err) {
+    struct model *m = r->model;
+    if (r->c->constraint.kind == CONSTRAINT_NONE) return GLLM_OK;
+    if (!m->token_bytes) TRY(token_bytes_open(&m->token_bytes, m->files.tokenizer, err));
+    const struct constraint_vocab vocab = {m->token_bytes, m->files.eos, r->c->ignore_eos ? 0 : m->files.n_eos, m->files.cfg.n_vocab};
+    TRY(constraint_open(&r->constraint, &r->c->constraint, &vocab, err));
+    const struct grammar *g = constraint_grammar(r->constraint);
+    for (uint32_t i = 0; r->c->constraint.kind == CONSTRAINT_GBNF && i < g->n_unused; i++) log_line(&m->log, GLLM_LOG_WARN, "grammar: rule \"%.80s\" is never used", g->unused[i]);
+    return GLLM_OK;
 }
 
 static gllm_status run_generate(struct model *m, void *arg, gllm_error *err) {
@@ -163,6 +181,7 @@ static gllm_status run_generate(struct model *m, void *arg, gllm_error *err) {
     TRY_GO(sampler_open(&r.sampler, &c->sampler, m->files.cfg.n_vocab, err));
     TRY_GO(token_stream_open(&r.stream, m->files.tokenizer, true, err));
     TRY_GO(stop_open(&r.stop, c->stop, c->n_stop, err));
+    TRY_GO(open_constraint(&r, err));
     TRY_GO(kv_begin(decoder_kv(m->decoder), c->prompt, c->n_prompt, &r.seq, err));
     TRY_GO(keep_text(&r, "", 0, err));
     c->n_cached = r.seq->n_shared;
@@ -176,6 +195,7 @@ done:
     sampler_close(r.sampler);
     token_stream_close(r.stream);
     stop_close(r.stop);
+    constraint_close(r.constraint);
     return status;
 }
 

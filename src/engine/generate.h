@@ -4,6 +4,7 @@
  * begins alike. Prefill runs in chunks. */
 #ifndef GLLM_ENGINE_GENERATE_H
 #define GLLM_ENGINE_GENERATE_H
+#include "engine/constraint.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "model/decoder.h"
@@ -17,6 +18,7 @@ struct generate_call {
     const struct stop_string *stop;
     size_t n_stop;
     bool ignore_eos;
+    struct constraint_spec constraint; /* of the answer; the end of its text is an end, too */
     generate_fn on_text;   /* may be NULL; also called with an empty text for a token whose text is held back */
     void *user;
     /* results; the arrays are the caller's to free */

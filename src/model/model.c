@@ -6,6 +6,7 @@
 #include "model/decoder.h"
 #include "model/forward.h"
 #include "model/head.h"
+#include "text/token_bytes.h"
 
 /* Buffers, tape and plan for batches of up to layout.cap_tok tokens in cap_seq sequences, with one choice of pooling. */
 struct session {
@@ -203,6 +204,7 @@ gllm_status model_open(struct model **out, struct model_files *files, struct bac
 void model_close(struct model *m) {
     if (!m) return;
     decoder_close(m->decoder);
+    token_bytes_close(m->token_bytes);
     session_close(m);
     if (m->backend) bind_release(&m->bindings, m->backend);
     free(m->bindings.list);

@@ -152,6 +152,7 @@ struct decoding {
     struct textbuf *out;
     struct regex_scan scan;
     bool failed;
+    bool raw;           /* bytes go on at once, whole characters or not */
     struct step spaces; /* the step of a tokenizer without decoder */
     struct state states[];
 };
@@ -222,6 +223,10 @@ static void drain_bytes(struct decoding *d, size_t i, bool all, bool single) {
     const char *s = st->held.data;
     size_t at = 0, len = st->held.len;
     st->work.len = 0;
+    if (d->raw) {
+        textbuf_add(&st->work, s, len);
+        at = len;
+    }
     while (at < len) {
         uint32_t cp;
         unsigned k = utf8_read(s + at, len - at, &cp);
@@ -311,6 +316,10 @@ static void flush_bytes(struct decoding *d, size_t i) {
 
 static void run_byte_fallback(struct decoding *d, size_t i, const char *token, size_t len) {
     int byte = fallback_byte(token, len);
+    if (byte >= 0 && d->raw) {
+        push(d, i + 1, &(char){(char)byte}, 1);
+        return;
+    }
     if (byte >= 0) {
         textbuf_add(&d->states[i].held, &(char){(char)byte}, 1);
         return;
@@ -497,6 +506,29 @@ struct decoding *decoding_open(const struct decoder *decoder, struct textbuf *ou
     d->count = n;
     d->out = out;
     return d;
+}
+
+static bool by_token(const struct step *p, const struct step *before) {
+    if (p->fused) return p->kind == D_FUSE || (p->from_len == 1 && ((p->kind == D_STRIP && p->start <= 1 && !p->stop) || p->kind == D_REPLACE));
+    if (before && before->kind == D_BYTE_FALLBACK) return p->kind == D_FUSE; /* others would see a run of bytes as one token */
+    return p->kind != D_BPE && p->kind != D_CTC;
+}
+
+bool decoder_by_token(const struct decoder *decoder) {
+    for (size_t i = 0; decoder && i < decoder->count; i++)
+        if (!by_token(&decoder->steps[i], i ? &decoder->steps[i - 1] : NULL)) return false;
+    return true;
+}
+
+void decoding_token(struct decoding *d, bool first, const char *token, size_t len) {
+    d->raw = true;
+    for (size_t i = 0; i < d->count; i++) {
+        struct state *st = &d->states[i];
+        st->begun = st->ended = !first;
+        st->cut = 0;
+        st->held.len = 0;
+    }
+    push(d, 0, token, len);
 }
 
 void decoding_push(struct decoding *d, const char *token, size_t len) { push(d, 0, token, len); }

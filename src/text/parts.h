@@ -170,4 +170,8 @@ struct decoding *decoding_open(const struct decoder *d, struct textbuf *out); /*
 void decoding_push(struct decoding *s, const char *token, size_t len); /* appends to out */
 bool decoding_end(struct decoding *s); /* appends the rest; false: memory, or a pattern's limit of steps */
 void decoding_close(struct decoding *s); /* accepts NULL */
+/* What a token adds to a text as bytes, be they whole characters or not: `out` gets them. Only for a decoder that needs no other token for it
+ * (decoder_by_token), and but for the text's first token. The decoding then serves nothing else. */
+bool decoder_by_token(const struct decoder *d);
+void decoding_token(struct decoding *s, bool first, const char *token, size_t len);
 #endif

@@ -63,6 +63,16 @@ status 0 "$gllm" embed $model "$long"; ok "truncation is told" says "cut to"
 status 1 "$gllm" embed $model "$long" --truncate none; ok "truncate none" says "tokens, expected at most"
 status 0 "$gllm" similar $model a a b; ok "similar" grep -q '^1.000000' "$work/out"
 status 0 "$gllm" tokenize $model "the whale"; ok "ids" grep -q '^\[2,.*,3\]$' "$work/out"
+generator=tests/golden/decoders/llama
+echo 'root ::= "w5 w7" " w9"?' >"$work/grammar"
+status 0 "$gllm" run $generator "w1 w2" --raw --grammar "$work/grammar"; ok "--grammar" grep -Eq '^w5 w7( w9)?$' "$work/out"
+echo '{"enum": [1], "not": {}}' >"$work/schema"
+status 1 "$gllm" run $generator w1 --raw --json-schema "$work/schema"; ok "--json-schema FILE: the pointer is told" says "#/not"
+status 1 "$gllm" run $generator w1 --raw --json-schema '{"type": "strin"}'; ok "--json-schema {…}" says "#/type: found \"strin\""
+echo 'root ::= "a' >"$work/grammar"
+status 1 "$gllm" run $generator w1 --raw --grammar "$work/grammar"; ok "line and column" says "grammar 2:1"
+status 1 "$gllm" run $generator w1 --raw --grammar /nonexistent/g; ok "missing grammar is named" says "/nonexistent/g"
+status 2 "$gllm" run $generator w1 --raw --grammar "$work/grammar" --json-schema '{}'; ok "one form only" says "exclude each other"
 status 0 "$gllm" info $model --json --tensors; ok "info" grep -q '"architecture":"bert"' "$work/out"
 status 0 "$gllm" doctor --json
 yes "the whale and the sea and the stars" | "$gllm" embed $model >/dev/null 2>"$work/err" &
