@@ -1,0 +1,2 @@
+CONTEXT = {"n": 7}
+EXPRESSIONS = ["{{ n + 1 }}"]
