@@ -125,6 +125,20 @@ static gllm_status call_macro(struct jinja_run *r, const struct jinja_macro *m, 
 
 /* ---- global functions ---- */
 
+gllm_status jinja_range(struct jinja_run *r, int64_t from, int64_t to, int64_t step, size_t n, bool caller, struct jinja_value *out) {
+    TRY(jinja_charge(r, n));
+    TRY(jinja_list_new(r, LIST_RANGE, n + 3, caller, out));
+    struct jinja_value *items = out->list->items;
+    int64_t x = from;
+    for (size_t i = 0; i < n; i++) {
+        items[i] = jinja_int(x, caller);
+        if (__builtin_add_overflow(x, step, &x)) break; /* behind the last one */
+    }
+    items[n] = jinja_int(from, caller), items[n + 1] = jinja_int(to, caller), items[n + 2] = jinja_int(step, caller);
+    out->list->count = out->list->capacity = n;
+    return GLLM_OK;
+}
+
 static gllm_status range(struct jinja_run *r, const struct jinja_args *args, struct jinja_value *out) {
     int64_t v[3] = {0, 0, 1};
     bool caller = false;
@@ -141,12 +155,7 @@ static gllm_status range(struct jinja_run *r, const struct jinja_args *args, str
         n++;
         if (__builtin_add_overflow(i, v[2], &i)) break;
     }
-    TRY(jinja_charge(r, n));
-    TRY(jinja_list_new(r, LIST_RANGE, n + 3, caller, out)); /* its bounds lie behind the numbers, for repr */
-    for (size_t i = 0; i < n; i++) out->list->items[i] = jinja_int(v[0] + (int64_t)i * v[2], caller);
-    for (size_t i = 0; i < 3; i++) out->list->items[n + i] = jinja_int(v[i], caller);
-    out->list->count = out->list->capacity = n;
-    return GLLM_OK;
+    return jinja_range(r, v[0], v[1], v[2], n, caller, out);
 }
 
 /* dict(pairs or a dict, name=value …), also for namespace(…). */

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "text/jinja_impl.h"
+#include "text/parts.h"
 
 static gllm_status truth_arg(struct jinja_run *r, const struct jinja_args *args, size_t i, const char *name, bool *out) {
     const struct jinja_value *v = jinja_arg(args, i, name);
@@ -111,6 +113,29 @@ static gllm_status escape(struct jinja_run *r, const struct jinja_value *v, cons
     if (!out->markup) TRY(jinja_escape(r, out->s, &out->s));
     out->markup = true;
     return GLLM_OK;
+}
+
+static gllm_status forceescape(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
+    struct jinja_value s;
+    TRY(string(r, v, args, &s));
+    s.markup = false;
+    return escape(r, &s, args, out);
+}
+
+static gllm_status wordcount(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
+    struct jinja_value s;
+    int64_t count = 0;
+    bool inside = false;
+    TRY(string(r, v, args, &s));
+    for (size_t i = 0, n; i < s.s.len; i += n) {
+        uint32_t cp = 0;
+        n = jinja_char(s.s.p + i, s.s.len - i);
+        utf8_read(s.s.p + i, n, &cp);
+        count += !inside && unicode_is_word(cp);
+        inside = unicode_is_word(cp);
+    }
+    *out = jinja_int(count, jinja_caller(v));
+    return jinja_charge(r, s.s.len / 8);
 }
 
 static gllm_status safe(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
@@ -301,7 +326,7 @@ enum { ANY_NUMBER = 1000 };
 static const struct jinja_filter FILTERS[] = {
     {"tojson", tojson, 4, {"ensure_ascii", "indent", "separators", "sort_keys"}}, {"trim", trim, 1, {"chars"}}, {"default", default_, 2, {"default_value", "boolean"}},
     {"d", default_, 2, {"default_value", "boolean"}}, {"string", string, 0, {0}}, {"upper", upper, 0, {0}}, {"lower", lower, 0, {0}}, {"capitalize", capitalize, 0, {0}}, {"title", title, 0, {0}},
-    {"replace", replace, 3, {"old", "new", "count"}}, {"indent", indent, 3, {"width", "first", "blank"}}, {"escape", escape, 0, {0}}, {"e", escape, 0, {0}}, {"safe", safe, 0, {0}},
+    {"replace", replace, 3, {"old", "new", "count"}}, {"indent", indent, 3, {"width", "first", "blank"}}, {"escape", escape, 0, {0}}, {"e", escape, 0, {0}}, {"safe", safe, 0, {0}}, {"forceescape", forceescape, 0, {0}}, {"wordcount", wordcount, 0, {0}},
     {"format", format, ANY_NUMBER, {0}}, {"center", center, 1, {"width"}}, {"attr", attr, 1, {"name"}}, {"int", int_, 2, {"default", "base"}}, {"float", float_, 1, {"default"}}, {"abs", abs_, 0, {0}},
     {"round", round_, 2, {"precision", "method"}}, {NULL, NULL, 0, {0}},
 };

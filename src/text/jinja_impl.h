@@ -61,7 +61,7 @@ struct jinja_value {
         struct jinja_cycle *cycle;  /* CYCLER, JOINER */
     };
 };
-enum jinja_list_kind { LIST_PLAIN, LIST_TUPLE, LIST_RANGE, LIST_KEYS, LIST_VALUES, LIST_ITEMS, LIST_GENERATOR /* no length, read once */ };
+enum jinja_list_kind { LIST_PLAIN, LIST_TUPLE, LIST_RANGE /* see jinja_range */, LIST_KEYS, LIST_VALUES, LIST_ITEMS, LIST_GENERATOR /* no length, read once */ };
 struct jinja_list {
     struct jinja_value *items;
     size_t count, capacity;
@@ -256,6 +256,8 @@ const struct jinja_global *jinja_global_find(struct jinja_str name);
 const struct jinja_value *jinja_arg(const struct jinja_args *args, size_t i, const char *name);
 /* Refuses more than `most` arguments and names that are not in the NULL-terminated list. */
 gllm_status jinja_args_check(struct jinja_run *r, const struct jinja_args *args, const char *what, size_t least, size_t most, const char *const *names);
+/* range(from, to, step) of n numbers; `from`, `to` and `step` lie behind the numbers, for repr. */
+gllm_status jinja_range(struct jinja_run *r, int64_t from, int64_t to, int64_t step, size_t n, bool caller, struct jinja_value *out);
 gllm_status jinja_arg_int(struct jinja_run *r, const struct jinja_value *v, const char *what, int64_t *out);
 
 /* jinja_exec.c */

@@ -285,6 +285,17 @@ static gllm_status slice_string(struct jinja_run *r, const struct jinja_value *v
     return GLLM_OK;
 }
 
+/* A slice of a range is a range: its bounds are numbers of the first one, or the number that would follow. */
+static gllm_status slice_range(struct jinja_run *r, const struct jinja_value *v, int64_t from, int64_t to, int64_t step, struct jinja_value *out) {
+    const struct jinja_value *bounds = v->list->items + v->list->count;
+    const int64_t count = step > 0 ? (to > from ? (to - from - 1) / step + 1 : 0) : (from > to ? (from - to - 1) / -step + 1 : 0);
+    int64_t by, first, last;
+    if (__builtin_mul_overflow(bounds[2].i, step, &by) || __builtin_mul_overflow(bounds[2].i, from, &first) || __builtin_add_overflow(bounds[0].i, first, &first) ||
+        __builtin_mul_overflow(bounds[2].i, to, &last) || __builtin_add_overflow(bounds[0].i, last, &last))
+        return jinja_fail(r, "an integer exceeds 64 bits");
+    return jinja_range(r, first, last, by, (size_t)count, v->caller, out);
+}
+
 gllm_status jinja_slice(struct jinja_run *r, const struct jinja_value *v, const struct jinja_value *first, const struct jinja_value *last, const struct jinja_value *by, struct jinja_value *out) {
     size_t length;
     int64_t step = 1, from, to;
@@ -298,10 +309,12 @@ gllm_status jinja_slice(struct jinja_run *r, const struct jinja_value *v, const 
         step = int_of(by);
     }
     if (!step) return jinja_fail(r, "a slice's step cannot be 0");
+    if (step == INT64_MIN) step++; /* so that it has a negative; as far */
     TRY(bound(r, first, n, step, step < 0 ? n - 1 : 0, &from));
     TRY(bound(r, last, n, step, step < 0 ? -1 : n, &to));
     if (v->kind == JINJA_STRING) return slice_string(r, v, from, to, step, out);
-    TRY(jinja_list_new(r, v->list->kind == LIST_RANGE ? LIST_PLAIN : v->list->kind, 0, v->caller, out));
+    if (v->list->kind == LIST_RANGE) return slice_range(r, v, from, to, step, out);
+    TRY(jinja_list_new(r, v->list->kind, 0, v->caller, out));
     for (int64_t i = from; step > 0 ? i < to : i > to;) {
         TRY(jinja_list_add(r, out->list, &v->list->items[i]));
         TRY(jinja_charge(r, 1));

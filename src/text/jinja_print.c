@@ -80,7 +80,7 @@ static gllm_status print_items(struct jinja_run *r, const struct jinja_value *v,
 }
 
 static gllm_status print_range(struct jinja_run *r, const struct jinja_value *v, struct jinja_out *o) {
-    const struct jinja_value *bounds = v->list->items + v->list->capacity; /* from, to, step: see range() */
+    const struct jinja_value *bounds = v->list->items + v->list->capacity; /* from, to, step */
     char text[96];
     int n = snprintf(text, sizeof text, "range(%lld, %lld", (long long)bounds[0].i, (long long)bounds[1].i);
     if (bounds[2].i != 1) n += snprintf(text + n, sizeof text - (size_t)n, ", %lld", (long long)bounds[2].i);

@@ -121,8 +121,9 @@ static void test_expressions(void **state) {
         jinja_text_free(&out);
         jinja_close(t);
     }
+    const size_t n = json_array_size(cases);
     json_decref(golden);
-    if (bad) fail_msg("%u of %zu expressions differ", bad, json_array_size(cases));
+    if (bad || n < 1000) fail_msg("%u of %zu expressions differ", bad, n);
 }
 
 int main(int argc, char **argv) {
