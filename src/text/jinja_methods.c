@@ -26,10 +26,10 @@ static void give_text(const struct jinja_value *self, struct jinja_str s, struct
 
 static gllm_status strip(struct jinja_run *r, const struct jinja_value *self, const char *name, const struct jinja_args *args, struct jinja_value *out) {
     const struct jinja_value *chars = jinja_arg(args, 0, NULL);
-    struct jinja_str set;
+    struct jinja_str set = {0};
     if (chars && chars->kind == JINJA_NONE) chars = NULL;
     if (chars) TRY(text_arg(r, chars, name, &set));
-    TRY(jinja_charge(r, self->s.len / 8));
+    TRY(jinja_charge(r, self->s.len / 8 * (1 + set.len / 8)));
     give_text(self, jinja_strip(self->s, chars ? &set : NULL, name[0] != 'r', name[0] != 'l'), out);
     return GLLM_OK;
 }
@@ -90,16 +90,24 @@ static gllm_status split_at(struct jinja_run *r, const struct jinja_value *self,
 }
 
 /* The last place of `what` that ends at `end` or before; SIZE_MAX: none. */
-static size_t find_back(struct jinja_str s, struct jinja_str what, size_t end) {
-    if (what.len > end) return SIZE_MAX;
-    for (size_t i = end - what.len + 1; i-- > 0;)
-        if (!what.len || !memcmp(s.p + i, what.p, what.len)) return i;
-    return SIZE_MAX;
+static gllm_status find_back(struct jinja_run *r, struct jinja_str s, struct jinja_str what, size_t end, size_t *at) {
+    *at = SIZE_MAX;
+    if (what.len > end) return GLLM_OK;
+    for (size_t i = end - what.len + 1; i-- > 0;) {
+        if (what.len && s.p[i] != what.p[0]) continue;
+        TRY(jinja_charge(r, what.len / 32));
+        if (what.len && memcmp(s.p + i, what.p, what.len)) continue;
+        *at = i;
+        break;
+    }
+    return GLLM_OK;
 }
 
 static gllm_status rsplit_at(struct jinja_run *r, const struct jinja_value *self, struct jinja_str sep, int64_t most, struct jinja_list *l) {
     size_t end = self->s.len, at;
-    while (most-- && (at = find_back(self->s, sep, end)) != SIZE_MAX) {
+    while (most--) {
+        TRY(find_back(r, self->s, sep, end, &at));
+        if (at == SIZE_MAX) break;
         TRY(add_part(r, self, at + sep.len, end, l));
         end = at;
     }
@@ -235,7 +243,8 @@ static gllm_status find(struct jinja_run *r, const struct jinja_value *self, con
     TRY(text_arg(r, &args->list[0], name, &what));
     TRY(window(r, self, name, args, &s, &from));
     TRY(jinja_charge(r, s.len / 8));
-    const size_t at = back ? find_back(s, what, s.len) : jinja_find(s, what, 0);
+    size_t at = back ? 0 : jinja_find(s, what, 0);
+    if (back) TRY(find_back(r, s, what, s.len, &at));
     if (at == SIZE_MAX && strict) return jinja_fail(r, "%s: the str does not hold what is looked for", name);
     *out = jinja_int(at == SIZE_MAX ? -1 : characters(self->s, from + at), jinja_caller(self));
     return GLLM_OK;
@@ -301,7 +310,9 @@ static gllm_status partition(struct jinja_run *r, const struct jinja_value *self
     TRY(text_arg(r, &args->list[0], name, &sep));
     if (!sep.len) return jinja_fail(r, "%s: found an empty separator", name);
     TRY(jinja_charge(r, self->s.len / 8));
-    const size_t at = back ? find_back(self->s, sep, self->s.len) : jinja_find(self->s, sep, 0), n = self->s.len;
+    const size_t n = self->s.len;
+    size_t at = back ? 0 : jinja_find(self->s, sep, 0);
+    if (back) TRY(find_back(r, self->s, sep, n, &at));
     TRY(jinja_list_new(r, LIST_TUPLE, 3, false, out));
     TRY(add_part(r, self, 0, at != SIZE_MAX ? at : back ? 0 : n, out->list));
     TRY(add_part(r, self, at != SIZE_MAX ? at : 0, at != SIZE_MAX ? at + sep.len : 0, out->list));

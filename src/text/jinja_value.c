@@ -221,13 +221,14 @@ struct jinja_value *jinja_dict_text(const struct jinja_dict *d, struct jinja_str
     return NULL;
 }
 
-static bool hashable(const struct jinja_value *v, unsigned depth) {
-    if (v->kind == JINJA_DICT || v->kind == JINJA_NAMESPACE || depth > JINJA_MAX_DEPTH) return false;
-    if (v->kind != JINJA_LIST) return true;
-    if (v->list->kind != LIST_TUPLE) return v->list->kind == LIST_GENERATOR || v->list->kind == LIST_RANGE;
-    for (size_t i = 0; i < v->list->count; i++)
-        if (!hashable(&v->list->items[i], depth + 1)) return false;
-    return true;
+/* Refuses what cannot be a key: what could change in Python. */
+static gllm_status check_key(struct jinja_run *r, const struct jinja_value *v, unsigned depth) {
+    const bool list = v->kind == JINJA_LIST, tuple = list && v->list->kind == LIST_TUPLE;
+    TRY(jinja_charge(r, 1));
+    if (depth > JINJA_MAX_DEPTH) return jinja_fail(r, "a key of more than %d levels", JINJA_MAX_DEPTH);
+    if (v->kind == JINJA_DICT || v->kind == JINJA_NAMESPACE || (list && !tuple && v->list->kind != LIST_GENERATOR && v->list->kind != LIST_RANGE)) return jinja_fail(r, "a %s cannot be a key", jinja_kind_name(v));
+    for (size_t i = 0; tuple && i < v->list->count; i++) TRY(check_key(r, &v->list->items[i], depth + 1));
+    return GLLM_OK;
 }
 
 gllm_status jinja_dict_get(struct jinja_run *r, const struct jinja_dict *d, const struct jinja_value *key, struct jinja_value **out) {
@@ -237,7 +238,7 @@ gllm_status jinja_dict_get(struct jinja_run *r, const struct jinja_dict *d, cons
         *out = jinja_dict_text(d, key->s);
         return GLLM_OK;
     }
-    if (!hashable(key, 0)) return jinja_fail(r, "a %s cannot be a key", jinja_kind_name(key));
+    TRY(check_key(r, key, 0));
     for (size_t i = 0; i < d->count; i++) {
         bool same;
         TRY(jinja_equal(r, &d->pairs[i].key, key, &same));
