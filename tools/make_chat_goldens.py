@@ -19,7 +19,7 @@ import zipfile
 import gguf
 import jinja2
 import transformers
-from tokenizers import Tokenizer, models
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
@@ -114,10 +114,13 @@ def render(tok, name, generate, final, args):
         return case | {"error": ""}
 
 
-def write(directory, name, source, licence, template, tokens):
+def write(directory, name, source, licence, template, tokens, encode=None):
     cases = CASES + (THINKING if "thinking" in template else [])
     tok = tokenizer(template, tokens)
     golden = {"source": source, "licence": licence, "made_by": MADE_BY, "tokens": tok.special_tokens_map, "template": template, "cases": [render(tok, *c) for c in cases]}
+    for c in golden["cases"]:
+        if encode and "text" in c and c["conversation"] != "injection":
+            c["ids"] = encode.encode(c["text"], add_special_tokens=False).ids
     lines = ",\n".join(json.dumps(c, ensure_ascii=False) for c in golden.pop("cases"))
     head = ",\n".join(f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in golden.items())
     (directory / f"{name}.json").write_text("{" + head + ",\n\"cases\": [\n" + lines + "\n]}\n")
@@ -181,6 +184,26 @@ def gguf_template(path):
     return bytes(f["tokenizer.chat_template"].parts[-1]).decode(), {k: spelled(v) for k, v in names.items() if spelled(v)}
 
 
+QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def gguf_tokenizer(path, name):
+    """The tokenizer.json that the model's repository has, from the tables of its GGUF file."""
+    f = gguf.GGUFReader(path).fields
+
+    def strings(key):
+        return [bytes(f[key].parts[i]).decode() for i in f[key].data]
+    tokens, types = strings("tokenizer.ggml.tokens"), [int(f["tokenizer.ggml.token_type"].parts[i][0]) for i in f["tokenizer.ggml.token_type"].data]
+    t = Tokenizer(models.BPE({s: i for i, s in enumerate(tokens)}, [tuple(m.split(" ")) for m in strings("tokenizer.ggml.merges")]))
+    if name == "smollm2":
+        t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    else:
+        t.normalizer = normalizers.NFC()
+        t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN2), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    t.add_tokens([AddedToken(s, special=k == 3, normalized=False) for s, k in zip(tokens, types) if k in (3, 4)])
+    return t
+
+
 # As published for Phi-4-mini-instruct (MIT): its special tokens are built around the role.
 PHI4_MINI = ("{% for message in messages %}{% if message['role'] == 'system' and 'tools' in message and message['tools'] is not none %}"
              "{{ '<|' + message['role'] + '|>' + message['content'] + '<|tool|>' + message['tools'] + '<|/tool|>' + '<|end|>' }}"
@@ -213,7 +236,7 @@ def main():
     for name, (package, entry, tokens) in KEPT.items():
         write(OUT, name, sources[package] + entry, "Apache-2.0 (package); the model's own licence for the model", found[package, entry], tokens)
     for name, path in (("smollm2", a.smollm2), ("qwen2.5-coder", a.qwen)):
-        write(OUT, name, f"{pathlib.Path(path).name}, tokenizer.chat_template", "Apache-2.0", *gguf_template(path))
+        write(OUT, name, f"{pathlib.Path(path).name}, tokenizer.chat_template", "Apache-2.0", *gguf_template(path), gguf_tokenizer(path, name))
     write(OUT, "phi-4-mini", "Phi-4-mini-instruct's model card", "MIT", PHI4_MINI, PHI)
     if a.all:
         a.all.mkdir(parents=True, exist_ok=True)

@@ -163,7 +163,7 @@ static gllm_status json_scalar(struct jinja_run *r, const struct jinja_value *v,
 static gllm_status json_line(struct jinja_run *r, const struct jinja_json_style *style, unsigned depth, bool caller, struct jinja_out *o) {
     if (!style->indent) return GLLM_OK;
     TRY(put_text(r, o, "\n", caller));
-    for (unsigned i = 0; i < depth; i++) TRY(jinja_out_add(r, o, *style->indent));
+    for (unsigned i = 0; i < depth; i++) TRY(jinja_out_put(r, o, style->indent->p, style->indent->len, caller || jinja_str_caller(*style->indent)));
     return GLLM_OK;
 }
 
