@@ -74,7 +74,7 @@ static gllm_status loop_items(struct jinja_run *r, const struct jinja_node *n, c
         r->scope->vars.count = 0;
         TRY(jinja_assign(r, n->a, &all->items[i]));
         TRY(jinja_eval(r, n->c, &holds));
-        TRY(jinja_truth(r, &holds, &truth));
+        truth = jinja_truth(&holds);
         if (truth) TRY(jinja_list_add(r, kept.list, &all->items[i]));
     }
     *out = kept.list;
@@ -118,7 +118,7 @@ static gllm_status if_(struct jinja_run *r, const struct jinja_node *n) {
         struct jinja_value v;
         bool truth;
         TRY(jinja_eval(r, n->a, &v));
-        TRY(jinja_truth(r, &v, &truth));
+        truth = jinja_truth(&v);
         if (truth) return jinja_exec(r, n->body);
         if (n->op != IF_ELIF) return jinja_exec(r, n->other);
         n = n->other;

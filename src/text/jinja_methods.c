@@ -143,7 +143,7 @@ static gllm_status splitlines(struct jinja_run *r, const struct jinja_value *sel
     const struct jinja_value *keep = jinja_arg(args, 0, "keepends");
     bool keeps = false;
     (void)name;
-    if (keep) TRY(jinja_truth(r, keep, &keeps));
+    if (keep) keeps = jinja_truth(keep);
     TRY(jinja_list_new(r, LIST_PLAIN, 0, false, out));
     TRY(jinja_charge(r, self->s.len / 4));
     for (size_t at = 0, i = 0; at < self->s.len; at = i) {
@@ -361,7 +361,7 @@ static gllm_status field(struct jinja_run *r, struct jinja_str s, const struct j
     } else
         for (size_t i = 0; i < args->n_named; i++)
             if (jinja_same_text(args->named[i].key.s, s)) v = &args->named[i].value;
-    if (!v) return jinja_fail(r, "format: found no argument for the field \"%.*s\"", (int)(s.len < 100 ? s.len : 100), s.p);
+    if (!v) return jinja_fail(r, "format: found no argument for the field \"%.*s\"", JINJA_SHOWN(s));
     return jinja_print(r, v, repr, 0, o);
 }
 
@@ -468,7 +468,6 @@ static gllm_status cycler(struct jinja_run *r, const struct jinja_value *self, c
 
 /* ---- the table ---- */
 
-enum { ANY_NUMBER = 1000 };
 static const struct method {
     const char *name;
     uint8_t kind; /* enum jinja_kind */
@@ -486,10 +485,10 @@ static const struct method {
     {"isdigit", JINJA_STRING, 0, 0, is, {0}}, {"isdecimal", JINJA_STRING, 0, 0, is, {0}}, {"isnumeric", JINJA_STRING, 0, 0, is, {0}}, {"isspace", JINJA_STRING, 0, 0, is, {0}},
     {"isupper", JINJA_STRING, 0, 0, is, {0}}, {"islower", JINJA_STRING, 0, 0, is, {0}}, {"removeprefix", JINJA_STRING, 1, 1, remove_end, {0}}, {"removesuffix", JINJA_STRING, 1, 1, remove_end, {0}},
     {"partition", JINJA_STRING, 1, 1, partition, {0}}, {"rpartition", JINJA_STRING, 1, 1, partition, {0}}, {"ljust", JINJA_STRING, 1, 2, justify, {0}}, {"rjust", JINJA_STRING, 1, 2, justify, {0}},
-    {"center", JINJA_STRING, 1, 2, justify, {0}}, {"zfill", JINJA_STRING, 1, 1, justify, {0}}, {"format", JINJA_STRING, 0, ANY_NUMBER, format, {0}},
+    {"center", JINJA_STRING, 1, 2, justify, {0}}, {"zfill", JINJA_STRING, 1, 1, justify, {0}}, {"format", JINJA_STRING, 0, JINJA_ANY_NUMBER, format, {0}},
     {"keys", JINJA_DICT, 0, 0, views, {0}}, {"values", JINJA_DICT, 0, 0, views, {0}}, {"items", JINJA_DICT, 0, 0, views, {0}}, {"get", JINJA_DICT, 1, 2, get, {0}},
     {"copy", JINJA_DICT, 0, 0, copy, {0}}, {"copy", JINJA_LIST, 0, 0, copy, {0}}, {"count", JINJA_LIST, 1, 1, list_find, {0}}, {"index", JINJA_LIST, 1, 1, list_find, {0}},
-    {"cycle", JINJA_LOOP, 0, ANY_NUMBER, cycle, {0}}, {"changed", JINJA_LOOP, 0, ANY_NUMBER, changed, {0}}, {"next", JINJA_CYCLER, 0, 0, cycler, {0}}, {"reset", JINJA_CYCLER, 0, 0, cycler, {0}},
+    {"cycle", JINJA_LOOP, 0, JINJA_ANY_NUMBER, cycle, {0}}, {"changed", JINJA_LOOP, 0, JINJA_ANY_NUMBER, changed, {0}}, {"next", JINJA_CYCLER, 0, 0, cycler, {0}}, {"reset", JINJA_CYCLER, 0, 0, cycler, {0}},
 };
 
 static const struct method *find_method(const struct jinja_value *v, struct jinja_str name) {
@@ -503,7 +502,7 @@ bool jinja_method_known(const struct jinja_value *v, struct jinja_str name) { re
 
 gllm_status jinja_method_call(struct jinja_run *r, const struct jinja_method *m, const struct jinja_args *args, struct jinja_value *out) {
     const struct method *f = find_method(&m->self, m->name);
-    if (f->most != ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
+    if (f->most != JINJA_ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
     if (args->count < f->least) return jinja_fail(r, "%s: found %zu arguments, expected at least %u", f->name, args->count, f->least);
     return f->fn(r, &m->self, f->name, args, out);
 }

@@ -16,6 +16,8 @@ gllm_status jinja_fail(struct jinja_run *r, const char *format, ...) {
     return err_set(r->err, GLLM_INVALID, "%s: line %u: %s", r->t->name, r->line, what);
 }
 
+gllm_status jinja_fail_undefined(struct jinja_run *r, const struct jinja_value *v) { return jinja_fail(r, "\"%.*s\" is undefined", JINJA_SHOWN(v->s)); }
+
 gllm_status jinja_charge(struct jinja_run *r, size_t steps) {
     if (steps > r->max_steps - r->steps) {
         r->steps = r->max_steps;
@@ -77,20 +79,18 @@ gllm_status jinja_length(struct jinja_run *r, const struct jinja_value *v, size_
     return jinja_fail(r, "a %s has no length", jinja_kind_name(v));
 }
 
-gllm_status jinja_truth(struct jinja_run *r, const struct jinja_value *v, bool *out) {
-    (void)r;
+bool jinja_truth(const struct jinja_value *v) {
     switch (v->kind) {
     case JINJA_UNDEFINED:
-    case JINJA_NONE: *out = false; break;
-    case JINJA_BOOL: *out = v->b; break;
-    case JINJA_INT: *out = v->i != 0; break;
-    case JINJA_FLOAT: *out = v->f != 0; break;
-    case JINJA_STRING: *out = v->s.len != 0; break;
-    case JINJA_LIST: *out = v->list->kind == LIST_GENERATOR || v->list->count; break;
-    case JINJA_DICT: *out = v->dict->count != 0; break;
-    default: *out = true;
+    case JINJA_NONE: return false;
+    case JINJA_BOOL: return v->b;
+    case JINJA_INT: return v->i != 0;
+    case JINJA_FLOAT: return v->f != 0;
+    case JINJA_STRING: return v->s.len != 0;
+    case JINJA_LIST: return v->list->kind == LIST_GENERATOR || v->list->count;
+    case JINJA_DICT: return v->dict->count != 0;
+    default: return true;
     }
-    return GLLM_OK;
 }
 
 static bool number_of(const struct jinja_value *v, double *f, int64_t *i, bool *whole) {
@@ -180,10 +180,7 @@ static gllm_status order(struct jinja_run *r, const struct jinja_value *a, const
         *out = (x->count > y->count) - (x->count < y->count);
         return GLLM_OK;
     }
-    if (a->kind == JINJA_UNDEFINED || b->kind == JINJA_UNDEFINED) {
-        const struct jinja_str what = a->kind == JINJA_UNDEFINED ? a->s : b->s;
-        return jinja_fail(r, "\"%.*s\" is undefined", (int)(what.len < 200 ? what.len : 200), what.p);
-    }
+    if (a->kind == JINJA_UNDEFINED || b->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, a->kind == JINJA_UNDEFINED ? a : b);
     return jinja_fail(r, "%s is not supported between %s and %s", op, jinja_kind_name(a), jinja_kind_name(b));
 }
 gllm_status jinja_order(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, const char *op, int *out) { return order(r, a, b, op, 0, out); }
