@@ -47,7 +47,8 @@ struct cli_options {
     uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;
     double bound;
     struct cli_share temperature, top_p, min_p;
-    bool raw, each;
+    uint32_t top_n;
+    bool raw, each, raw_scores;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;
@@ -91,6 +92,7 @@ enum cli_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD };
 /* The escape sequence that starts a style, "" when f is no terminal, TERM is dumb or NO_COLOR is set. Static. */
 const char *cli_style(FILE *f, enum cli_style style);
 double cli_now_ms(void);
+size_t cli_utf8_length(const unsigned char *s, size_t len); /* of the character at s[0..len), Unicode 15 table 3-7; 0: there is none */
 void cli_json_text(FILE *f, const char *s); /* a JSON string with its quotes */
 void cli_json_bytes(FILE *f, const char *s, size_t len);
 void cli_float(char buf[32], float v); /* the shortest text that reads back as v; never a comma */
@@ -149,6 +151,7 @@ int cli_writer_close(struct cli_writer *w, const char *model, int status);
 
 /* ---- the verbs ---- */
 int verb_embed(const struct cli_options *o);
+int verb_rerank(const struct cli_options *o);
 int verb_similar(const struct cli_options *o);
 int verb_tokenize(const struct cli_options *o);
 int verb_info(const struct cli_options *o);

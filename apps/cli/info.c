@@ -62,7 +62,8 @@ static void print_text(const gllm_model_info *i, bool tensors) {
     row("parameters", "%.*f million, %s, %s, %.1f MiB", i->n_params < 1000000 ? 3 : 1, (double)i->n_params / 1e6, i->dtype,
         i->format, (double)i->file_bytes / MIB);
     row("tokenizer", "%s, %u entries, at most %u tokens a text", i->tokenizer, i->n_vocab, i->max_tokens);
-    row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
+    if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");
+    else row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
         i->similarity);
     row("licence", "%s", *i->licence ? i->licence : "not said");
     for (size_t k = 0; k < i->n_prompts; k++)

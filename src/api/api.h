@@ -15,7 +15,7 @@ struct gllm_client {
 };
 /* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
 void api_copy_sized(void *out, size_t full, const void *in, size_t size);
-size_t api_str_len(gllm_str s);
+size_t api_str_len(gllm_str s); /* NULL is the empty text, whatever its length says */
 /* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */
 gllm_status api_home(const char *home, char **out, gllm_error *err);
 const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */

@@ -18,7 +18,7 @@ void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
     memcpy(out, in, n);
     memcpy(out, &full, sizeof full);
 }
-size_t api_str_len(gllm_str s) { return s.len == GLLM_NTS ? (s.ptr ? strlen(s.ptr) : 0) : s.len; }
+size_t api_str_len(gllm_str s) { return !s.ptr ? 0 : s.len == GLLM_NTS ? strlen(s.ptr) : s.len; }
 
 static const char *env(const char *name) {
     const char *v = getenv(name);

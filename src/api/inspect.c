@@ -76,13 +76,13 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = c->causal ? "generate" : "embed";
+    b->task = c->causal ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : "");
-    b->pooling = pooling_text(a, &m->head);
+    b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);
     b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";
     b->file_bytes = weights_file_bytes(f->weights);
     b->n_layer = c->n_layer, b->n_head = c->n_head, b->n_kv = c->n_kv, b->d_model = c->d_model, b->d_head = c->d_head, b->d_ff = c->d_ff, b->n_vocab = c->n_vocab;
-    b->max_tokens = f->max_tokens, b->dim = m->head.dim, b->normalize = m->head.normalize;
+    b->max_tokens = f->max_tokens, b->dim = f->classifier.n_labels ? 0 : m->head.dim, b->n_labels = f->classifier.n_labels, b->normalize = m->head.normalize;
     b->default_prompt = arena_strdup(a, f->dir.default_prompt_name ? f->dir.default_prompt_name : "");
     gllm_prompt_info *prompts = arena_array(a, f->dir.n_prompts, sizeof *prompts);
     if (!b->name || !b->path || !b->licence || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");

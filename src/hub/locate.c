@@ -37,7 +37,8 @@ gllm_status hub_locate(const char *model, const char *home, char **out, gllm_err
         *out = strdup(model);
         return *out ? GLLM_OK : err_nomem(err, model);
     }
-    if (file_exists(model)) {
+    if (path_exists(model)) {
+        if (!file_exists(model)) return err_set(err, GLLM_UNSUPPORTED, "%s: is no regular file, expected a model directory or a .gguf file", model);
         const char *dot = strrchr(model, '.');
         if (!dot || strcasecmp(dot, ".gguf")) return err_set(err, GLLM_UNSUPPORTED, "%s: found a file, expected a model directory or a .gguf file", model);
         *out = strdup(model);
@@ -45,15 +46,17 @@ gllm_status hub_locate(const char *model, const char *home, char **out, gllm_err
     }
     char *models = path_join(home, "models"), there[200];
     const char *slash = strchr(model, '/');
+    bool named = true; /* as ORG/NAME or NAME, not as a path */
     if (!models) return err_nomem(err, model);
     if (slash && slash != model && slash[1] && !strchr(slash + 1, '/')) {
         char folder[512];
         snprintf(folder, sizeof folder, "%.*s--%s", (int)(slash - model), model, slash + 1);
         *out = find_by_name(models, folder, there, sizeof there);
     } else if (!slash) *out = find_by_name(models, model, there, sizeof there);
-    else there[0] = '\0';
+    else named = false;
     gllm_status status = GLLM_OK;
-    if (!*out) status = err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name, none in %s (found there: %s)", model, models, *there ? there : "nothing");
+    if (!*out && !named) status = err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name", model);
+    else if (!*out) status = err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name, none in %s (found there: %s)", model, models, *there ? there : "nothing");
     free(models);
     return status;
 }

@@ -31,6 +31,7 @@ struct layer_cfg { /* what differs from layer to layer */
 struct model_cfg {
     uint32_t n_layer, d_model, d_embd, n_head, n_kv, d_head, d_ff, n_vocab, n_pos, n_type;
     uint32_t pad_id;
+    bool pad_fixed;                     /* pad_id is the architecture's own: config.json's does not count */
     uint32_t rel_buckets, rel_distance; /* T5-like relative position buckets; 0: none */
     enum pos_rule pos;
     enum norm_kind norm;
@@ -57,8 +58,11 @@ struct name_table {
     const char *attn_norm_in, *q, *k, *v, *qkv, *q_norm, *k_norm, *o, *attn_norm_out, *attn_norm_res;
     const char *ffn_norm_in, *gate, *up, *gate_up, *down, *ffn_norm_out, *ffn_norm_res;
     bool optional_bias; /* a bias is bound when its tensor is there */
+    /* classification: score_out(act(score_dense(first token))), each below the body's prefix or above it */
+    const char *score_dense, *score_out;
+    enum act_kind score_act;
 };
-extern const struct name_table NAMES_BERT, NAMES_MPNET, NAMES_DISTILBERT, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
+extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
 
 /* One architecture: what it is called, how its tensors are called, and where it differs. cfg holds the defaults of the keys that its
  * config.json may leave out. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_ROOM = 256 };
+enum { NAME_ROOM = 256, FULL_ROOM = 2 * NAME_ROOM + 16 };
 
 struct binder { /* what the functions below share */
     struct bindings *b;
@@ -51,13 +51,13 @@ static struct binding *append(struct binder *s, struct weight **slot) {
 }
 
 /* Finds prefix + name (with its layer) + suffix. `old` is the suffix's spelling in early checkpoints, or NULL. */
-static const struct tensor *find(const struct binder *s, const char *name, uint32_t layer, const char *suffix, const char *old, char full[2 * NAME_ROOM]) {
+static const struct tensor *find(const struct binder *s, const char *name, uint32_t layer, const char *suffix, const char *old, char full[FULL_ROOM]) {
     char stem[NAME_ROOM];
     snprintf(stem, sizeof stem, name, layer); /* the tables of names.c hold at most one %u */
-    snprintf(full, 2 * NAME_ROOM, "%s%s%s", s->prefix, stem, suffix);
+    snprintf(full, FULL_ROOM, "%s%s%s", s->prefix, stem, suffix);
     const struct tensor *t = weights_find(s->w, full);
     if (t || !old) return t;
-    char legacy[2 * NAME_ROOM];
+    char legacy[FULL_ROOM];
     snprintf(legacy, sizeof legacy, "%s%s%s", s->prefix, stem, old);
     return weights_find(s->w, legacy);
 }
@@ -84,7 +84,7 @@ static gllm_status take(struct binder *s, struct weight **slot, enum weight_role
     struct binding *b = append(s, slot);
     if (!b) return err_nomem(err, "bindings");
     b->desc.role = role;
-    char full[2 * NAME_ROOM];
+    char full[FULL_ROOM];
     for (uint32_t i = 0; i < n_names; i++) {
         const struct tensor *t = find(s, names[i], layer, suffix, old, full);
         if (!b->desc.name) b->desc.name = arena_strdup(s->b->arena, full);
@@ -99,7 +99,7 @@ static gllm_status take_table(struct binder *s, struct weight **slot, const char
 }
 
 static bool present(const struct binder *s, const char *name, uint32_t layer, const char *suffix) {
-    char full[2 * NAME_ROOM];
+    char full[FULL_ROOM];
     return name && find(s, name, layer, suffix, NULL, full);
 }
 
@@ -199,26 +199,38 @@ static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name
     return take_norm(s, &l->ffn.norm_res, s->slots->ffn_norm_res ? n->ffn_norm_res : NULL, i, c->d_model, err);
 }
 
-/* The head stands beside the body, below its prefix or one level up; where it is not, the word table serves (tied). */
-static gllm_status take_head(struct binder *s, const struct name_table *n, struct model_weights *out, gllm_error *err) {
+/* A head stands beside the body: below its prefix or a level further out. Moves s->prefix there; false: nowhere, and the prefix is as it was. */
+static bool move_outward(struct binder *s, const char *name) {
     char body[NAME_ROOM];
     memcpy(body, s->prefix, sizeof body);
-    const char *name = n->word;
-    for (;;) {
-        if (present(s, n->head, 0, ".weight")) {
-            name = n->head;
-            break;
-        }
+    while (!present(s, name, 0, ".weight")) {
         char *dot = s->prefix + strlen(s->prefix);
-        if (dot == s->prefix) break;
+        if (dot == s->prefix) {
+            memcpy(s->prefix, body, sizeof body);
+            return false;
+        }
         for (dot--; dot > s->prefix && dot[-1] != '.'; dot--) {}
         *dot = '\0';
     }
-    if (name == n->word) memcpy(s->prefix, body, sizeof body);
+    return true;
+}
+
+/* Where there is no head, the word table serves (tied). */
+static gllm_status take_head(struct binder *s, const struct name_table *n, struct model_weights *out, gllm_error *err) {
+    const char *name = move_outward(s, n->head) ? n->head : n->word;
     return take(s, &out->head, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, s->cfg->d_model, err);
 }
 
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, struct model_weights *out, gllm_error *err) {
+/* n_labels 0: the model has none. */
+static gllm_status take_classifier(struct binder *s, const struct name_table *n, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
+    if (!n_labels) return GLLM_OK;
+    move_outward(s, n->score_dense);
+    TRY(take_linear(s, &out->score_dense, &out->score_dense_bias, &n->score_dense, 1, 0, &s->cfg->d_model, s->cfg->d_model, err));
+    move_outward(s, n->score_out);
+    return take_linear(s, &out->score_out, &out->score_out_bias, &n->score_out, 1, 0, &n_labels, s->cfg->d_model, err);
+}
+
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
     const struct name_table *n = arch->names;
     struct binder s = {.b = b, .w = w, .cfg = c, .slots = arch->slots ? arch->slots : n, .optional_bias = n->optional_bias};
     TRY(find_prefix(&s, n->word, err));
@@ -238,7 +250,8 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
         TRY(take_ffn(&s, &out->layers[i], n, i, err));
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
-    return n->head ? take_head(&s, n, out, err) : GLLM_OK;
+    if (n->head) TRY(take_head(&s, n, out, err));
+    return take_classifier(&s, n, n_labels, out, err);
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err) {
@@ -263,14 +276,33 @@ gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct
     return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
 }
 
+struct ordered {
+    uint64_t bytes;
+    size_t index;
+};
+static int largest_first(const void *x, const void *y) {
+    const struct ordered *a = x, *b = y;
+    return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : (a->index > b->index) - (a->index < b->index);
+}
+
+/* The largest first: while a weight is prepared its file's pages and its prepared form are both resident, so the peak is least when little else is. */
 gllm_status bind_prepare(const struct bindings *b, const struct weights *w, struct backend *be, gllm_error *err) {
-    for (size_t i = 0; i < b->count; i++) {
-        const struct binding *x = &b->list[i];
-        TRY(be->ops->weight_prepare(be, &x->desc, x->slot, err));
-        for (uint32_t k = 0; k < x->desc.n_parts; k++)
+    struct ordered *order = malloc((b->count + 1) * sizeof *order);
+    gllm_status status = order ? GLLM_OK : err_nomem(err, "weights");
+    for (size_t i = 0; order && i < b->count; i++) {
+        order[i] = (struct ordered){0, i};
+        for (uint32_t k = 0; k < b->list[i].desc.n_parts; k++)
+            if (b->list[i].tensors[k]) order[i].bytes += b->list[i].tensors[k]->bytes;
+    }
+    if (order) qsort(order, b->count, sizeof *order, largest_first);
+    for (size_t i = 0; status == GLLM_OK && i < b->count; i++) {
+        const struct binding *x = &b->list[order[i].index];
+        status = be->ops->weight_prepare(be, &x->desc, x->slot, err);
+        for (uint32_t k = 0; status == GLLM_OK && k < x->desc.n_parts; k++)
             if (x->tensors[k] && !be->ops->weight_borrows(*x->slot)) weights_release(w, x->tensors[k]);
     }
-    return GLLM_OK;
+    free(order);
+    return status;
 }
 
 void bind_release(const struct bindings *b, struct backend *be) {

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "model/chat_files.h"
+#include "model/classifier.h"
 #include "model/config.h"
 #include "model/end_tokens.h"
 #include "model/gguf_config.h"
@@ -54,6 +55,7 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
         TRY(end_tokens_read(f, err));
         TRY(chat_files_read(f, err));
     }
+    TRY(classifier_read(f, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);

@@ -117,10 +117,10 @@ gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *
     struct tokenizer *t = NULL;
     gllm_status status;
     if (!json || !vocab) status = err_nomem(err, dir);
-    else if (file_exists(json)) {
+    else if (path_exists(json)) {
         status = file_read(json, MAX_JSON, &text, &len, err);
         if (status == GLLM_OK) status = tokenizer_read(&t, text, len, json, err);
-    } else if (file_exists(vocab)) {
+    } else if (path_exists(vocab)) {
         t = tokenizer_create();
         status = t ? vocab_txt_read(t, vocab, config, err) : err_nomem(err, dir);
     } else status = err_set(err, GLLM_NOT_FOUND, "%s: found no tokenizer, expected tokenizer.json or vocab.txt", dir);
@@ -271,7 +271,11 @@ gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
     if (pair) {
         struct encode_options second = *opt;
         second.n_plain = 0;
-        TRY_GO(encode_text(t, pair, pair_len, &second, &b, err));
+        status = encode_text(t, pair, pair_len, &second, &b, err);
+        if (status != GLLM_OK) {
+            err_wrap(err, status, "second text");
+            goto done;
+        }
     }
     uint64_t full = (uint64_t)a.count + b.count + extra;
     if (opt->max_tokens && opt->max_tokens < extra) {

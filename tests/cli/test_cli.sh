@@ -22,7 +22,7 @@ says() { grep -q -- "$1" "$work/err"; }
 
 status 2 "$gllm"
 status 2 "$gllm" embde; ok "unknown verb is named" says embde
-status 2 "$gllm" rerank m q; ok "later verbs say so" says "not in this version"
+status 2 "$gllm" serve m; ok "later verbs say so" says "not in this version"
 status 2 "$gllm" embed; ok "missing operand" says "expected gllm embed"
 status 2 "$gllm" embed $model hi --dimension 3; ok "near miss" says "did you mean --dimensions"
 status 2 "$gllm" embed $model hi --format xml; ok "choices are listed" says npy

@@ -56,12 +56,27 @@ __attribute__((target("avx512f,avx512vnni"))) static uint64_t vnni_loop(void) {
     for (unsigned i = 1; i < 12; i++) acc[0] = _mm512_add_epi32(acc[0], acc[i]);
     return (uint64_t)_mm512_reduce_add_epi32(acc[0]);
 }
+/* Without VNNI: products of bytes added in 16 bits, as the int8 tile does. */
+__attribute__((target("avx2"))) static uint64_t maddubs_loop(void) {
+    __m256i acc[12], x = _mm256_set1_epi8(1), y = _mm256_set1_epi8(2);
+    for (unsigned i = 0; i < 12; i++) acc[i] = _mm256_set1_epi16((short)i);
+    for (unsigned n = 0; n < FMA_LOOPS; n++) {
+#pragma GCC unroll 12
+        for (unsigned i = 0; i < 12; i++) {
+            __asm__("" : "+x"(x)); /* or the product would be computed once */
+            acc[i] = _mm256_add_epi16(acc[i], _mm256_maddubs_epi16(x, y));
+            __asm__("" : "+x"(acc[i]));
+        }
+    }
+    for (unsigned i = 1; i < 12; i++) acc[0] = _mm256_add_epi16(acc[0], acc[i]);
+    return (uint64_t)_mm256_extract_epi64(acc[0], 0);
+}
 #endif
 static void run_int8(void *arg, unsigned thread, unsigned n) {
     (void)thread, (void)n;
     struct measure *m = arg;
 #if defined(__x86_64__)
-    if (m->vnni) m->sink += vnni_loop();
+    m->sink += m->vnni ? vnni_loop() : maddubs_loop();
 #else
     (void)m;
 #endif
@@ -106,7 +121,7 @@ gllm_status cpu_peaks(unsigned n_threads, gllm_peaks *out, gllm_error *err) {
         memset(memory, 1, READ_BYTES);
         double work = (double)out->threads * FMA_LOOPS;
         out->gflops_f32 = work * 2 * m.kernels->mr * m.kernels->nr / median_time(pool, run_fma, &m) * 1e-9;
-        if (m.vnni) out->gops_int8 = work * 12 * 128 / median_time(pool, run_int8, &m) * 1e-9;
+        if (m.kernels->qtile) out->gops_int8 = work * 12 * (m.vnni ? 128 : 64) / median_time(pool, run_int8, &m) * 1e-9;
         out->read_gb_per_s = (double)READ_BYTES / median_time(pool, run_read, &m) * 1e-9;
     }
     bool ok = m.a && memory;

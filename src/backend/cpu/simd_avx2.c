@@ -2,4 +2,5 @@
 #define KERNELS cpu_kernels_avx2
 #define NAME "avx2"
 #define MR 6
+#define HAS_QTILE
 #include "backend/cpu/simd_body.h"

@@ -158,6 +158,17 @@ static void k_pack_rows(const float *x, size_t stride, uint32_t rows, uint32_t k
         for (; c < k; c++)
             for (unsigned i = 0; i < 4; i++) out[c * out_stride + m + i] = r[i * stride + c] * scale;
     }
+    for (; m + 2 <= rows; m += 2) { /* what tiles of six leave */
+        const float *r = x + m * stride;
+        uint32_t c = 0;
+        for (; c + 4 <= k; c += 4) {
+            const v4 a = v4_load(r + c) * scale, b = v4_load(r + stride + c) * scale;
+            const v4 pairs[2] = {__builtin_shufflevector(a, b, 0, 4, 1, 5), __builtin_shufflevector(a, b, 2, 6, 3, 7)};
+            for (unsigned i = 0; i < 4; i++) memcpy(out + (c + i) * out_stride + m, (const float *)&pairs[i / 2] + 2 * (i % 2), 2 * sizeof *out);
+        }
+        for (; c < k; c++)
+            for (unsigned i = 0; i < 2; i++) out[c * out_stride + m + i] = r[i * stride + c] * scale;
+    }
     for (; m < rows; m++)
         for (uint32_t c = 0; c < k; c++) out[c * out_stride + m] = x[m * stride + c] * scale;
 }

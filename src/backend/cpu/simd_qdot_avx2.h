@@ -1,0 +1,110 @@
+/* simd_qdot_avx2.h - qtile_body and k_quantise of simd_qtile.h for levels without a dot product of bytes.
+ *
+ * vpmaddubsw multiplies unsigned weights by signed activations and adds two neighbours in 16 bits. Weights of 4 bits leave room there for a whole
+ * block (8 x 2 x 15 x 127 < 2^15), of 5 bits for four groups, of 6 bits for two; weights of 8 bits are taken as two nibbles. Only then are the sums widened
+ * to 32 bits, so that integer sums stay exact. */
+
+/* As the other levels: to nearest, ties to even, with the block's largest at 127. */
+static void k_quantise(const float *x, uint32_t k, unsigned row, struct cpu_qact *out) {
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    for (uint32_t b = 0; b < k / QBLOCK; b++, x += QBLOCK, out++) {
+        const __m256 v[4] = {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8), _mm256_loadu_ps(x + 16), _mm256_loadu_ps(x + 24)};
+        __m256 most = _mm256_andnot_ps(sign, v[0]);
+        for (unsigned i = 1; i < 4; i++) most = _mm256_max_ps(most, _mm256_andnot_ps(sign, v[i]));
+        __m128 half = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+        half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+        half = _mm_max_ss(half, _mm_movehdup_ps(half));
+        const float top = _mm_cvtss_f32(half), inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
+        __m256i q[4];
+        for (unsigned i = 0; i < 4; i++) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], _mm256_set1_ps(inverse)));
+        /* packs works in each half of a register: the order of 4-byte groups is mended at the end */
+        const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+        _mm256_storeu_si256((__m256i *)(void *)out->q[row], _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+        int sums[2];
+        for (unsigned h = 0; h < 2; h++) {
+            const __m256i s = _mm256_add_epi32(q[2 * h], q[2 * h + 1]);
+            __m128i r = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+            r = _mm_add_epi32(r, _mm_shuffle_epi32(r, 0x4E));
+            sums[h] = _mm_cvtsi128_si32(_mm_add_epi32(r, _mm_shuffle_epi32(r, 0xB1)));
+        }
+        out->minus_sum[0][row] = -sums[0];
+        out->minus_sum[1][row] = -sums[1];
+        out->minus_sum[2][row] = -sums[0] - sums[1];
+        out->d[row] = d;
+        out->d_sum[row] = d * (float)(sums[0] + sums[1]);
+    }
+}
+
+INLINE __m256i bytes_at(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+INLINE __m256i shift_bits(__m256i x, const int left) { return left > 0 ? _mm256_slli_epi16(x, left) : left < 0 ? _mm256_srli_epi16(x, -left) : x; }
+
+/* Group g of 8 outputs, those of half `side` of the panel; of 8 bits the low (pass 0) or high nibble. */
+INLINE __m256i group_of(const uint8_t *p, const unsigned bits, const unsigned g, const unsigned side, const unsigned pass) {
+    p += 32 * side;
+    if (bits == 8) return _mm256_and_si256(shift_bits(bytes_at(p + 64 * g), pass ? -4 : 0), _mm256_set1_epi8(15));
+    __m256i w = _mm256_and_si256(shift_bits(bytes_at(p + 64 * (g % 4)), g < 4 ? 0 : -4), _mm256_set1_epi8(15));
+    if (bits == 5) w = _mm256_or_si256(w, _mm256_and_si256(shift_bits(bytes_at(p + 256), 4 - (int)g), _mm256_set1_epi8(16)));
+    if (bits == 6) w = _mm256_or_si256(w, _mm256_and_si256(shift_bits(bytes_at(p + 256 + 64 * (g / 4)), 4 - 2 * (int)(g % 4)), _mm256_set1_epi8(48)));
+    return w;
+}
+
+INLINE __m256 scale_of(const uint8_t *p, const bool f16, const unsigned side) {
+    return f16 ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * side))) : _mm256_loadu_ps((const float *)(const void *)(p + 32 * side));
+}
+INLINE __m256i four_of(const int8_t *p) {
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return _mm256_set1_epi32(x);
+}
+
+/* sum[m][side] += the products of groups [first, first + count), for all rows; everything is a constant but the pointers. */
+INLINE void add_groups(const uint8_t *w, const struct cpu_qact *a, const unsigned mr, const unsigned bits, const unsigned first, const unsigned count, const unsigned pass, __m256i sum[CPU_MAX_MR][2]) {
+    __m256i s[CPU_MAX_MR][2];
+    UNROLL(8)
+    for (unsigned i = 0; i < count; i++) {
+        const __m256i q0 = group_of(w, bits, first + i, 0, pass), q1 = group_of(w, bits, first + i, 1, pass);
+        UNROLL(12)
+        for (unsigned m = 0; m < mr; m++) {
+            const __m256i x = four_of(a->q[m] + 4 * (first + i));
+            const __m256i p0 = _mm256_maddubs_epi16(q0, x), p1 = _mm256_maddubs_epi16(q1, x);
+            s[m][0] = i ? _mm256_add_epi16(s[m][0], p0) : p0;
+            s[m][1] = i ? _mm256_add_epi16(s[m][1], p1) : p1;
+        }
+    }
+    UNROLL(12)
+    for (unsigned m = 0; m < mr; m++)
+        for (unsigned side = 0; side < 2; side++) sum[m][side] = _mm256_add_epi32(sum[m][side], _mm256_madd_epi16(s[m][side], _mm256_set1_epi16(pass ? 16 : 1)));
+}
+
+/* Everything but t is a constant where this is inlined. */
+INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsigned bits, const unsigned zero_log2, const bool f16, const bool halves, const bool min) {
+    const size_t plane = 64 * bits, scale_bytes = QPANEL * (f16 ? 2 : 4), block = plane + scale_bytes * (1 + halves + min);
+    const unsigned n_halves = halves ? 2 : 1, groups = 8 / n_halves, n_passes = bits == 8 ? 2 : 1, depth = bits == 5 ? 4 : bits == 6 ? 2 : groups;
+    const struct cpu_qact *a = t->a;
+    const uint8_t *w = t->w;
+    _Alignas(32) float y[CPU_MAX_MR][QPANEL] = {{0}}; /* in L1: the registers are the integer sums' */
+    for (uint32_t b = 0; b < t->n_blocks; b++, a++, w += block) {
+        UNROLL(2)
+        for (unsigned h = 0; h < n_halves; h++) {
+            __m256i sum[CPU_MAX_MR][2];
+            UNROLL(12)
+            for (unsigned m = 0; m < mr; m++) sum[m][0] = sum[m][1] = zero_log2 ? _mm256_slli_epi32(_mm256_set1_epi32(a->minus_sum[halves ? h : 2][m]), zero_log2) : _mm256_setzero_si256();
+            UNROLL(2)
+            for (unsigned pass = 0; pass < n_passes; pass++)
+                UNROLL(4)
+                for (unsigned g = 0; g < groups; g += depth) add_groups(w, a, mr, bits, h * groups + g, depth, pass, sum);
+            UNROLL(2)
+            for (unsigned side = 0; side < 2; side++) {
+                const __m256 scale = scale_of(w + plane + h * scale_bytes, f16, side);
+                const __m256 low = min ? scale_of(w + plane + scale_bytes, f16, side) : _mm256_setzero_ps();
+                UNROLL(12)
+                for (unsigned m = 0; m < mr; m++) {
+                    __m256 r = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[m][side]), _mm256_mul_ps(scale, _mm256_set1_ps(a->d[m])), _mm256_load_ps(y[m] + 8 * side));
+                    if (min) r = _mm256_fmadd_ps(low, _mm256_set1_ps(a->d_sum[m]), r);
+                    _mm256_store_ps(y[m] + 8 * side, r);
+                }
+            }
+        }
+    }
+    for (unsigned m = 0; m < mr; m++) emit_panel(&t->epilogue, m, y[m]);
+}
