@@ -285,7 +285,7 @@ gllm_status jinja_iterate(struct jinja_run *r, const struct jinja_value *v, stru
     case JINJA_LIST: { /* what is left of a generator */
         struct jinja_list *g = v->list;
         TRY(jinja_list_new(r, LIST_PLAIN, 0, v->caller, &list));
-        list.list->items = g->items + g->at;
+        list.list->items = g->items ? g->items + g->at : NULL;
         list.list->count = list.list->capacity = g->count - g->at;
         g->at = g->count;
         break;
