@@ -14,12 +14,16 @@
 #include "base/json.h"
 #include "text/span.h"
 
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+enum { JINJA_MAX_STEPS = 1 << 14 }; /* libFuzzer's builds: many short runs */
+#else
+enum { JINJA_MAX_STEPS = 4 << 20 }; /* evaluations and 32-byte stretches of text touched, plus JINJA_STEPS_PER_BYTE for each byte of input */
+#endif
 enum {
     JINJA_MAX_SOURCE = 256 << 10, /* bytes of a template */
     JINJA_MAX_DEPTH = 200,        /* of nested expressions, statements and values */
     JINJA_MAX_CALLS = 600,        /* of nested evaluations: macros that call themselves */
     JINJA_MAX_RANGE = 100000,     /* numbers of a range(), as jinja2's sandbox has it */
-    JINJA_MAX_STEPS = 4 << 20,    /* evaluations and 32-byte stretches of text touched, plus JINJA_STEPS_PER_BYTE for each byte of input */
     JINJA_MAX_MEMORY = 32 << 20,  /* bytes of values made while rendering, plus JINJA_MEMORY_PER_BYTE for each byte of input */
     JINJA_STEPS_PER_BYTE = 8,
     JINJA_MEMORY_PER_BYTE = 24

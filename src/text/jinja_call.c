@@ -7,7 +7,7 @@
 
 static gllm_status name_argument(struct jinja_run *r, struct jinja_dict *named, const struct jinja_value *key, const struct jinja_value *v) {
     if (key->kind != JINJA_STRING) return jinja_fail(r, "an argument's name cannot be a %s", jinja_kind_name(key));
-    if (jinja_dict_text(named, key->s)) return jinja_fail(r, "found the argument \"%.*s\" twice", (int)(key->s.len < 100 ? key->s.len : 100), key->s.p);
+    if (jinja_dict_text(named, key->s)) return jinja_fail(r, "found the argument \"%.*s\" twice", JINJA_SHOWN(key->s));
     return jinja_dict_put(r, named, key, v);
 }
 
@@ -39,13 +39,18 @@ const struct jinja_value *jinja_arg(const struct jinja_args *args, size_t i, con
     return NULL;
 }
 
+bool jinja_arg_flag(const struct jinja_args *args, size_t i, const char *name) {
+    const struct jinja_value *v = jinja_arg(args, i, name);
+    return v && jinja_truth(v);
+}
+
 gllm_status jinja_args_check(struct jinja_run *r, const struct jinja_args *args, const char *what, size_t least, size_t most, const char *const *names) {
     if (args->count > most) return jinja_fail(r, "%s: found %zu arguments, expected at most %zu", what, args->count, most);
     for (size_t i = 0; i < args->n_named; i++) {
         const struct jinja_str name = args->named[i].key.s;
         size_t k = 0;
         while (names && names[k] && !jinja_is(name, names[k])) k++;
-        if (!names || !names[k]) return jinja_fail(r, "%s: found the argument \"%.*s\", which it does not have", what, (int)(name.len < 100 ? name.len : 100), name.p);
+        if (!names || !names[k]) return jinja_fail(r, "%s: found the argument \"%.*s\", which it does not have", what, JINJA_SHOWN(name));
         if (k < args->count) return jinja_fail(r, "%s: found the argument \"%s\" twice", what, names[k]);
     }
     for (size_t i = args->count; i < least; i++)
@@ -89,7 +94,7 @@ static gllm_status extra(struct jinja_run *r, const struct jinja_node *m, const 
     if (list.list->count && !(m->op & USES_VARARGS)) return jinja_fail(r, "macro \"%.*s\": found %zu arguments, expected at most %zu", length, m->v.s.p, args->count, n_params);
     if (dict.dict->count && !(m->op & USES_KWARGS)) {
         const struct jinja_str name = dict.dict->pairs[0].key.s;
-        return jinja_fail(r, "macro \"%.*s\": found the argument \"%.*s\", which it does not have", length, m->v.s.p, (int)(name.len < 100 ? name.len : 100), name.p);
+        return jinja_fail(r, "macro \"%.*s\": found the argument \"%.*s\", which it does not have", length, m->v.s.p, JINJA_SHOWN(name));
     }
     if (m->op & USES_VARARGS) TRY(jinja_set(r, jinja_text_of("varargs"), &list));
     if (m->op & USES_KWARGS) TRY(jinja_set(r, jinja_text_of("kwargs"), &dict));
@@ -102,7 +107,7 @@ static gllm_status bind(struct jinja_run *r, const struct jinja_node *m, const s
     for (const struct jinja_node *i = m->args; i; i = i->next, n++) {
         const struct jinja_value *named = take_named(args, i->v.s);
         struct jinja_value v = jinja_undefined(i->v.s);
-        if (named && n < args->count) return jinja_fail(r, "macro \"%.*s\": found the argument \"%.*s\" twice", (int)(m->v.s.len < 100 ? m->v.s.len : 100), m->v.s.p, (int)(i->v.s.len < 100 ? i->v.s.len : 100), i->v.s.p);
+        if (named && n < args->count) return jinja_fail(r, "macro \"%.*s\": found the argument \"%.*s\" twice", JINJA_SHOWN(m->v.s), JINJA_SHOWN(i->v.s));
         if (n < args->count) v = args->list[n];
         else if (named) v = *named;
         else if (i->a) TRY(jinja_eval(r, i->a, &v));
@@ -125,6 +130,20 @@ static gllm_status call_macro(struct jinja_run *r, const struct jinja_macro *m, 
 
 /* ---- global functions ---- */
 
+gllm_status jinja_range(struct jinja_run *r, int64_t from, int64_t to, int64_t step, size_t n, bool caller, struct jinja_value *out) {
+    TRY(jinja_charge(r, n));
+    TRY(jinja_list_new(r, LIST_RANGE, n + 3, caller, out));
+    struct jinja_value *items = out->list->items;
+    int64_t x = from;
+    for (size_t i = 0; i < n; i++) {
+        items[i] = jinja_int(x, caller);
+        if (__builtin_add_overflow(x, step, &x)) break; /* behind the last one */
+    }
+    items[n] = jinja_int(from, caller), items[n + 1] = jinja_int(to, caller), items[n + 2] = jinja_int(step, caller);
+    out->list->count = out->list->capacity = n;
+    return GLLM_OK;
+}
+
 static gllm_status range(struct jinja_run *r, const struct jinja_args *args, struct jinja_value *out) {
     int64_t v[3] = {0, 0, 1};
     bool caller = false;
@@ -141,12 +160,7 @@ static gllm_status range(struct jinja_run *r, const struct jinja_args *args, str
         n++;
         if (__builtin_add_overflow(i, v[2], &i)) break;
     }
-    TRY(jinja_charge(r, n));
-    TRY(jinja_list_new(r, LIST_RANGE, n + 3, caller, out)); /* its bounds lie behind the numbers, for repr */
-    for (size_t i = 0; i < n; i++) out->list->items[i] = jinja_int(v[0] + (int64_t)i * v[2], caller);
-    for (size_t i = 0; i < 3; i++) out->list->items[n + i] = jinja_int(v[i], caller);
-    out->list->count = out->list->capacity = n;
-    return GLLM_OK;
+    return jinja_range(r, v[0], v[1], v[2], n, caller, out);
 }
 
 /* dict(pairs or a dict, name=value …), also for namespace(…). */
@@ -188,7 +202,7 @@ static gllm_status raise_exception(struct jinja_run *r, const struct jinja_args 
     (void)out;
     TRY(jinja_args_check(r, args, "raise_exception", 1, 1, NAMES));
     TRY(jinja_str_of(r, jinja_arg(args, 0, "message"), &s));
-    return jinja_fail(r, "%.*s", (int)(s.len < 400 ? s.len : 400), s.p);
+    return jinja_fail(r, "%.*s", JINJA_SHOWN(s));
 }
 
 static gllm_status strftime_now(struct jinja_run *r, const struct jinja_args *args, struct jinja_value *out) {
@@ -240,7 +254,7 @@ gllm_status jinja_call(struct jinja_run *r, const struct jinja_value *f, const s
     case JINJA_JOINER:
         *out = f->cycle->at++ ? f->cycle->items[0] : jinja_string(jinja_text_of(""));
         return GLLM_OK;
-    case JINJA_UNDEFINED: return jinja_fail(r, "\"%.*s\" is undefined", (int)(f->s.len < 200 ? f->s.len : 200), f->s.p);
+    case JINJA_UNDEFINED: return jinja_fail_undefined(r, f);
     default: return jinja_fail(r, "a %s cannot be called", jinja_kind_name(f));
     }
 }

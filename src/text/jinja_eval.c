@@ -53,7 +53,7 @@ static gllm_status unary(struct jinja_run *r, const struct jinja_node *n, struct
     TRY(jinja_eval(r, n->a, &v));
     if (n->kind == NODE_NOT) {
         bool truth;
-        TRY(jinja_truth(r, &v, &truth));
+        truth = jinja_truth(&v);
         *out = jinja_bool(!truth, v.caller);
         return GLLM_OK;
     }
@@ -96,7 +96,7 @@ static gllm_status choice(struct jinja_run *r, const struct jinja_node *n, struc
     struct jinja_value v;
     bool truth;
     TRY(jinja_eval(r, n->a, &v));
-    TRY(jinja_truth(r, &v, &truth));
+    truth = jinja_truth(&v);
     if (truth) return jinja_eval(r, n->b, out);
     if (n->c) return jinja_eval(r, n->c, out);
     *out = jinja_undefined(jinja_text_of("an \"if\" without \"else\" that does not hold"));
@@ -106,7 +106,7 @@ static gllm_status choice(struct jinja_run *r, const struct jinja_node *n, struc
 static gllm_status and_or(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out) {
     bool truth;
     TRY(jinja_eval(r, n->a, out));
-    TRY(jinja_truth(r, out, &truth));
+    truth = jinja_truth(out);
     return truth == (n->kind == NODE_AND) ? jinja_eval(r, n->b, out) : GLLM_OK;
 }
 

@@ -74,7 +74,7 @@ static gllm_status loop_items(struct jinja_run *r, const struct jinja_node *n, c
         r->scope->vars.count = 0;
         TRY(jinja_assign(r, n->a, &all->items[i]));
         TRY(jinja_eval(r, n->c, &holds));
-        TRY(jinja_truth(r, &holds, &truth));
+        truth = jinja_truth(&holds);
         if (truth) TRY(jinja_list_add(r, kept.list, &all->items[i]));
     }
     *out = kept.list;
@@ -88,7 +88,7 @@ static gllm_status run_loop(struct jinja_run *r, const struct jinja_node *n, con
     TRY(jinja_alloc(r, sizeof(struct jinja_loop), &loop));
     const struct jinja_value v = {.kind = JINJA_LOOP, .caller = over->caller, .loop = loop};
     v.loop->list = l;
-    *empty = l->count == 0;
+    *empty = true; /* until a round is gone through to its end, as in jinja2 */
     for (size_t i = 0; i < l->count && r->flow != FLOW_BREAK; i++) {
         r->flow = FLOW_NEXT;
         r->scope->vars.count = 0;
@@ -96,6 +96,7 @@ static gllm_status run_loop(struct jinja_run *r, const struct jinja_node *n, con
         TRY(jinja_set(r, jinja_text_of("loop"), &v));
         TRY(jinja_assign(r, n->a, &l->items[i]));
         TRY(jinja_exec(r, n->body));
+        if (r->flow == FLOW_NEXT) *empty = false;
     }
     r->flow = FLOW_NEXT;
     return GLLM_OK;
@@ -117,7 +118,7 @@ static gllm_status if_(struct jinja_run *r, const struct jinja_node *n) {
         struct jinja_value v;
         bool truth;
         TRY(jinja_eval(r, n->a, &v));
-        TRY(jinja_truth(r, &v, &truth));
+        truth = jinja_truth(&v);
         if (truth) return jinja_exec(r, n->body);
         if (n->op != IF_ELIF) return jinja_exec(r, n->other);
         n = n->other;

@@ -200,6 +200,12 @@ struct jinja_node *jinja_parse_filters(struct jinja_parser *p, struct jinja_node
     return first;
 }
 
+static bool begins_primary(const struct jinja_parser *p) {
+    const enum jinja_token_kind k = p->t->kind;
+    if (k == TOKEN_NAME) return !jinja_at_name(p, "else") && !jinja_at_name(p, "or") && !jinja_at_name(p, "and");
+    return k == TOKEN_STRING || k == TOKEN_INT || k == TOKEN_FLOAT || jinja_at_op(p, '[') || jinja_at_op(p, '{');
+}
+
 /* "is [not] NAME", with arguments in parentheses or one primary expression */
 static struct jinja_node *test(struct jinja_parser *p, struct jinja_node *of) {
     struct jinja_node *n = jinja_node_new(p, NODE_TEST, p->t->line);
@@ -208,10 +214,9 @@ static struct jinja_node *test(struct jinja_parser *p, struct jinja_node *of) {
     if (!n || !dotted(p, &n->v.s)) return NULL;
     n->v.kind = JINJA_STRING;
     n->a = of;
-    const enum jinja_token_kind k = p->t->kind;
     if (jinja_at_op(p, '(')) {
         if (!jinja_parse_args(p, &n->args)) return NULL;
-    } else if ((k == TOKEN_NAME && !jinja_at_name(p, "else") && !jinja_at_name(p, "or") && !jinja_at_name(p, "and")) || k == TOKEN_STRING || k == TOKEN_INT || k == TOKEN_FLOAT || jinja_at_op(p, '[') || jinja_at_op(p, '{')) {
+    } else if (begins_primary(p)) {
         if (jinja_at_name(p, "is")) return jinja_parse_fail(p, "found a second \"is\", expected one test");
         if (!(n->args = postfix(p, primary(p, false)))) return NULL;
     }

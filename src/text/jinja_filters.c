@@ -4,13 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "text/jinja_impl.h"
-
-static gllm_status truth_arg(struct jinja_run *r, const struct jinja_args *args, size_t i, const char *name, bool *out) {
-    const struct jinja_value *v = jinja_arg(args, i, name);
-    *out = false;
-    return v ? jinja_truth(r, v, out) : GLLM_OK;
-}
+#include "text/parts.h"
 
 /* ---- text ---- */
 
@@ -83,9 +79,7 @@ static gllm_status indent(struct jinja_run *r, const struct jinja_value *v, cons
     struct jinja_value s, lines;
     struct jinja_str by = jinja_text_of("    ");
     struct jinja_out o = {0}, blanks = {0};
-    bool first, blank;
-    TRY(truth_arg(r, args, 1, "first", &first));
-    TRY(truth_arg(r, args, 2, "blank", &blank));
+    const bool first = jinja_arg_flag(args, 1, "first"), blank = jinja_arg_flag(args, 2, "blank");
     if (width && width->kind == JINJA_STRING) by = width->s;
     else if (width) {
         int64_t n;
@@ -113,6 +107,29 @@ static gllm_status escape(struct jinja_run *r, const struct jinja_value *v, cons
     return GLLM_OK;
 }
 
+static gllm_status forceescape(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
+    struct jinja_value s;
+    TRY(string(r, v, args, &s));
+    s.markup = false;
+    return escape(r, &s, args, out);
+}
+
+static gllm_status wordcount(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
+    struct jinja_value s;
+    int64_t count = 0;
+    bool inside = false;
+    TRY(string(r, v, args, &s));
+    for (size_t i = 0, n; i < s.s.len; i += n) {
+        uint32_t cp = 0;
+        n = jinja_char(s.s.p + i, s.s.len - i);
+        utf8_read(s.s.p + i, n, &cp);
+        count += !inside && unicode_is_word(cp);
+        inside = unicode_is_word(cp);
+    }
+    *out = jinja_int(count, jinja_caller(v));
+    return jinja_charge(r, s.s.len / 8);
+}
+
 static gllm_status safe(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
     TRY(string(r, v, args, out));
     out->markup = true;
@@ -138,9 +155,8 @@ static gllm_status format(struct jinja_run *r, const struct jinja_value *v, cons
 
 static gllm_status default_(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
     const struct jinja_value *other = jinja_arg(args, 0, "default_value");
-    bool boolean, truth = true;
-    TRY(truth_arg(r, args, 1, "boolean", &boolean));
-    if (boolean) TRY(jinja_truth(r, v, &truth));
+    (void)r;
+    const bool truth = !jinja_arg_flag(args, 1, "boolean") || jinja_truth(v);
     *out = v->kind != JINJA_UNDEFINED && truth ? *v : other ? *other : jinja_string(jinja_text_of(""));
     return GLLM_OK;
 }
@@ -156,11 +172,9 @@ static gllm_status attr(struct jinja_run *r, const struct jinja_value *v, const 
 
 static gllm_status tojson(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
     const struct jinja_value *indent = jinja_arg(args, 1, "indent"), *separators = jinja_arg(args, 2, "separators");
-    struct jinja_json_style style = {.item = jinja_text_of(", "), .key = jinja_text_of(": ")};
+    struct jinja_json_style style = {.ascii = jinja_arg_flag(args, 0, "ensure_ascii"), .sort = jinja_arg_flag(args, 3, "sort_keys"), .item = jinja_text_of(", "), .key = jinja_text_of(": ")};
     struct jinja_out o = {0}, blanks = {0};
     struct jinja_str by;
-    TRY(truth_arg(r, args, 0, "ensure_ascii", &style.ascii));
-    TRY(truth_arg(r, args, 3, "sort_keys", &style.sort));
     if (indent && indent->kind == JINJA_NONE) indent = NULL;
     if (indent) {
         by = indent->s;
@@ -219,13 +233,13 @@ static gllm_status int_(struct jinja_run *r, const struct jinja_value *v, const 
     double f = NAN;
     if (base_arg) TRY(jinja_arg_int(r, base_arg, "int", &base));
     *out = other ? *other : jinja_int(0, false);
-    if (v->kind == JINJA_UNDEFINED) return jinja_fail(r, "\"%.*s\" is undefined", (int)(v->s.len < 200 ? v->s.len : 200), v->s.p);
+    if (v->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, v);
     if (v->kind == JINJA_INT || v->kind == JINJA_BOOL) *out = jinja_int(v->kind == JINJA_INT ? v->i : v->b, v->caller);
     if (v->kind == JINJA_FLOAT && isfinite(v->f)) return whole_part(r, v->f, v->caller, out);
     if (v->kind != JINJA_STRING) return GLLM_OK;
     if (base != 10 || number_text(v->s, room, sizeof room)) {
         const struct jinja_str s = jinja_strip(v->s, NULL, true, true);
-        if (base != 10) snprintf(room, sizeof room, "%.*s", (int)(s.len < 100 ? s.len : 100), s.p);
+        if (base != 10) snprintf(room, sizeof room, "%.*s", JINJA_SHOWN(s));
         if (base != 0 && (base < 2 || base > 36)) return GLLM_OK;
         const char *digits = room + ((base == 2 || base == 8) && room[0] == '0' && (room[1] | 32) == (base == 2 ? 'b' : 'o') ? 2 : 0);
         errno = 0;
@@ -243,7 +257,7 @@ static gllm_status float_(struct jinja_run *r, const struct jinja_value *v, cons
     const struct jinja_value *other = jinja_arg(args, 0, "default");
     double f;
     *out = other ? *other : jinja_float(0, false);
-    if (v->kind == JINJA_UNDEFINED) return jinja_fail(r, "\"%.*s\" is undefined", (int)(v->s.len < 200 ? v->s.len : 200), v->s.p);
+    if (v->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, v);
     if (v->kind == JINJA_INT || v->kind == JINJA_BOOL) *out = jinja_float(v->kind == JINJA_INT ? (double)v->i : v->b, v->caller);
     if (v->kind == JINJA_FLOAT) *out = *v;
     if (v->kind == JINJA_STRING && float_text(v->s, &f)) *out = jinja_float(f, jinja_caller(v));
@@ -289,7 +303,7 @@ static gllm_status round_(struct jinja_run *r, const struct jinja_value *v, cons
         else *out = jinja_float(nearest(f, precision), v->caller);
         return GLLM_OK;
     }
-    if (!jinja_is(how, "ceil") && !jinja_is(how, "floor")) return jinja_fail(r, "round: found the method \"%.*s\", expected common, ceil or floor", (int)(how.len < 100 ? how.len : 100), how.p);
+    if (!jinja_is(how, "ceil") && !jinja_is(how, "floor")) return jinja_fail(r, "round: found the method \"%.*s\", expected common, ceil or floor", JINJA_SHOWN(how));
     const double scale = pow(10, (double)precision);
     *out = jinja_float((jinja_is(how, "ceil") ? ceil(f * scale) : floor(f * scale)) / scale, v->caller);
     return GLLM_OK;
@@ -297,12 +311,11 @@ static gllm_status round_(struct jinja_run *r, const struct jinja_value *v, cons
 
 /* ---- the table ---- */
 
-enum { ANY_NUMBER = 1000 };
 static const struct jinja_filter FILTERS[] = {
     {"tojson", tojson, 4, {"ensure_ascii", "indent", "separators", "sort_keys"}}, {"trim", trim, 1, {"chars"}}, {"default", default_, 2, {"default_value", "boolean"}},
     {"d", default_, 2, {"default_value", "boolean"}}, {"string", string, 0, {0}}, {"upper", upper, 0, {0}}, {"lower", lower, 0, {0}}, {"capitalize", capitalize, 0, {0}}, {"title", title, 0, {0}},
-    {"replace", replace, 3, {"old", "new", "count"}}, {"indent", indent, 3, {"width", "first", "blank"}}, {"escape", escape, 0, {0}}, {"e", escape, 0, {0}}, {"safe", safe, 0, {0}},
-    {"format", format, ANY_NUMBER, {0}}, {"center", center, 1, {"width"}}, {"attr", attr, 1, {"name"}}, {"int", int_, 2, {"default", "base"}}, {"float", float_, 1, {"default"}}, {"abs", abs_, 0, {0}},
+    {"replace", replace, 3, {"old", "new", "count"}}, {"indent", indent, 3, {"width", "first", "blank"}}, {"escape", escape, 0, {0}}, {"e", escape, 0, {0}}, {"safe", safe, 0, {0}}, {"forceescape", forceescape, 0, {0}}, {"wordcount", wordcount, 0, {0}},
+    {"format", format, JINJA_ANY_NUMBER, {0}}, {"center", center, 1, {"width"}}, {"attr", attr, 1, {"name"}}, {"int", int_, 2, {"default", "base"}}, {"float", float_, 1, {"default"}}, {"abs", abs_, 0, {0}},
     {"round", round_, 2, {"precision", "method"}}, {NULL, NULL, 0, {0}},
 };
 
@@ -311,8 +324,8 @@ gllm_status jinja_filter_call(struct jinja_run *r, struct jinja_str name, const 
     for (unsigned k = 0; k < 2; k++)
         for (const struct jinja_filter *f = tables[k]; f->name; f++) {
             if (!jinja_is(name, f->name)) continue;
-            if (f->most != ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
+            if (f->most != JINJA_ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
             return f->fn(r, v, args, out);
         }
-    return jinja_fail(r, "found the filter \"%.*s\", which does not exist", (int)(name.len < 100 ? name.len : 100), name.p);
+    return jinja_fail(r, "found the filter \"%.*s\", which does not exist", JINJA_SHOWN(name));
 }

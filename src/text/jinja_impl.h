@@ -61,7 +61,7 @@ struct jinja_value {
         struct jinja_cycle *cycle;  /* CYCLER, JOINER */
     };
 };
-enum jinja_list_kind { LIST_PLAIN, LIST_TUPLE, LIST_RANGE, LIST_KEYS, LIST_VALUES, LIST_ITEMS, LIST_GENERATOR /* no length, read once */ };
+enum jinja_list_kind { LIST_PLAIN, LIST_TUPLE, LIST_RANGE /* see jinja_range */, LIST_KEYS, LIST_VALUES, LIST_ITEMS, LIST_GENERATOR /* no length, read once */ };
 struct jinja_list {
     struct jinja_value *items;
     size_t count, capacity;
@@ -152,6 +152,7 @@ struct jinja_run {
     size_t steps, max_steps, memory, max_memory;
     gllm_error *err;
 };
+enum { JINJA_ANY_NUMBER = 1000 }; /* of arguments */
 struct jinja_args { /* of one call, evaluated */
     struct jinja_value *list;
     size_t count;
@@ -184,6 +185,7 @@ struct jinja_cycle {
 
 /* jinja_value.c */
 gllm_status jinja_fail(struct jinja_run *r, const char *format, ...) GLLM_PRINTF(2, 3); /* GLLM_INVALID with name and line */
+gllm_status jinja_fail_undefined(struct jinja_run *r, const struct jinja_value *v); /* '"NAME" is undefined' */
 gllm_status jinja_alloc(struct jinja_run *r, size_t size, void **out); /* zeroed */
 gllm_status jinja_charge(struct jinja_run *r, size_t steps);           /* the bound on time */
 static inline struct jinja_value jinja_none(void) { return (struct jinja_value){.kind = JINJA_NONE}; }
@@ -195,9 +197,10 @@ static inline struct jinja_str jinja_text_of(const char *s) { return (struct jin
 static inline struct jinja_value jinja_undefined(struct jinja_str what) { return (struct jinja_value){.kind = JINJA_UNDEFINED, .s = what}; }
 static inline bool jinja_is(struct jinja_str s, const char *text) { return s.len == strlen(text) && !memcmp(s.p, text, s.len); }
 static inline bool jinja_same_text(struct jinja_str a, struct jinja_str b) { return a.len == b.len && (!a.len || !memcmp(a.p, b.p, a.len)); }
+#define JINJA_SHOWN(s) (int)((s).len < 300 ? (s).len : 300), (s).p /* for "%.*s" in a message */
 const char *jinja_kind_name(const struct jinja_value *v); /* as Python calls the type; static */
 bool jinja_caller(const struct jinja_value *v);           /* any part of it that shows is the caller's */
-gllm_status jinja_truth(struct jinja_run *r, const struct jinja_value *v, bool *out);
+bool jinja_truth(const struct jinja_value *v);
 gllm_status jinja_equal(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, bool *out);
 gllm_status jinja_order(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, const char *op, int *out); /* -1, 0, 1; 2: a NaN */
 gllm_status jinja_length(struct jinja_run *r, const struct jinja_value *v, size_t *out);
@@ -254,8 +257,11 @@ gllm_status jinja_call(struct jinja_run *r, const struct jinja_value *f, const s
 const struct jinja_global *jinja_global_find(struct jinja_str name);
 /* Argument i by place or name; NULL: not given. */
 const struct jinja_value *jinja_arg(const struct jinja_args *args, size_t i, const char *name);
+bool jinja_arg_flag(const struct jinja_args *args, size_t i, const char *name); /* whether it is given and true */
 /* Refuses more than `most` arguments and names that are not in the NULL-terminated list. */
 gllm_status jinja_args_check(struct jinja_run *r, const struct jinja_args *args, const char *what, size_t least, size_t most, const char *const *names);
+/* range(from, to, step) of n numbers; `from`, `to` and `step` lie behind the numbers, for repr. */
+gllm_status jinja_range(struct jinja_run *r, int64_t from, int64_t to, int64_t step, size_t n, bool caller, struct jinja_value *out);
 gllm_status jinja_arg_int(struct jinja_run *r, const struct jinja_value *v, const char *what, int64_t *out);
 
 /* jinja_exec.c */

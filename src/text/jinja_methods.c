@@ -26,10 +26,10 @@ static void give_text(const struct jinja_value *self, struct jinja_str s, struct
 
 static gllm_status strip(struct jinja_run *r, const struct jinja_value *self, const char *name, const struct jinja_args *args, struct jinja_value *out) {
     const struct jinja_value *chars = jinja_arg(args, 0, NULL);
-    struct jinja_str set;
+    struct jinja_str set = {0};
     if (chars && chars->kind == JINJA_NONE) chars = NULL;
     if (chars) TRY(text_arg(r, chars, name, &set));
-    TRY(jinja_charge(r, self->s.len / 8));
+    TRY(jinja_charge(r, self->s.len / 8 * (1 + set.len / 8)));
     give_text(self, jinja_strip(self->s, chars ? &set : NULL, name[0] != 'r', name[0] != 'l'), out);
     return GLLM_OK;
 }
@@ -90,16 +90,24 @@ static gllm_status split_at(struct jinja_run *r, const struct jinja_value *self,
 }
 
 /* The last place of `what` that ends at `end` or before; SIZE_MAX: none. */
-static size_t find_back(struct jinja_str s, struct jinja_str what, size_t end) {
-    if (what.len > end) return SIZE_MAX;
-    for (size_t i = end - what.len + 1; i-- > 0;)
-        if (!what.len || !memcmp(s.p + i, what.p, what.len)) return i;
-    return SIZE_MAX;
+static gllm_status find_back(struct jinja_run *r, struct jinja_str s, struct jinja_str what, size_t end, size_t *at) {
+    *at = SIZE_MAX;
+    if (what.len > end) return GLLM_OK;
+    for (size_t i = end - what.len + 1; i-- > 0;) {
+        if (what.len && s.p[i] != what.p[0]) continue;
+        TRY(jinja_charge(r, what.len / 32));
+        if (what.len && memcmp(s.p + i, what.p, what.len)) continue;
+        *at = i;
+        break;
+    }
+    return GLLM_OK;
 }
 
 static gllm_status rsplit_at(struct jinja_run *r, const struct jinja_value *self, struct jinja_str sep, int64_t most, struct jinja_list *l) {
     size_t end = self->s.len, at;
-    while (most-- && (at = find_back(self->s, sep, end)) != SIZE_MAX) {
+    while (most--) {
+        TRY(find_back(r, self->s, sep, end, &at));
+        if (at == SIZE_MAX) break;
         TRY(add_part(r, self, at + sep.len, end, l));
         end = at;
     }
@@ -135,7 +143,7 @@ static gllm_status splitlines(struct jinja_run *r, const struct jinja_value *sel
     const struct jinja_value *keep = jinja_arg(args, 0, "keepends");
     bool keeps = false;
     (void)name;
-    if (keep) TRY(jinja_truth(r, keep, &keeps));
+    if (keep) keeps = jinja_truth(keep);
     TRY(jinja_list_new(r, LIST_PLAIN, 0, false, out));
     TRY(jinja_charge(r, self->s.len / 4));
     for (size_t at = 0, i = 0; at < self->s.len; at = i) {
@@ -235,7 +243,8 @@ static gllm_status find(struct jinja_run *r, const struct jinja_value *self, con
     TRY(text_arg(r, &args->list[0], name, &what));
     TRY(window(r, self, name, args, &s, &from));
     TRY(jinja_charge(r, s.len / 8));
-    const size_t at = back ? find_back(s, what, s.len) : jinja_find(s, what, 0);
+    size_t at = back ? 0 : jinja_find(s, what, 0);
+    if (back) TRY(find_back(r, s, what, s.len, &at));
     if (at == SIZE_MAX && strict) return jinja_fail(r, "%s: the str does not hold what is looked for", name);
     *out = jinja_int(at == SIZE_MAX ? -1 : characters(self->s, from + at), jinja_caller(self));
     return GLLM_OK;
@@ -301,7 +310,9 @@ static gllm_status partition(struct jinja_run *r, const struct jinja_value *self
     TRY(text_arg(r, &args->list[0], name, &sep));
     if (!sep.len) return jinja_fail(r, "%s: found an empty separator", name);
     TRY(jinja_charge(r, self->s.len / 8));
-    const size_t at = back ? find_back(self->s, sep, self->s.len) : jinja_find(self->s, sep, 0), n = self->s.len;
+    const size_t n = self->s.len;
+    size_t at = back ? 0 : jinja_find(self->s, sep, 0);
+    if (back) TRY(find_back(r, self->s, sep, n, &at));
     TRY(jinja_list_new(r, LIST_TUPLE, 3, false, out));
     TRY(add_part(r, self, 0, at != SIZE_MAX ? at : back ? 0 : n, out->list));
     TRY(add_part(r, self, at != SIZE_MAX ? at : 0, at != SIZE_MAX ? at + sep.len : 0, out->list));
@@ -350,7 +361,7 @@ static gllm_status field(struct jinja_run *r, struct jinja_str s, const struct j
     } else
         for (size_t i = 0; i < args->n_named; i++)
             if (jinja_same_text(args->named[i].key.s, s)) v = &args->named[i].value;
-    if (!v) return jinja_fail(r, "format: found no argument for the field \"%.*s\"", (int)(s.len < 100 ? s.len : 100), s.p);
+    if (!v) return jinja_fail(r, "format: found no argument for the field \"%.*s\"", JINJA_SHOWN(s));
     return jinja_print(r, v, repr, 0, o);
 }
 
@@ -457,7 +468,6 @@ static gllm_status cycler(struct jinja_run *r, const struct jinja_value *self, c
 
 /* ---- the table ---- */
 
-enum { ANY_NUMBER = 1000 };
 static const struct method {
     const char *name;
     uint8_t kind; /* enum jinja_kind */
@@ -475,10 +485,10 @@ static const struct method {
     {"isdigit", JINJA_STRING, 0, 0, is, {0}}, {"isdecimal", JINJA_STRING, 0, 0, is, {0}}, {"isnumeric", JINJA_STRING, 0, 0, is, {0}}, {"isspace", JINJA_STRING, 0, 0, is, {0}},
     {"isupper", JINJA_STRING, 0, 0, is, {0}}, {"islower", JINJA_STRING, 0, 0, is, {0}}, {"removeprefix", JINJA_STRING, 1, 1, remove_end, {0}}, {"removesuffix", JINJA_STRING, 1, 1, remove_end, {0}},
     {"partition", JINJA_STRING, 1, 1, partition, {0}}, {"rpartition", JINJA_STRING, 1, 1, partition, {0}}, {"ljust", JINJA_STRING, 1, 2, justify, {0}}, {"rjust", JINJA_STRING, 1, 2, justify, {0}},
-    {"center", JINJA_STRING, 1, 2, justify, {0}}, {"zfill", JINJA_STRING, 1, 1, justify, {0}}, {"format", JINJA_STRING, 0, ANY_NUMBER, format, {0}},
+    {"center", JINJA_STRING, 1, 2, justify, {0}}, {"zfill", JINJA_STRING, 1, 1, justify, {0}}, {"format", JINJA_STRING, 0, JINJA_ANY_NUMBER, format, {0}},
     {"keys", JINJA_DICT, 0, 0, views, {0}}, {"values", JINJA_DICT, 0, 0, views, {0}}, {"items", JINJA_DICT, 0, 0, views, {0}}, {"get", JINJA_DICT, 1, 2, get, {0}},
     {"copy", JINJA_DICT, 0, 0, copy, {0}}, {"copy", JINJA_LIST, 0, 0, copy, {0}}, {"count", JINJA_LIST, 1, 1, list_find, {0}}, {"index", JINJA_LIST, 1, 1, list_find, {0}},
-    {"cycle", JINJA_LOOP, 0, ANY_NUMBER, cycle, {0}}, {"changed", JINJA_LOOP, 0, ANY_NUMBER, changed, {0}}, {"next", JINJA_CYCLER, 0, 0, cycler, {0}}, {"reset", JINJA_CYCLER, 0, 0, cycler, {0}},
+    {"cycle", JINJA_LOOP, 0, JINJA_ANY_NUMBER, cycle, {0}}, {"changed", JINJA_LOOP, 0, JINJA_ANY_NUMBER, changed, {0}}, {"next", JINJA_CYCLER, 0, 0, cycler, {0}}, {"reset", JINJA_CYCLER, 0, 0, cycler, {0}},
 };
 
 static const struct method *find_method(const struct jinja_value *v, struct jinja_str name) {
@@ -492,7 +502,7 @@ bool jinja_method_known(const struct jinja_value *v, struct jinja_str name) { re
 
 gllm_status jinja_method_call(struct jinja_run *r, const struct jinja_method *m, const struct jinja_args *args, struct jinja_value *out) {
     const struct method *f = find_method(&m->self, m->name);
-    if (f->most != ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
+    if (f->most != JINJA_ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
     if (args->count < f->least) return jinja_fail(r, "%s: found %zu arguments, expected at least %u", f->name, args->count, f->least);
     return f->fn(r, &m->self, f->name, args, out);
 }

@@ -3,10 +3,6 @@
 
 #include "text/jinja_impl.h"
 
-static gllm_status undefined(struct jinja_run *r, const struct jinja_value *v) {
-    return jinja_fail(r, "\"%.*s\" is undefined", (int)(v->s.len < 200 ? v->s.len : 200), v->s.p);
-}
-
 static bool whole(const struct jinja_value *v) { return v->kind == JINJA_INT || v->kind == JINJA_BOOL; }
 static bool number(const struct jinja_value *v) { return whole(v) || v->kind == JINJA_FLOAT; }
 static int64_t int_of(const struct jinja_value *v) { return v->kind == JINJA_BOOL ? v->b : v->i; }
@@ -126,12 +122,12 @@ static const char *op_name(int op, char room[3]) {
 
 gllm_status jinja_binary(struct jinja_run *r, int op, const struct jinja_value *a, const struct jinja_value *b, struct jinja_value *out) {
     char room[3];
-    if (a->kind == JINJA_UNDEFINED) return undefined(r, a);
+    if (a->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, a);
     if (op == '%' && a->kind == JINJA_STRING) {
         *out = jinja_string(a->s);
         return jinja_format(r, a->s, b, &out->s);
     }
-    if (b->kind == JINJA_UNDEFINED) return undefined(r, b);
+    if (b->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, b);
     if (whole(a) && whole(b)) return int_op(r, op, int_of(a), int_of(b), a->caller || b->caller, out);
     if (number(a) && number(b)) return float_op(r, op, float_of(a), float_of(b), a->caller || b->caller, out);
     if (op == '+' && a->kind == JINJA_STRING && b->kind == JINJA_STRING) return add_strings(r, a, b, out);
@@ -183,7 +179,7 @@ gllm_status jinja_compare(struct jinja_run *r, int op, const struct jinja_value 
 
 /* ---- attributes and subscripts ---- */
 
-static gllm_status loop_attr(struct jinja_run *r, struct jinja_loop *l, bool caller, struct jinja_str name, struct jinja_value *out) {
+static gllm_status loop_attr(const struct jinja_loop *l, bool caller, struct jinja_str name, struct jinja_value *out) {
     const int64_t i = (int64_t)l->index, n = (int64_t)l->list->count;
     const struct {
         const char *name;
@@ -195,13 +191,12 @@ static gllm_status loop_attr(struct jinja_run *r, struct jinja_loop *l, bool cal
     if (jinja_is(name, "last")) *out = jinja_bool(i + 1 == n, caller);
     if (jinja_is(name, "previtem") && i > 0) *out = l->list->items[i - 1];
     if (jinja_is(name, "nextitem") && i + 1 < n) *out = l->list->items[i + 1];
-    (void)r;
     return GLLM_OK;
 }
 
 gllm_status jinja_attr(struct jinja_run *r, const struct jinja_value *v, struct jinja_str name, struct jinja_value *out) {
     *out = jinja_undefined(name);
-    if (v->kind == JINJA_UNDEFINED) return undefined(r, v);
+    if (v->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, v);
     if (jinja_method_known(v, name)) {
         void *m;
         TRY(jinja_alloc(r, sizeof(struct jinja_method), &m));
@@ -209,7 +204,7 @@ gllm_status jinja_attr(struct jinja_run *r, const struct jinja_value *v, struct 
         *out = (struct jinja_value){.kind = JINJA_METHOD, .caller = v->caller, .method = m};
         return GLLM_OK;
     }
-    if (v->kind == JINJA_LOOP) return loop_attr(r, v->loop, v->caller, name, out);
+    if (v->kind == JINJA_LOOP) return loop_attr(v->loop, v->caller, name, out);
     if (v->kind == JINJA_CYCLER && jinja_is(name, "current")) *out = v->cycle->items[v->cycle->at];
     if (v->kind == JINJA_MACRO && jinja_is(name, "name")) *out = v->macro->node->v;
     if (v->kind == JINJA_DICT || v->kind == JINJA_NAMESPACE) {
@@ -245,7 +240,7 @@ static gllm_status element(struct jinja_run *r, const struct jinja_value *v, int
 gllm_status jinja_item(struct jinja_run *r, const struct jinja_value *v, const struct jinja_value *key, struct jinja_value *out) {
     struct jinja_value *found = NULL;
     *out = jinja_undefined(key->kind == JINJA_STRING ? key->s : jinja_text_of("the item asked for"));
-    if (v->kind == JINJA_UNDEFINED) return undefined(r, v);
+    if (v->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, v);
     if (v->kind == JINJA_DICT) {
         TRY(jinja_dict_get(r, v->dict, key, &found));
         if (found) *out = *found;
@@ -285,10 +280,21 @@ static gllm_status slice_string(struct jinja_run *r, const struct jinja_value *v
     return GLLM_OK;
 }
 
+/* A slice of a range is a range: its bounds are numbers of the first one, or the number that would follow. */
+static gllm_status slice_range(struct jinja_run *r, const struct jinja_value *v, int64_t from, int64_t to, int64_t step, struct jinja_value *out) {
+    const struct jinja_value *bounds = v->list->items + v->list->count;
+    const int64_t count = step > 0 ? (to > from ? (to - from - 1) / step + 1 : 0) : (from > to ? (from - to - 1) / -step + 1 : 0);
+    int64_t by, first, last;
+    if (__builtin_mul_overflow(bounds[2].i, step, &by) || __builtin_mul_overflow(bounds[2].i, from, &first) || __builtin_add_overflow(bounds[0].i, first, &first) ||
+        __builtin_mul_overflow(bounds[2].i, to, &last) || __builtin_add_overflow(bounds[0].i, last, &last))
+        return jinja_fail(r, "an integer exceeds 64 bits");
+    return jinja_range(r, first, last, by, (size_t)count, v->caller, out);
+}
+
 gllm_status jinja_slice(struct jinja_run *r, const struct jinja_value *v, const struct jinja_value *first, const struct jinja_value *last, const struct jinja_value *by, struct jinja_value *out) {
     size_t length;
     int64_t step = 1, from, to;
-    if (v->kind == JINJA_UNDEFINED) return undefined(r, v);
+    if (v->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, v);
     *out = jinja_undefined(jinja_text_of("the slice of what has none"));
     if (v->kind != JINJA_STRING && (v->kind != JINJA_LIST || v->list->kind > LIST_RANGE)) return GLLM_OK;
     TRY(jinja_length(r, v, &length));
@@ -298,10 +304,12 @@ gllm_status jinja_slice(struct jinja_run *r, const struct jinja_value *v, const 
         step = int_of(by);
     }
     if (!step) return jinja_fail(r, "a slice's step cannot be 0");
+    if (step == INT64_MIN) step++; /* so that it has a negative; as far */
     TRY(bound(r, first, n, step, step < 0 ? n - 1 : 0, &from));
     TRY(bound(r, last, n, step, step < 0 ? -1 : n, &to));
     if (v->kind == JINJA_STRING) return slice_string(r, v, from, to, step, out);
-    TRY(jinja_list_new(r, v->list->kind == LIST_RANGE ? LIST_PLAIN : v->list->kind, 0, v->caller, out));
+    if (v->list->kind == LIST_RANGE) return slice_range(r, v, from, to, step, out);
+    TRY(jinja_list_new(r, v->list->kind, 0, v->caller, out));
     for (int64_t i = from; step > 0 ? i < to : i > to;) {
         TRY(jinja_list_add(r, out->list, &v->list->items[i]));
         TRY(jinja_charge(r, 1));

@@ -80,7 +80,7 @@ static gllm_status print_items(struct jinja_run *r, const struct jinja_value *v,
 }
 
 static gllm_status print_range(struct jinja_run *r, const struct jinja_value *v, struct jinja_out *o) {
-    const struct jinja_value *bounds = v->list->items + v->list->capacity; /* from, to, step: see range() */
+    const struct jinja_value *bounds = v->list->items + v->list->capacity; /* from, to, step */
     char text[96];
     int n = snprintf(text, sizeof text, "range(%lld, %lld", (long long)bounds[0].i, (long long)bounds[1].i);
     if (bounds[2].i != 1) n += snprintf(text + n, sizeof text - (size_t)n, ", %lld", (long long)bounds[2].i);
@@ -163,7 +163,7 @@ static gllm_status json_scalar(struct jinja_run *r, const struct jinja_value *v,
 static gllm_status json_line(struct jinja_run *r, const struct jinja_json_style *style, unsigned depth, bool caller, struct jinja_out *o) {
     if (!style->indent) return GLLM_OK;
     TRY(put_text(r, o, "\n", caller));
-    for (unsigned i = 0; i < depth; i++) TRY(jinja_out_add(r, o, *style->indent));
+    for (unsigned i = 0; i < depth; i++) TRY(jinja_out_put(r, o, style->indent->p, style->indent->len, caller || jinja_str_caller(*style->indent)));
     return GLLM_OK;
 }
 

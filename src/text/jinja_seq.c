@@ -81,12 +81,6 @@ static gllm_status fold(struct jinja_run *r, struct jinja_value *v, bool case_se
     return v->kind == JINJA_STRING && !case_sensitive ? jinja_map_case(r, v->s, "lower", &v->s) : GLLM_OK;
 }
 
-static gllm_status flag(struct jinja_run *r, const struct jinja_args *args, size_t i, const char *name, bool *out) {
-    const struct jinja_value *v = jinja_arg(args, i, name);
-    *out = false;
-    return v ? jinja_truth(r, v, out) : GLLM_OK;
-}
-
 /* ---- order ---- */
 
 struct keyed {
@@ -147,9 +141,7 @@ static gllm_status sort_into(struct jinja_run *r, const struct jinja_list *l, co
 
 static gllm_status sort(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
     struct jinja_list *l;
-    bool down, case_sensitive;
-    TRY(flag(r, args, 0, "reverse", &down));
-    TRY(flag(r, args, 1, "case_sensitive", &case_sensitive));
+    const bool down = jinja_arg_flag(args, 0, "reverse"), case_sensitive = jinja_arg_flag(args, 1, "case_sensitive");
     TRY(jinja_iterate(r, v, &l));
     return sort_into(r, l, jinja_arg(args, 2, "attribute"), case_sensitive, down, v->caller, out);
 }
@@ -163,9 +155,7 @@ static gllm_status pairs_of(struct jinja_run *r, const struct jinja_value *v, co
 static gllm_status dictsort(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
     const struct jinja_value *by = jinja_arg(args, 1, "by");
     struct jinja_value pairs, place = jinja_int(0, false);
-    bool case_sensitive, down;
-    TRY(flag(r, args, 0, "case_sensitive", &case_sensitive));
-    TRY(flag(r, args, 2, "reverse", &down));
+    const bool case_sensitive = jinja_arg_flag(args, 0, "case_sensitive"), down = jinja_arg_flag(args, 2, "reverse");
     if (by && by->kind == JINJA_STRING && jinja_is(by->s, "value")) place.i = 1;
     else if (by && !(by->kind == JINJA_STRING && jinja_is(by->s, "key"))) return jinja_fail(r, "dictsort: by: expected \"key\" or \"value\"");
     TRY(pairs_of(r, v, "dictsort", &pairs));
@@ -183,8 +173,7 @@ static gllm_status items(struct jinja_run *r, const struct jinja_value *v, const
 static gllm_status extreme(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, bool most, struct jinja_value *out) {
     struct jinja_list *l;
     struct jinja_value best, key;
-    bool case_sensitive;
-    TRY(flag(r, args, 0, "case_sensitive", &case_sensitive));
+    const bool case_sensitive = jinja_arg_flag(args, 0, "case_sensitive");
     TRY(jinja_iterate(r, v, &l));
     *out = jinja_undefined(jinja_text_of("the extreme of nothing"));
     for (size_t i = 0; i < l->count; i++) {
@@ -237,8 +226,7 @@ static gllm_status sum(struct jinja_run *r, const struct jinja_value *v, const s
 static gllm_status unique(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
     struct jinja_list *l;
     struct jinja_value seen;
-    bool case_sensitive;
-    TRY(flag(r, args, 0, "case_sensitive", &case_sensitive));
+    const bool case_sensitive = jinja_arg_flag(args, 0, "case_sensitive");
     TRY(jinja_iterate(r, v, &l));
     TRY(jinja_dict_new(r, false, &seen));
     TRY(jinja_list_new(r, LIST_GENERATOR, 0, v->caller, out));
@@ -259,9 +247,9 @@ static gllm_status groupby(struct jinja_run *r, const struct jinja_value *v, con
     struct jinja_value group, pair, key;
     struct jinja_list *l;
     struct keyed *keys;
-    bool case_sensitive, same = false;
+    const bool case_sensitive = jinja_arg_flag(args, 2, "case_sensitive");
+    bool same = false;
     TRY(jinja_args_check(r, args, "groupby", 1, 3, (const char *const[]){"attribute", "default", "case_sensitive", NULL}));
-    TRY(flag(r, args, 2, "case_sensitive", &case_sensitive));
     TRY(jinja_iterate(r, v, &l));
     TRY(sorted(r, l, path, case_sensitive, false, &keys));
     TRY(jinja_list_new(r, LIST_PLAIN, 0, v->caller, out));
@@ -367,7 +355,7 @@ static gllm_status choose(struct jinja_run *r, const struct jinja_value *v, cons
         bool holds;
         TRY(attribute(r, &l->items[i], attr ? &args->list[0] : NULL, &x));
         if (args->count > n) TRY(jinja_test_call(r, args->list[n].s, &x, &rest, &holds));
-        else TRY(jinja_truth(r, &x, &holds));
+        else holds = jinja_truth(&x);
         if (holds == keep) TRY(jinja_list_add(r, out->list, &l->items[i]));
     }
     return jinja_charge(r, l->count);
@@ -377,12 +365,11 @@ static gllm_status reject(struct jinja_run *r, const struct jinja_value *v, cons
 static gllm_status selectattr(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) { return choose(r, v, args, true, true, out); }
 static gllm_status rejectattr(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) { return choose(r, v, args, false, true, out); }
 
-enum { ANY_NUMBER = 1000 };
 const struct jinja_filter JINJA_SEQ_FILTERS[] = {
     {"length", length, 0, {0}}, {"count", length, 0, {0}}, {"first", first, 0, {0}}, {"last", last, 0, {0}}, {"list", list, 0, {0}}, {"reverse", reverse, 0, {0}},
     {"join", join, 2, {"d", "attribute"}}, {"sort", sort, 3, {"reverse", "case_sensitive", "attribute"}}, {"dictsort", dictsort, 3, {"case_sensitive", "by", "reverse"}}, {"items", items, 0, {0}},
     {"min", min_, 2, {"case_sensitive", "attribute"}}, {"max", max_, 2, {"case_sensitive", "attribute"}}, {"sum", sum, 2, {"attribute", "start"}},
     {"unique", unique, 2, {"case_sensitive", "attribute"}}, {"groupby", groupby, 3, {"attribute", "default", "case_sensitive"}}, {"batch", batch, 2, {"linecount", "fill_with"}},
-    {"slice", slice, 2, {"slices", "fill_with"}}, {"map", map, ANY_NUMBER, {0}}, {"select", select_, ANY_NUMBER, {0}}, {"reject", reject, ANY_NUMBER, {0}},
-    {"selectattr", selectattr, ANY_NUMBER, {0}}, {"rejectattr", rejectattr, ANY_NUMBER, {0}}, {NULL, NULL, 0, {0}},
+    {"slice", slice, 2, {"slices", "fill_with"}}, {"map", map, JINJA_ANY_NUMBER, {0}}, {"select", select_, JINJA_ANY_NUMBER, {0}}, {"reject", reject, JINJA_ANY_NUMBER, {0}},
+    {"selectattr", selectattr, JINJA_ANY_NUMBER, {0}}, {"rejectattr", rejectattr, JINJA_ANY_NUMBER, {0}}, {NULL, NULL, 0, {0}},
 };

@@ -321,7 +321,7 @@ gllm_status jinja_format(struct jinja_run *r, struct jinja_str s, const struct j
             const char *close = memchr(s.p + i, ')', s.len - i);
             if (!close || values->kind != JINJA_DICT) return jinja_fail(r, "a format with %%(name) needs a dict");
             jinja_str_part(s, i + 1, (size_t)(close - s.p) - i - 1, &part);
-            if (!(v = jinja_dict_text(values->dict, part))) return jinja_fail(r, "a format names \"%.*s\", which the dict lacks", (int)(part.len < 100 ? part.len : 100), part.p);
+            if (!(v = jinja_dict_text(values->dict, part))) return jinja_fail(r, "a format names \"%.*s\", which the dict lacks", JINJA_SHOWN(part));
             i = (size_t)(close - s.p) + 1;
         }
         struct spec f;

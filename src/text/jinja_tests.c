@@ -84,5 +84,5 @@ gllm_status jinja_test_call(struct jinja_run *r, struct jinja_str name, const st
         TRY(jinja_args_check(r, args, TESTS[i].name, TESTS[i].n_args, TESTS[i].n_args, NULL));
         return TESTS[i].fn(r, v, args, TESTS[i].op, out);
     }
-    return jinja_fail(r, "found the test \"%.*s\", which does not exist", (int)(name.len < 100 ? name.len : 100), name.p);
+    return jinja_fail(r, "found the test \"%.*s\", which does not exist", JINJA_SHOWN(name));
 }

@@ -16,6 +16,8 @@ gllm_status jinja_fail(struct jinja_run *r, const char *format, ...) {
     return err_set(r->err, GLLM_INVALID, "%s: line %u: %s", r->t->name, r->line, what);
 }
 
+gllm_status jinja_fail_undefined(struct jinja_run *r, const struct jinja_value *v) { return jinja_fail(r, "\"%.*s\" is undefined", JINJA_SHOWN(v->s)); }
+
 gllm_status jinja_charge(struct jinja_run *r, size_t steps) {
     if (steps > r->max_steps - r->steps) {
         r->steps = r->max_steps;
@@ -77,20 +79,18 @@ gllm_status jinja_length(struct jinja_run *r, const struct jinja_value *v, size_
     return jinja_fail(r, "a %s has no length", jinja_kind_name(v));
 }
 
-gllm_status jinja_truth(struct jinja_run *r, const struct jinja_value *v, bool *out) {
-    (void)r;
+bool jinja_truth(const struct jinja_value *v) {
     switch (v->kind) {
     case JINJA_UNDEFINED:
-    case JINJA_NONE: *out = false; break;
-    case JINJA_BOOL: *out = v->b; break;
-    case JINJA_INT: *out = v->i != 0; break;
-    case JINJA_FLOAT: *out = v->f != 0; break;
-    case JINJA_STRING: *out = v->s.len != 0; break;
-    case JINJA_LIST: *out = v->list->kind == LIST_GENERATOR || v->list->count; break;
-    case JINJA_DICT: *out = v->dict->count != 0; break;
-    default: *out = true;
+    case JINJA_NONE: return false;
+    case JINJA_BOOL: return v->b;
+    case JINJA_INT: return v->i != 0;
+    case JINJA_FLOAT: return v->f != 0;
+    case JINJA_STRING: return v->s.len != 0;
+    case JINJA_LIST: return v->list->kind == LIST_GENERATOR || v->list->count;
+    case JINJA_DICT: return v->dict->count != 0;
+    default: return true;
     }
-    return GLLM_OK;
 }
 
 static bool number_of(const struct jinja_value *v, double *f, int64_t *i, bool *whole) {
@@ -180,10 +180,7 @@ static gllm_status order(struct jinja_run *r, const struct jinja_value *a, const
         *out = (x->count > y->count) - (x->count < y->count);
         return GLLM_OK;
     }
-    if (a->kind == JINJA_UNDEFINED || b->kind == JINJA_UNDEFINED) {
-        const struct jinja_str what = a->kind == JINJA_UNDEFINED ? a->s : b->s;
-        return jinja_fail(r, "\"%.*s\" is undefined", (int)(what.len < 200 ? what.len : 200), what.p);
-    }
+    if (a->kind == JINJA_UNDEFINED || b->kind == JINJA_UNDEFINED) return jinja_fail_undefined(r, a->kind == JINJA_UNDEFINED ? a : b);
     return jinja_fail(r, "%s is not supported between %s and %s", op, jinja_kind_name(a), jinja_kind_name(b));
 }
 gllm_status jinja_order(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, const char *op, int *out) { return order(r, a, b, op, 0, out); }
@@ -221,13 +218,14 @@ struct jinja_value *jinja_dict_text(const struct jinja_dict *d, struct jinja_str
     return NULL;
 }
 
-static bool hashable(const struct jinja_value *v, unsigned depth) {
-    if (v->kind == JINJA_DICT || v->kind == JINJA_NAMESPACE || depth > JINJA_MAX_DEPTH) return false;
-    if (v->kind != JINJA_LIST) return true;
-    if (v->list->kind != LIST_TUPLE) return v->list->kind == LIST_GENERATOR || v->list->kind == LIST_RANGE;
-    for (size_t i = 0; i < v->list->count; i++)
-        if (!hashable(&v->list->items[i], depth + 1)) return false;
-    return true;
+/* Refuses what cannot be a key: what could change in Python. */
+static gllm_status check_key(struct jinja_run *r, const struct jinja_value *v, unsigned depth) {
+    const bool list = v->kind == JINJA_LIST, tuple = list && v->list->kind == LIST_TUPLE;
+    TRY(jinja_charge(r, 1));
+    if (depth > JINJA_MAX_DEPTH) return jinja_fail(r, "a key of more than %d levels", JINJA_MAX_DEPTH);
+    if (v->kind == JINJA_DICT || v->kind == JINJA_NAMESPACE || (list && !tuple && v->list->kind != LIST_GENERATOR && v->list->kind != LIST_RANGE)) return jinja_fail(r, "a %s cannot be a key", jinja_kind_name(v));
+    for (size_t i = 0; tuple && i < v->list->count; i++) TRY(check_key(r, &v->list->items[i], depth + 1));
+    return GLLM_OK;
 }
 
 gllm_status jinja_dict_get(struct jinja_run *r, const struct jinja_dict *d, const struct jinja_value *key, struct jinja_value **out) {
@@ -237,7 +235,7 @@ gllm_status jinja_dict_get(struct jinja_run *r, const struct jinja_dict *d, cons
         *out = jinja_dict_text(d, key->s);
         return GLLM_OK;
     }
-    if (!hashable(key, 0)) return jinja_fail(r, "a %s cannot be a key", jinja_kind_name(key));
+    TRY(check_key(r, key, 0));
     for (size_t i = 0; i < d->count; i++) {
         bool same;
         TRY(jinja_equal(r, &d->pairs[i].key, key, &same));
@@ -287,7 +285,7 @@ gllm_status jinja_iterate(struct jinja_run *r, const struct jinja_value *v, stru
     case JINJA_LIST: { /* what is left of a generator */
         struct jinja_list *g = v->list;
         TRY(jinja_list_new(r, LIST_PLAIN, 0, v->caller, &list));
-        list.list->items = g->items + g->at;
+        list.list->items = g->items ? g->items + g->at : NULL;
         list.list->count = list.list->capacity = g->count - g->at;
         g->at = g->count;
         break;

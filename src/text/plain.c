@@ -30,6 +30,16 @@ static size_t shared(const struct normalizer *n, const char *s, size_t len, bool
     return same;
 }
 
+/* s[*from, *to) in the normalised text: each end as seen from both sides, and of the two places the one that takes in
+ * more. first: s begins the input. */
+static void border(const struct normalizer *n, const char *s, size_t len, bool first, const struct textbuf *text, size_t *from, size_t *to) {
+    const size_t before = shared(n, s, *from, first, text, false), behind = text->len - shared(n, s + *from, len - *from, first && !*from, text, true);
+    const size_t end_before = shared(n, s, *to, first, text, false), end_behind = text->len - shared(n, s + *to, len - *to, first && !*to, text, true);
+    *from = before < behind ? before : behind;
+    *to = end_before > end_behind ? end_before : end_behind;
+    if (*to < *from) *to = *from;
+}
+
 bool plain_map(struct plain *p, const struct encode_options *opt, const struct normalizer *n, const char *s, size_t at, size_t len, const struct textbuf *text) {
     const bool same = text->len == len && (!len || !memcmp(text->data, s, len));
     size_t first = 0, count = 0;
@@ -39,7 +49,7 @@ bool plain_map(struct plain *p, const struct encode_options *opt, const struct n
     if (!count) return true;
     if (!reserve(p, count)) return false;
     p->spans = (struct plain_spans){p->room, count};
-    if (!same && (opt->lowercase || count > MAX_WORK / 2 / len)) { /* not to be told, or not in reasonable time */
+    if (!same && (opt->lowercase || count > MAX_WORK / 4 / len)) { /* not to be told, or not in reasonable time */
         p->room[0] = (struct text_span){0, text->len};
         p->spans.count = 1;
         return true;
@@ -47,11 +57,7 @@ bool plain_map(struct plain *p, const struct encode_options *opt, const struct n
     for (size_t i = 0; i < count; i++) {
         const struct text_span *raw = &opt->plain[first + i];
         size_t from = raw->at > at ? raw->at - at : 0, to = raw->at + raw->len - at < len ? raw->at + raw->len - at : len;
-        if (!same) {
-            const size_t tail = shared(n, s + to, len - to, false, text, true);
-            from = shared(n, s, from, at == 0, text, false);
-            to = text->len - tail > from ? text->len - tail : from;
-        }
+        if (!same) border(n, s, len, at == 0, text, &from, &to);
         p->room[i] = (struct text_span){from, to - from};
     }
     return true;
