@@ -134,3 +134,24 @@ int cli_input_read(struct cli_input *in, size_t limit, struct cli_texts *out) {
     for (size_t i = 0; i < out->count; i++) out->list[i].ptr = out->bytes + (uintptr_t)out->list[i].ptr;
     return EXIT_OK;
 }
+
+int cli_read_all(const char *path, char **out, size_t *len) {
+    FILE *f = path ? fopen(path, "rb") : stdin;
+    size_t room = 0, n = 0, got = 1;
+    char *text = NULL;
+    if (!f) return cli_error("cannot read %s", path);
+    while (got) {
+        if (n + 4096 > room) { /* room for a NUL, too */
+            char *more = realloc(text, room = 2 * room + 65536);
+            if (!more) break;
+            text = more;
+        }
+        n += got = fread(text + n, 1, room - n - 1, f);
+    }
+    const bool failed = got || ferror(f);
+    if (path) fclose(f);
+    if (!failed) text[n] = '\0';
+    *out = text;
+    *len = n;
+    return failed ? cli_error("cannot read %s", path ? path : "standard input") : EXIT_OK;
+}

@@ -16,9 +16,9 @@ const struct cli_verb cli_verbs[] = {
      "gllm tokenize all-MiniLM-L6-v2 \"unbelievable\" --pieces\n"
      "gllm tokenize all-MiniLM-L6-v2 --decode 101 7592 102\n",
      verb_tokenize, 1, SIZE_MAX},
-    {"run", "run MODEL [PROMPT] [options]", "Continues a text; the answer comes as it is made.", "jrxd",
-     "gllm run SmolLM2-135M-Instruct.Q4_1.gguf --raw \"The capital of France is\"\n"
-     "gllm run model.gguf --raw \"Once\" --temperature 0.8 --top-p 0.9 --seed 7\n",
+    {"run", "run MODEL [PROMPT] [options]", "Answers a prompt, or converses on a terminal.", "jrsxd",
+     "gllm run model.gguf \"Name three rivers.\" --temperature 0.7\n"
+     "gllm run model.gguf --raw \"The capital of France is\"\n",
      verb_run, 1, 2},
     {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxd",
      "gllm perplexity model.gguf text.txt\n"

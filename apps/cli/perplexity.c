@@ -5,26 +5,6 @@
 
 #include "cli.h"
 
-static int read_all(const char *path, char **out, size_t *len) {
-    FILE *f = path ? fopen(path, "rb") : stdin;
-    size_t room = 0, n = 0, got = 1;
-    char *text = NULL;
-    if (!f) return cli_error("cannot read %s", path);
-    while (got) {
-        if (n + 4096 > room) {
-            char *more = realloc(text, room = 2 * room + 65536);
-            if (!more) break;
-            text = more;
-        }
-        n += got = fread(text + n, 1, room - n, f);
-    }
-    const bool failed = got || ferror(f);
-    if (path) fclose(f);
-    *out = text;
-    *len = n;
-    return failed ? cli_error("cannot read %s", path ? path : "standard input") : EXIT_OK;
-}
-
 static void print(const gllm_score *s, bool each) {
     const size_t n = s->n_tokens - 1;
     double sum = 0;
@@ -48,7 +28,7 @@ int verb_perplexity(const struct cli_options *o) {
     char *text = NULL;
     size_t len = 0;
     cli_model_options(o, &opt);
-    int status = read_all(o->n_operands > 1 ? o->operands[1] : NULL, &text, &len);
+    int status = cli_read_all(o->n_operands > 1 ? o->operands[1] : NULL, &text, &len);
     if (!status && gllm_client_open(&client, &opt, &err) != GLLM_OK) status = cli_fail(&err);
     if (!status && gllm_score_text(client, (gllm_str){text, len}, &s, &err) != GLLM_OK) status = cli_fail(&err);
     if (!status) {
