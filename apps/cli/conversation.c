@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -140,6 +141,15 @@ static int keep_answer(struct talk *t, const gllm_completion *c) {
     return status;
 }
 
+/* What is typed while an answer comes is kept for the next line and does not show within the answer. */
+static void echo(bool on) {
+    struct termios io;
+    if (tcgetattr(STDIN_FILENO, &io) != 0) return;
+    if (on) io.c_lflag |= ECHO;
+    else io.c_lflag &= ~(tcflag_t)ECHO;
+    tcsetattr(STDIN_FILENO, TCSANOW, &io);
+}
+
 static int answer(struct talk *t, gllm_generate_request *r, const gllm_rendered *prompt) {
     struct cli_printer printer;
     gllm_completion *c = NULL;
@@ -148,7 +158,9 @@ static int answer(struct talk *t, gllm_generate_request *r, const gllm_rendered 
     cli_printer_begin(&printer, prompt->text);
     r->on_chunk = on_chunk, r->user = &printer;
     r->seed += t->tries;
+    echo(false);
     int status = gllm_generate(t->client, r, &c, &err) == GLLM_OK ? EXIT_OK : cli_chat_fail(&err);
+    echo(true);
     cli_printer_end(&printer);
     if (status) return status;
     note_seen(t, prompt, c);

@@ -53,7 +53,7 @@ static void help_option(const struct cli_option *o) {
         cli_wrap(stdout, text, 6);
         return;
     }
-    printf("%-*s", LEFT, left);
+    printf("%-*s  ", LEFT - 2, left);
     cli_wrap(stdout, text, LEFT);
 }
 
