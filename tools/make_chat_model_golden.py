@@ -32,7 +32,7 @@ def tokenizer():
 
 def model(tok):
     n = len(tok)
-    config = T.LlamaConfig(vocab_size=n, hidden_size=16, num_hidden_layers=2, intermediate_size=24, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=512,
+    config = T.LlamaConfig(vocab_size=n, hidden_size=16, num_hidden_layers=2, intermediate_size=24, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=16384,
                            bos_token_id=None, eos_token_id=tok.eos_token_id, pad_token_id=tok.pad_token_id, tie_word_embeddings=False, dtype="float32")
     m = T.AutoModelForCausalLM.from_config(config).eval()
     g = torch.Generator().manual_seed(20)

@@ -109,7 +109,7 @@ static void show(struct talk *t, char *rest, bool *leave) {
 static void clear(struct talk *t, char *rest, bool *leave) {
     (void)rest, (void)leave;
     talk_cut(t, talk_start(t));
-    t->n_seen = 0, t->used = 0;
+    t->used = 0;
     fputs("The conversation is forgotten.\n", t->out);
 }
 
@@ -222,7 +222,7 @@ static void load(struct talk *t, char *path, bool *leave) {
     json_t *list = read_conversation(path, false);
     if (!list) return;
     talk_cut(t, 0);
-    t->n_seen = 0, t->used = 0;
+    t->used = 0;
     int status = EXIT_OK;
     for (size_t i = 0; !status && i < json_array_size(list); i++) status = add_json(t, json_array_get(list, i));
     if (!status) fprintf(t->out, "Loaded %zu messages.\n", t->count);

@@ -41,6 +41,7 @@ int talk_add(struct talk *t, const char *role, const char *content, size_t len, 
 void talk_cut(struct talk *t, size_t count) {
     while (t->count > count) message_free(&t->list[--t->count]);
     if (t->from > count) t->from = count;
+    t->n_seen = 0;
 }
 
 int talk_system(struct talk *t, const char *text) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 #include "cli.h"
 
-enum { KEPT_LINES = 1000 };
+enum { KEPT_LINES = 1000, WAKE_MS = 500 };
 
 struct cli_line {
     struct editor *editor; /* NULL: none */
@@ -48,6 +49,9 @@ static int read_character(EditLine *el, wchar_t *out) {
     (void)el;
     for (;;) {
         char c;
+        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+        while (poll(&input, 1, WAKE_MS) <= 0) /* a signal may come just before the wait */
+            if (cli_interrupted()) return -1;
         const ssize_t n = read(STDIN_FILENO, &c, 1);
         if (n < 0 && errno == EINTR && !cli_interrupted()) continue;
         if (n <= 0) return (int)n;
@@ -121,7 +125,8 @@ static enum cli_line_end editor_read(struct cli_line *l, const char **text) {
     int n = 0;
     el_resize(l->editor->el);
     const char *got = el_gets(l->editor->el, &n);
-    if (l->interrupted) fputs("^C", l->prompt_to);
+    if (!got && cli_interrupted() == EXIT_SIGNAL + SIGINT) l->interrupted = l->was_empty = true; /* typed before the terminal was ours */
+    else if (l->interrupted) fputs("^C", l->prompt_to);
     if (l->interrupted || !got || n <= 0) {
         fputc('\n', l->prompt_to);
         return l->interrupted ? LINE_INTERRUPTED : LINE_END;

@@ -32,7 +32,7 @@ static int read_prompt(const struct cli_options *o, char **out, size_t *len) {
 }
 
 void cli_tell_answer(const struct cli_options *o, const gllm_completion *c) {
-    if (c->context_full) cli_note(o, "the context of %zu tokens is full; --ctx N makes it longer", c->prompt_tokens + c->n_tokens);
+    if (c->context_full) cli_note(o, "the context of %zu tokens is full; --ctx N makes it longer", c->prompt_tokens + c->n_tokens - 1); /* the last token was not read */
     if (o->verbose)
         fprintf(stderr, "gllm: %u tokens read in %.0f ms (%u of them from the cache), %zu written at %.1f a second\n", c->prompt_tokens, c->prefill_ms, c->cached_tokens, c->n_tokens,
                 1e3 * (double)c->n_tokens / (c->decode_ms > 0 ? c->decode_ms : 1));
