@@ -6,6 +6,11 @@ GLLM_HOME ?= $(HOME)/.gllm
 export GLLM_HOME DESTDIR
 
 MINILM = sentence-transformers/all-MiniLM-L6-v2
+# What answers in the demo: smollm2, qwen, or a model's path or ORG/NAME. Qwen2.5-Coder answers better, and is used when it is there.
+smollm2 = HuggingFaceTB/SmolLM2-135M-Instruct-GGUF
+qwen = Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF
+GENERATOR ?= $(if $(wildcard $(GLLM_HOME)/models/$(subst /,--,$(qwen))),qwen,smollm2)
+generator = $(or $($(GENERATOR)),$(GENERATOR))
 STRICT = -DGLLM_WERROR=$(if $(CI),ON,OFF)
 CTEST = ctest -j $(JOBS) --output-on-failure --test-dir
 # $(call build,PRESET): configures and builds quietly; what the tools said is shown when they fail, and warnings always.
@@ -23,16 +28,17 @@ setup: ## install what this machine lacks (Debian; asks for nothing when all is 
 	@scripts/setup
 
 models: setup ## fetch the real models that tests and the demo use, into $GLLM_HOME/models
-	@scripts/models minilm
+	@scripts/models minilm smollm2
 
-demo: setup ## search a few dozen passages with a real MiniLM
+demo: setup ## find passages with a real MiniLM, answer from them with a real generator: GENERATOR=smollm2, qwen or your own
 	$(call build,release)
 	@scripts/models minilm
-	@build/release/gllm-demo $(MINILM) examples/passages.tsv
+	@[ -e "$(generator)" ] || scripts/models "$(GENERATOR)" || echo "make demo: no generator; the passages are shown without answers"
+	@build/release/gllm-demo $(MINILM) examples/passages.tsv "$(generator)"
 
 test: setup ## everything: all tests, then again with ASan and UBSan what ends soon there, and a clang build
 	$(call build,release)
-	@scripts/models minilm || echo "make test: no real MiniLM; the tests that need it will say that they skipped"
+	@scripts/models minilm smollm2 || echo "make test: a real model is missing; the tests that need it will say that they skipped"
 	@$(CTEST) build/release
 	$(call build,asan)
 	@$(CTEST) build/asan -L 'unit|fuzz|model|cli'
@@ -86,4 +92,4 @@ clean: ## remove build/
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
-	@echo "  JOBS=$(JOBS) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) FUZZ_RUNS=$(FUZZ_RUNS) GLLM_HOME=$(GLLM_HOME)"
+	@echo "  JOBS=$(JOBS) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) FUZZ_RUNS=$(FUZZ_RUNS) GLLM_HOME=$(GLLM_HOME) GENERATOR=$(GENERATOR)"

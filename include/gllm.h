@@ -81,6 +81,10 @@ typedef void (*gllm_log_fn)(void *user, gllm_log_level level, const char *line);
  * device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
 typedef enum gllm_precision { GLLM_PRECISION_AUTO, GLLM_PRECISION_F32, GLLM_PRECISION_BF16, GLLM_PRECISION_INT8 } gllm_precision;
 
+/* What the cache of keys and values holds. AUTO: f16, and f32 with `exact` or precision F32. Q8_0 takes 34 bytes for 32 values, about half of f16; it is for
+ * models whose heads are a multiple of 32 values wide, else GLLM_UNSUPPORTED; with `exact` anything but F32 is GLLM_INVALID. */
+typedef enum gllm_kv_cache { GLLM_KV_CACHE_AUTO, GLLM_KV_CACHE_F16, GLLM_KV_CACHE_F32, GLLM_KV_CACHE_Q8_0 } gllm_kv_cache;
+
 /* ---- client: a model and the worker thread that owns it ----------------------------------------------- */
 typedef struct gllm_options {
     size_t struct_size;
@@ -96,6 +100,7 @@ typedef struct gllm_options {
     gllm_log_fn log;     /* NULL: silent */
     void *log_user;
     uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096 */
+    gllm_kv_cache kv_cache; /* generators */
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
 static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(o, sizeof *o); }
@@ -104,8 +109,8 @@ static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(
  * GLLM_NOT_FOUND (no such model here), GLLM_FORMAT / GLLM_IO (a file is bad), GLLM_UNSUPPORTED (an architecture,
  * precision or backend that this build lacks), GLLM_DEVICE, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err);
-/* Waiting jobs end with GLLM_CLOSED, the running one is finished; then the worker is joined. The caller sees to it
- * that no other thread still uses the client. NULL ok. */
+/* Calls of other threads that still wait end with GLLM_CLOSED, the running one is finished; when the last of them has returned, so does
+ * this. No call may begin once it has returned, and none of the client's own callbacks may make it. What calls gave stays valid. NULL ok. */
 GLLM_API void gllm_client_close(gllm_client *c);
 
 /* ---- embeddings --------------------------------------------------------------------------------------- */
@@ -159,6 +164,75 @@ typedef struct gllm_embeddings { /* one block, freed as a whole */
  * number of threads. Blocks until done. GLLM_INVALID, GLLM_TOO_LONG, GLLM_BUSY, GLLM_CLOSED, GLLM_CANCELED, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *r, gllm_embeddings **out, gllm_error *err);
 GLLM_API void gllm_embeddings_free(gllm_embeddings *r);
+
+/* ---- reranking and classification --------------------------------------------------------------------- */
+typedef enum gllm_scores {
+    GLLM_SCORES_PROBABILITY, /* in [0, 1]: the sigmoid of one label; of several, softmax or sigmoid as the files' problem_type says */
+    GLLM_SCORES_RAW,         /* the head's logits */
+    GLLM_SCORES_MODEL        /* what the files' activation_fn makes of them, as sentence-transformers' CrossEncoder does */
+} gllm_scores;
+
+typedef struct gllm_rerank_request { /* borrowed for the call */
+    size_t struct_size;
+    gllm_str query;
+    const gllm_str *documents; /* [n_documents]; invalid UTF-8 is GLLM_INVALID and names the document and the byte */
+    size_t n_documents;        /* 0 is GLLM_INVALID */
+    uint32_t top_n;            /* keep the best; 0: all */
+    gllm_scores scores;
+    gllm_truncate truncate;    /* of the document; the query is kept. NONE makes a pair above the limit GLLM_TOO_LONG */
+    gllm_progress_fn progress; /* NULL: none */
+    void *progress_user;
+} gllm_rerank_request;
+GLLM_API void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size);
+static inline void gllm_rerank_request_init(gllm_rerank_request *r) { gllm_rerank_request_init_sized(r, sizeof *r); }
+
+typedef struct gllm_ranking {
+    size_t index;          /* into documents */
+    float score;
+    uint32_t tokens;       /* computed for the pair, special tokens included */
+    uint32_t full_tokens;  /* without truncation */
+    bool truncated;        /* tokens < full_tokens */
+    bool query_truncated;  /* the query alone was above the limit */
+} gllm_ranking;
+typedef struct gllm_rankings { /* one block */
+    size_t count;              /* top_n, or all */
+    const gllm_ranking *items; /* [count] the best first; equal scores in the order of the documents */
+    size_t n_truncated;        /* of all documents */
+    gllm_usage usage;          /* of all documents */
+    const char *model;
+    double compute_ms;
+} gllm_rankings;
+/* Documents by relevance to a query. A pair's score is bit-identical alone, among any others, at any place and on any number of threads. Blocks.
+ * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels); else as gllm_embed. */
+GLLM_API gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *r, gllm_rankings **out, gllm_error *err);
+GLLM_API void gllm_rankings_free(gllm_rankings *r);
+
+typedef struct gllm_classify_request { /* borrowed for the call */
+    size_t struct_size;
+    const gllm_str *inputs; /* [n_inputs] */
+    const gllm_str *pairs;  /* [n_inputs] the second text of each; NULL: single texts */
+    size_t n_inputs;        /* 0 is GLLM_INVALID */
+    gllm_scores scores;
+    gllm_truncate truncate; /* of the second text of a pair first */
+    gllm_progress_fn progress;
+    void *progress_user;
+} gllm_classify_request;
+GLLM_API void gllm_classify_request_init_sized(gllm_classify_request *r, size_t size);
+static inline void gllm_classify_request_init(gllm_classify_request *r) { gllm_classify_request_init_sized(r, sizeof *r); }
+
+typedef struct gllm_classes { /* one block */
+    size_t count, n_labels;
+    const char *const *labels;   /* [n_labels] as the files call them; they live as long as the client */
+    const float *scores;         /* [count, n_labels] row-major, in input order */
+    const uint32_t *tokens, *full_tokens; /* [count] as in gllm_embeddings */
+    size_t n_truncated;
+    gllm_usage usage;
+    const char *model;
+    double compute_ms;
+} gllm_classes;
+/* The labels' scores of each input. Errors as gllm_rerank, but any number of labels will do. */
+GLLM_API gllm_status gllm_classify(gllm_client *c, const gllm_classify_request *r, gllm_classes **out, gllm_error *err);
+GLLM_API void gllm_classes_free(gllm_classes *r);
 
 /* ---- generation --------------------------------------------------------------------------------------- */
 typedef enum gllm_finish {
@@ -303,28 +377,33 @@ typedef struct gllm_memory_plan {
     const char *backend, *device; /* "cpu", "AMD EPYC (avx512)" */
     uint64_t weight_bytes, activation_bytes, total_bytes, free_bytes;
     bool fits;
+    uint64_t cache_bytes; /* generators: keys and values of the whole context; part of the total */
+    const char *cache_dtype; /* "F16"; "" for an encoder */
 } gllm_memory_plan;
 typedef struct gllm_model_info { /* one block */
-    const char *name, *path, *architecture, *format, *dtype, *tokenizer, *task;
+    const char *name, *path, *architecture, *format, *dtype, *tokenizer;
+    const char *task;           /* "embed", "rerank", "classify" or "generate" */
     const char *licence;        /* "" when the files do not say */
     const char *pooling;        /* "mean", "cls+mean" …; "" when the model does not pool */
     const char *similarity;     /* "cosine" or "dot" */
     uint64_t n_params, file_bytes;
     uint32_t n_layer, n_head, n_kv, d_model, d_head, d_ff, n_vocab;
     uint32_t max_tokens;        /* longest input, special tokens included */
-    uint32_t dim;               /* of the vector returned */
+    uint32_t dim;               /* of the vector returned; 0: none is */
     bool normalize;
     const char *default_prompt; /* name; "" for none */
     size_t n_prompts; const gllm_prompt_info *prompts;
     size_t n_tensors; const gllm_tensor_info *tensors;
     size_t n_plans; const gllm_memory_plan *plans; /* one for each device that answers */
+    uint32_t n_labels;          /* of a classification head; 0: none */
     size_t n_chat_templates; const char *const *chat_templates; /* names ("default", "tool_use"); none for an encoder */
     const char *rope;           /* generators: the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" for an encoder */
     uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one
- * forward (0: the defaults). Uses opt->model, opt->home, opt->precision, opt->backend. */
+ * forward (0: the defaults); for a generator, for a context of ctx x batch tokens. Uses opt->model, opt->home, opt->precision, opt->exact,
+ * opt->kv_cache, opt->backend. */
 GLLM_API gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err);
 GLLM_API void gllm_model_info_free(gllm_model_info *i);
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Makes tests/golden/decoders: tiny random causal models in the real safetensors layout, with the values that transformers gives.
 
-    pip install -r tools/requirements.txt && python3 tools/make_decoder_goldens.py
+    pip install -r tools/requirements.txt && python3 tools/make_decoder_goldens.py [NAME…]
 
 For each directory: config.json and model.safetensors as save_pretrained writes them, a word-level tokenizer.json (w0, w1, …), and
   expected.safetensors  logits [prompt, vocab] of the prompt, f32, attention in its plain ("eager") form
   expected.json         prompt ids, greedy continuation, the context length that length-dependent rotary positions were made for
+make_gguf_goldens.py adds the same models as GGUF files; run it afterwards.
 internlm3 has no class in transformers: its published code is Llama's with dynamic NTK positions, so its weights and values are Llama's.
 """
-import json, os, shutil
+import json, os, shutil, sys
 import numpy as np
 import torch
 import transformers as T
@@ -47,9 +48,12 @@ CASES = {
                                           **rope("longrope", partial_rotary_factor=0.75, short_factor=[1.0, 1.1, 1.3, 1.5, 2.0, 2.5], long_factor=[1.0, 2.0, 4.0, 8.0, 16.0, 32.0],
                                                  original_max_position_embeddings=32))),
     "smollm3": (T.SmolLM3Config, dict(num_hidden_layers=4, no_rope_layers=[1, 0, 1, 0], **rope(theta=2000000.0))),
-    "glm": (T.GlmConfig, dict(head_dim=16, attention_bias=True, **rope(partial_rotary_factor=0.5))),
+    "glm": (T.GlmConfig, dict(head_dim=8, attention_bias=True, **rope(partial_rotary_factor=0.5))),
     "glm4": (T.Glm4Config, dict(head_dim=16, attention_bias=True, **rope(partial_rotary_factor=0.5))),
     "olmo2": (T.Olmo2Config, rope(theta=500000.0)),
+    "olmo3": (T.Olmo3Config, dict(num_hidden_layers=4, intermediate_size=32, sliding_window=6,
+                                  rope_parameters={"full_attention": dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=32, rope_theta=500000.0),
+                                                   "sliding_attention": dict(rope_type="default", rope_theta=500000.0)})),
 }
 PROMPT, NEW = 40, 12
 
@@ -63,25 +67,40 @@ def randomise(model, seed):
             p.copy_(noise * 0.3 + (0.0 if zero_centred else 1.0) if "norm" in name else noise * (0.6 if "embed" in name else 0.25))
 
 
-def make(name, cls, extra, seed):
+def build(cls, extra, seed):
     config = cls(**{**BASE, **extra}, dtype="float32")
     config._attn_implementation = "eager"
     model = T.AutoModelForCausalLM.from_config(config).eval()
     randomise(model, seed)
     model.tie_weights()
-    ids = torch.randint(3, V, (1, PROMPT), generator=torch.Generator().manual_seed(seed + 1))
+    return model
+
+
+def save_expected(to, model, seed, dynamic=False):
+    """expected.* of `model` for the prompt of this seed. `dynamic`: transformers changes the rotary base at every step, and keys that
+    are cached keep the old one, so there is no continuation to compare."""
+    n_vocab = model.config.vocab_size
+    ids = torch.randint(3, n_vocab, (1, PROMPT), generator=torch.Generator().manual_seed(seed + 1))
+    greedy = []
     with torch.no_grad():
         logits = model(ids).logits[0]
-        greedy = []
-        if "dynamic" not in name:  # transformers changes the base at every step; keys that are cached keep the old one
-            now = ids
-            for _ in range(NEW):  # without a cache: what the model defines
-                nxt = int(model(now).logits[0, -1].argmax())
-                greedy.append(nxt)
-                now = torch.cat([now, torch.tensor([[nxt]])], 1)
+        now = ids
+        for _ in range(0 if dynamic else NEW):  # without a cache: what the model defines
+            greedy.append(int(model(now).logits[0, -1].argmax()))
+            now = torch.cat([now, torch.tensor([[greedy[-1]]])], 1)
+    save_file({"logits": logits.contiguous()}, os.path.join(to, "expected.safetensors"))
+    json.dump({"made_with": f"transformers {T.__version__}, torch {torch.__version__.split('+')[0]}", "prompt": ids[0].tolist(), "greedy": greedy,
+               "n_ctx": PROMPT if dynamic else PROMPT + NEW}, open(os.path.join(to, "expected.json"), "w"))
+    print(f"{os.path.basename(to):20s} logits std {logits.std():.2f}  greedy {greedy[:6]}")
+
+
+def write(name, model, seed, extra={}, tensors=None):
+    """The directory of a model, with `extra` keys in its config.json and `tensors` in place of its own, and what it computes."""
     to = os.path.join(OUT, name)
     shutil.rmtree(to, ignore_errors=True)
     model.save_pretrained(to)
+    if tensors:
+        save_file(tensors, os.path.join(to, "model.safetensors"), metadata={"format": "pt"})
     for junk in ("generation_config.json",):
         if os.path.exists(os.path.join(to, junk)):
             os.remove(os.path.join(to, junk))
@@ -90,16 +109,15 @@ def make(name, cls, extra, seed):
     if name.startswith("internlm3"):
         saved["model_type"], saved["architectures"] = "internlm3", ["InternLM3ForCausalLM"]
     saved.pop("transformers_version", None)
+    saved.update(extra)
     json.dump(saved, open(path, "w"), indent=1)
     tokenizer = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
                  "model": {"type": "WordLevel", "vocab": {f"w{i}": i for i in range(V)}, "unk_token": "w0"}}
     json.dump(tokenizer, open(os.path.join(to, "tokenizer.json"), "w"))
-    save_file({"logits": logits.contiguous()}, os.path.join(to, "expected.safetensors"))
-    json.dump({"made_with": f"transformers {T.__version__}, torch {torch.__version__.split('+')[0]}", "prompt": ids[0].tolist(), "greedy": greedy,
-               "n_ctx": PROMPT if "dynamic" in name else PROMPT + NEW}, open(os.path.join(to, "expected.json"), "w"))
-    print(f"{name:20s} logits std {logits.std():.2f}  greedy {greedy[:6]}")
+    save_expected(to, model, seed, "dynamic" in name)
 
 
 if __name__ == "__main__":
     for i, (name, (cls, extra)) in enumerate(CASES.items()):
-        make(name, cls, extra, 100 + 7 * i)
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            write(name, build(cls, extra, 100 + 7 * i), 100 + 7 * i)

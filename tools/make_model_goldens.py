@@ -76,11 +76,11 @@ def body(family, vocab, pad, **kw):
     return table[family]().eval()
 
 
-def build(name, family, modes=("mean",), dense=None, normalize=True, prompts=None, default=None, include_prompt=True, max_seq=None, seed=1, half=None, **kw):
+def build(name, family, modes=("mean",), dense=None, normalize=True, prompts=None, default=None, include_prompt=True, max_seq=None, seed=1, half=None, pad_id=None, **kw):
     from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
 
     tok, vocab, pad = tokenizer("bert" if family in ("bert", "distilbert", "electra") else "roberta")
-    model = body(family, vocab, pad, **kw)
+    model = body(family, vocab, pad if pad_id is None else pad_id, **kw)
     randomize(model, seed)
     if half:
         model = model.to(half)
@@ -152,6 +152,7 @@ def main():
     build("xlm-roberta-cls", "xlm-roberta", modes=("cls",), seed=11)
     build("camembert-mean", "camembert", seed=12)
     build("mpnet-mean", "mpnet", seed=13)
+    build("mpnet-pad-id", "mpnet", seed=17, pad_id=3)  # MPNetEmbeddings counts from 1 whatever the configuration says
     build("distilbert-dense-tanh", "distilbert", dense=(24, True, tanh), normalize=False, seed=14)
     build("distilbert-dense-identity", "distilbert", dense=(20, False, ident), seed=15)
     build("electra-mean", "electra", seed=16)
@@ -159,4 +160,5 @@ def main():
         minilm(sys.argv[1])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -13,19 +13,17 @@ import torch
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import _type_traits, dequantize
 
+from ggml_blocks import SCALE_FIELDS
+
 rng = np.random.default_rng(32)
 NOT_BLOCKS = {"F32", "F16", "BF16", "NVFP4"}
-SCALES = {  # where the f16 fields of a block stand, to give them usual values in the random blocks
-    "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2],
-    "Q6_K": [208], "IQ1_S": [0], "IQ1_M": [], "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0], "IQ4_NL": [0],
-    "IQ4_XS": [0], "TQ1_0": [52], "TQ2_0": [64], "MXFP4": []}
 
 
 def blocks_of(name, size):
     """Usual scales, a subnormal scale, the largest, all zeros, all ones (NaN scales, but for MXFP4), any bits."""
     blocks = rng.integers(0, 256, (6 if size > 40 else 12, size), dtype=np.uint8)
-    scales = [rng.normal(0, 0.02, len(blocks)).astype(np.float16) for _ in SCALES[name]]
-    for at, values in zip(SCALES[name], scales):
+    scales = [rng.normal(0, 0.02, len(blocks)).astype(np.float16) for _ in SCALE_FIELDS[name]]
+    for at, values in zip(SCALE_FIELDS[name], scales):
         values[0], values[1] = np.float16(6e-8 * 77), np.float16(-65504)
         blocks[:, at:at + 2] = values.view(np.uint8).reshape(-1, 2)
     if name == "IQ1_M":

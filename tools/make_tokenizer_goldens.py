@@ -256,7 +256,7 @@ def processor_group():
         for (a, b), add, limit, side, strategy in itertools.product(pairs, (True, False), (0, 3, 6, 7, 8), ("right", "left"), ("longest_first", "only_first", "only_second")):
             if not limit and (side, strategy) != ("right", "longest_first"):
                 continue
-            if limit and (name not in ("none", "Template") and limit != 7 or side == "left" and strategy == "only_first"):
+            if limit and name not in ("none", "Template") and limit != 7:
                 continue
             n = tok.num_special_tokens_to_add(b is not None) if add else 0
             if limit and limit <= n:
@@ -297,6 +297,18 @@ def bert_dirs():
         cases = [{"text": t, "ids": tok(t)["input_ids"], "types": tok(t)["token_type_ids"]} for t in texts]
         r = tok(texts[0], texts[1])
         cases.append({"text": texts[0], "pair": texts[1], "ids": r["input_ids"], "types": r["token_type_ids"]})
+        cut = tok.backend_tokenizer
+        for limit, side, strategy in itertools.product((4, 7, 12), ("right", "left"), ("longest_first", "only_first", "only_second")):
+            cut.enable_truncation(limit, strategy=strategy, direction=side)
+            for pair in (None, texts[1]):
+                case = {"text": texts[0], "max": limit, "side": side, "strategy": strategy, **({"pair": pair} if pair else {})}
+                try:
+                    r = cut.encode(texts[0], pair)
+                    case.update(ids=r.ids, types=r.type_ids, special=r.special_tokens_mask)
+                except Exception:
+                    case["error"] = True
+                cases.append(case)
+            cut.no_truncation()
         ids = tok(texts[2])["input_ids"] + [12, 13, 21, 24, 25]
         decode = {"ids": ids, "text": tok.backend_tokenizer.decode(ids, skip_special_tokens=False), "skip": tok.backend_tokenizer.decode(ids, skip_special_tokens=True)}
         with open(os.path.join(where, "expected.json"), "w") as f:

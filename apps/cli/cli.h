@@ -48,13 +48,14 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
-    int format, normalize, pooling, truncate, precision;
+    int format, normalize, pooling, truncate, precision, kv_cache;
     const char *system, *chat_template, *tools;
     struct cli_list stop, template_args, logit_bias;
     uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;
     double bound;
     struct cli_share temperature, top_p, min_p, typical_p, repetition_penalty, presence_penalty, frequency_penalty;
-    bool raw, each;
+    uint32_t top_n;
+    bool raw, each, raw_scores;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;
@@ -103,6 +104,7 @@ enum cli_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD, STYLE_DIM };
 /* The escape sequence that starts a style, "" when f is no terminal, TERM is dumb or NO_COLOR is set. Static. */
 const char *cli_style(FILE *f, enum cli_style style);
 double cli_now_ms(void);
+size_t cli_utf8_length(const unsigned char *s, size_t len); /* of the character at s[0..len), Unicode 15 table 3-7; 0: there is none */
 void cli_json_text(FILE *f, const char *s); /* a JSON string with its quotes */
 void cli_json_bytes(FILE *f, const char *s, size_t len);
 void cli_float(char buf[32], float v); /* the shortest text that reads back as v; never a comma */
@@ -232,6 +234,7 @@ void talk_command(struct talk *t, char *line, bool *leave); /* "/name rest"; *le
 
 /* ---- the verbs ---- */
 int verb_embed(const struct cli_options *o);
+int verb_rerank(const struct cli_options *o);
 int verb_similar(const struct cli_options *o);
 int verb_tokenize(const struct cli_options *o);
 int verb_info(const struct cli_options *o);

@@ -55,7 +55,7 @@ int talk_system(struct talk *t, const char *text) {
         t->list[0] = added;
     } else if (had) memmove(t->list, t->list + 1, (t->count - 1) * sizeof *t->list);
     t->count -= had;
-    t->from = t->from - had + (*text != '\0');
+    t->from = (t->from > had ? t->from - had : 0) + (*text != '\0');
     return EXIT_OK;
 }
 

@@ -60,7 +60,7 @@ static int embed_all(gllm_client *c, const struct cli_options *o, struct cli_inp
     }
     if (!status && !w->rows) status = cli_error("no text to embed: standard input is empty");
     if (!status && o->verbose)
-        cli_note(o, "%zu texts, %llu tokens in %.1f ms", w->rows, w->tokens, cli_now_ms() - bar.start_ms);
+        cli_note(o, "%zu text%s, %llu tokens in %.1f ms", w->rows, w->rows == 1 ? "" : "s", w->tokens, cli_now_ms() - bar.start_ms);
     cli_texts_free(&texts);
     return status;
 }

@@ -34,8 +34,9 @@ static void print_json(const gllm_model_info *i, bool tensors) {
         const gllm_memory_plan *p = &i->plans[k];
         fputs(k ? ",{" : "{", stdout);
         field("backend", p->backend, false), field("device", p->device, false);
-        printf("\"weight_bytes\":%llu,\"activation_bytes\":%llu,\"total_bytes\":%llu,\"free_bytes\":%llu,\"fits\":%s}", (unsigned long long)p->weight_bytes,
-               (unsigned long long)p->activation_bytes, (unsigned long long)p->total_bytes, (unsigned long long)p->free_bytes, p->fits ? "true" : "false");
+        field("cache_dtype", p->cache_dtype, false);
+        printf("\"weight_bytes\":%llu,\"activation_bytes\":%llu,\"cache_bytes\":%llu,\"total_bytes\":%llu,\"free_bytes\":%llu,\"fits\":%s}", (unsigned long long)p->weight_bytes,
+               (unsigned long long)p->activation_bytes, (unsigned long long)p->cache_bytes, (unsigned long long)p->total_bytes, (unsigned long long)p->free_bytes, p->fits ? "true" : "false");
     }
     putchar(']');
     for (size_t k = 0; tensors && k < i->n_tensors; k++) {
@@ -78,17 +79,20 @@ static void print_text(const gllm_model_info *i, bool tensors) {
         i->format, (double)i->file_bytes / MIB);
     row("tokenizer", "%s, %u entries, at most %u tokens a text", i->tokenizer, i->n_vocab, i->max_tokens);
     if (!strcmp(i->task, "generate")) print_generator(i);
-    else row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised", i->similarity);
+    else if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");
+    else row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
+        i->similarity);
     row("licence", "%s", *i->licence ? i->licence : "not said");
     for (size_t k = 0; k < i->n_prompts; k++)
         row("prompt", "%s%s: \"%s\"", i->prompts[k].name, !strcmp(i->prompts[k].name, i->default_prompt) ? " (default)" : "",
             i->prompts[k].text);
     for (size_t k = 0; k < i->n_plans; k++) {
         const gllm_memory_plan *p = &i->plans[k];
-        char name[16];
+        char name[16], cache[64] = "";
         snprintf(name, sizeof name, "on %.9s", p->backend);
-        row(name, "weights %.1f MiB + activations %.1f MiB = %.1f MiB: %s in %.0f MiB free; %s", (double)p->weight_bytes / MIB,
-            (double)p->activation_bytes / MIB, (double)p->total_bytes / MIB, p->fits ? "fits" : "does NOT fit",
+        if (p->cache_bytes) snprintf(cache, sizeof cache, " + cache (%s) %.1f MiB", p->cache_dtype, (double)p->cache_bytes / MIB);
+        row(name, "weights %.1f MiB + activations %.1f MiB%s = %.1f MiB: %s in %.0f MiB free; %s", (double)p->weight_bytes / MIB,
+            (double)p->activation_bytes / MIB, cache, (double)p->total_bytes / MIB, p->fits ? "fits" : "does NOT fit",
             (double)p->free_bytes / MIB, p->device);
     }
     for (size_t k = 0; tensors && k < i->n_tensors; k++) {

@@ -59,24 +59,10 @@ static int add(struct cli_texts *t, const char *s, size_t len) {
     return EXIT_OK;
 }
 
-/* The length of the UTF-8 character at s[0..len), Unicode 15 table 3-7; 0: there is none. */
-static size_t utf8_length(const unsigned char *s, size_t len) {
-    unsigned char c = s[0], low = 0x80, high = 0xbf;
-    size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (n > len) return 0;
-    if (c == 0xe0) low = 0xa0;  /* overlong */
-    if (c == 0xed) high = 0x9f; /* surrogates */
-    if (c == 0xf0) low = 0x90;
-    if (c == 0xf4) high = 0x8f; /* above U+10FFFF */
-    for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
-        if (s[i] < low || s[i] > high) return 0;
-    return n;
-}
-
 /* `what` and `number` say where the text stands: "line" 3, "text" 2. */
 static int check_utf8(const char *what, size_t number, const char *s, size_t len) {
     for (size_t i = 0, n; i < len; i += n) {
-        n = utf8_length((const unsigned char *)s + i, len - i);
+        n = cli_utf8_length((const unsigned char *)s + i, len - i);
         if (!n) return cli_error("input %s %zu, byte %zu: not UTF-8 (found 0x%02x)", what, number, i + 1, (unsigned char)s[i]);
     }
     return EXIT_OK;

@@ -6,29 +6,33 @@
 #include "cli.h"
 
 const struct cli_verb cli_verbs[] = {
-    {"embed", "embed MODEL [TEXT…] [options]", "One vector a text; texts are arguments or lines of standard input.", "jepid",
+    {"embed", "embed MODEL [TEXT…] [options]", "One vector a text; texts are arguments or lines of standard input.", "jeupid",
      "gllm embed all-MiniLM-L6-v2 \"a quiet street\" \"a silent road\"\n"
      "gllm embed all-MiniLM-L6-v2 --format npy --out v.npy < texts.txt\n",
      verb_embed, 1, SIZE_MAX},
     {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one.", "jpid",
      "gllm similar all-MiniLM-L6-v2 \"feline\" \"a cat\" \"a car\"\n", verb_similar, 1, SIZE_MAX},
+    {"rerank", "rerank MODEL QUERY [DOCUMENT…] [options]", "Documents by relevance; they are arguments or lines of standard input.", "jkuid",
+     "gllm rerank ms-marco-MiniLM-L6-v2 \"why is the sky blue\" \"Rayleigh scattering\" \"a blue car\"\n"
+     "gllm rerank ms-marco-MiniLM-L6-v2 \"tides\" --top-n 5 < passages.txt\n",
+     verb_rerank, 2, SIZE_MAX},
     {"tokenize", "tokenize MODEL [TEXT…] [options]", "One JSON array of token ids a text; --decode is the way back.", "tid",
      "gllm tokenize all-MiniLM-L6-v2 \"unbelievable\" --pieces\n"
      "gllm tokenize all-MiniLM-L6-v2 --decode 101 7592 102\n",
      verb_tokenize, 1, SIZE_MAX},
-    {"run", "run MODEL [PROMPT] [options]", "Answers a prompt, or converses on a terminal.", "jrsxd",
+    {"run", "run MODEL [PROMPT] [options]", "Answers a prompt, or converses on a terminal.", "jrsxvd",
      "gllm run model.gguf \"Name three rivers.\" --temperature 0.7\n"
      "gllm run model.gguf --raw \"The capital of France is\"\n",
      verb_run, 1, 2},
-    {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxd",
+    {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxvd",
      "gllm perplexity model.gguf text.txt\n"
      "gllm perplexity model.gguf --each < text.txt\n",
      verb_perplexity, 1, 2},
-    {"info", "info MODEL [options]", "What a model is, and the memory that it takes on each device.", "jmcd",
+    {"info", "info MODEL [options]", "What a model is, and the memory that it takes on each device.", "jmcvd",
      "gllm info all-MiniLM-L6-v2 --ctx 256 --batch 32\n"
      "gllm info all-MiniLM-L6-v2 --tensors\n",
      verb_info, 1, 1},
-    {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbd",
+    {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbvd",
      "gllm bench all-MiniLM-L6-v2 --length 128 --batch 32\n"
      "gllm bench model.gguf --prompt 512 --gen 64\n",
      verb_bench, 1, 1},
@@ -38,7 +42,7 @@ const struct cli_verb cli_verbs[] = {
      verb_doctor, 0, 0},
     {0},
 };
-static const char *const LATER[] = {"rerank", "models", "pull", "rm", "serve", NULL};
+static const char *const LATER[] = {"models", "pull", "rm", "serve", NULL};
 
 static const struct cli_verb *find(const char *name) {
     for (const struct cli_verb *v = cli_verbs; v->name; v++)
@@ -47,7 +51,7 @@ static const struct cli_verb *find(const char *name) {
 }
 
 static int unknown(const char *word) {
-    static const char *const NAMES[] = {"embed", "similar", "tokenize", "run", "perplexity", "info", "bench", "doctor", "completion", "man", "help", NULL};
+    static const char *const NAMES[] = {"embed", "rerank", "similar", "tokenize", "run", "perplexity", "info", "bench", "doctor", "completion", "man", "help", NULL};
     for (const char *const *l = LATER; *l; l++)
         if (!strcmp(word, *l))
             return cli_usage("%s is not in this version (%s); gllm --help tells what is", word, gllm_version_string());

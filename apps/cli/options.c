@@ -19,7 +19,9 @@ const struct cli_option cli_table[] = {
     COUNT('e', "dimensions", "N", 1, UINT32_MAX, dimensions, "cut each vector to its first N values"),
     PICK('e', "normalize", CLI_CHOICE, "HOW", "model|on|off", normalize, "scale to length 1"),
     PICK('e', "pooling", CLI_CHOICE, "HOW", "model|cls|mean|max|last|mean-sqrt-len|weighted-mean", pooling, ""),
-    PICK('e', "truncate", CLI_CHOICE, "SIDE", "end|start|none", truncate, "where a long text is cut"),
+    PICK('u', "truncate", CLI_CHOICE, "SIDE", "end|start|none", truncate, "where a long text is cut"),
+    COUNT('k', "top-n", "N", 1, UINT32_MAX, top_n, "show the best N"),
+    FLAG('k', 0, "raw-scores", raw_scores, "the model's logits, not probabilities"),
     TEXT('i', "jsonl", CLI_FIELD, "[=FIELD]", jsonl, "input is JSON lines with the text in FIELD (text)"),
     FLAG('i', '0', "null", null, "input texts are separated by NUL"),
     FLAG('t', 0, "pieces", pieces, "pieces in place of ids"),
@@ -51,6 +53,7 @@ const struct cli_option cli_table[] = {
     TEXT('s', "logit-bias", CLI_LIST, "ID=B", logit_bias, "add B to a token's score; may be given again"),
     COUNT('s', "seed", "N", 0, UINT32_MAX, seed, "the same seed gives the same text (0)"),
     COUNT('x', "ctx", "N", 1, 1 << 24, ctx, "tokens that the context holds"),
+    PICK('v', "kv-cache", CLI_CHOICE, "TYPE", "auto|f16|f32|q8_0", kv_cache, "generators: what keys and values are kept in"),
     FLAG('l', 0, "each", each, "with the value of each token"),
     COUNT('b', "prompt", "N", 1, 1 << 20, prompt_tokens, "generators: tokens of the prompt (512)"),
     COUNT('b', "gen", "M", 1, 1 << 20, gen, "generators: tokens of the answer (64)"),
@@ -297,6 +300,7 @@ void cli_model_options(const struct cli_options *o, gllm_options *out) {
     out->exact = o->exact;
     out->precision = (gllm_precision)o->precision;
     out->n_ctx = o->ctx;
+    out->kv_cache = (gllm_kv_cache)o->kv_cache;
     out->log = log_to_stderr;
     out->log_user = (void *)(uintptr_t)o;
 }

@@ -147,7 +147,6 @@ static int report(const struct parity *p) {
 int cli_parity(const struct cli_options *o) {
     struct parity p = {.options = o};
     gllm_embeddings *chosen = NULL, *reference = NULL;
-    cli_catch_signals();
     int status = make_texts(&p);
     if (!status) status = embed_on(&p, o->backend, &chosen);
     if (!status) status = embed_on(&p, "ref", &reference);

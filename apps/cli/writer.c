@@ -78,13 +78,15 @@ static void write_row(struct cli_writer *w, const float *v, size_t dim) {
     fputs(openai ? "}" : "\n", w->f);
 }
 
+static const char *file_name(const struct cli_writer *w) { return w->copied ? "the scratch file" : w->name; }
+
 int cli_writer_add(struct cli_writer *w, const gllm_embeddings *e) {
     if (!w->rows && w->format == FORMAT_NPY) npy_header(w->f, 0, e->dim);
     if (!w->rows && w->format == FORMAT_OPENAI) fputs("{\"object\":\"list\",\"data\":[", w->f);
     w->dim = e->dim;
     w->tokens += e->usage.prompt_tokens;
     for (size_t i = 0; i < e->count; i++, w->rows++) write_row(w, e->data + i * e->dim, e->dim);
-    return cli_flush(w->f, w->name);
+    return cli_flush(w->f, file_name(w));
 }
 
 /* The scratch file to where it belongs. */
@@ -109,7 +111,7 @@ static int finish(struct cli_writer *w, const char *model) {
         rewind(w->f);
         npy_header(w->f, w->rows, w->dim);
     }
-    int status = cli_flush(w->f, w->name);
+    int status = cli_flush(w->f, file_name(w));
     if (!status && w->copied) status = copy_out(w);
     return status;
 }

@@ -3,6 +3,7 @@
 #define GLLM_API_API_H
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/generate.h"
 #include "text/chat.h"
 
 struct gllm_client {
@@ -15,10 +16,13 @@ struct gllm_client {
 };
 /* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
 void api_copy_sized(void *out, size_t full, const void *in, size_t size);
-size_t api_str_len(gllm_str s);
+size_t api_str_len(gllm_str s); /* NULL is the empty text, whatever its length says */
 /* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */
 gllm_status api_home(const char *home, char **out, gllm_error *err);
 const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */
+uint32_t api_context(const gllm_options *o, const struct model *m); /* tokens that a generator's cache holds; tells the log of a cut */
+/* What a generator's cache holds, told to the model's log where it is q8_0. GLLM_INVALID, GLLM_UNSUPPORTED as gllm_kv_cache says. */
+gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtype *out, gllm_error *err);
 /* Opens the backend that `o` asks for, then the model of directory `path` on it. The caller closes the model, then (*m)->backend. */
 gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err);
 /* The request's messages as the model's chat template writes them (jinja_text_free), and the tokens of that text: special ones are read only

@@ -96,10 +96,7 @@ void gllm_rendered_free(gllm_rendered *p) {
     free(r);
 }
 
-gllm_status gllm_render_chat(gllm_client *client, const gllm_generate_request *request, gllm_rendered **out, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_render_chat: out is NULL");
-    *out = NULL;
-    if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_render_chat: a client and a request set by gllm_generate_request_init are required");
+static gllm_status render_chat(gllm_client *client, const gllm_generate_request *request, gllm_rendered **out, gllm_error *err) {
     gllm_generate_request r;
     gllm_generate_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
@@ -114,5 +111,15 @@ gllm_status gllm_render_chat(gllm_client *client, const gllm_generate_request *r
 done:
     if (status != GLLM_OK) gllm_rendered_free(&p->base);
     else *out = &p->base;
+    return status;
+}
+
+gllm_status gllm_render_chat(gllm_client *client, const gllm_generate_request *request, gllm_rendered **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_render_chat: out is NULL");
+    *out = NULL;
+    if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_render_chat: a client and a request set by gllm_generate_request_init are required");
+    TRY(engine_enter(client->engine, err));
+    gllm_status status = render_chat(client, request, out, err);
+    engine_leave(client->engine);
     return status;
 }

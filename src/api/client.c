@@ -19,7 +19,7 @@ void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
     memcpy(out, in, n);
     memcpy(out, &full, sizeof full);
 }
-size_t api_str_len(gllm_str s) { return s.len == GLLM_NTS ? (s.ptr ? strlen(s.ptr) : 0) : s.len; }
+size_t api_str_len(gllm_str s) { return !s.ptr ? 0 : s.len == GLLM_NTS ? strlen(s.ptr) : s.len; }
 
 static const char *env(const char *name) {
     const char *v = getenv(name);
@@ -83,11 +83,35 @@ gllm_status api_model_open(const gllm_options *o, const char *path, const struct
     return status;
 }
 
-static uint32_t context_of(const gllm_options *o, const struct model *m) {
+uint32_t api_context(const gllm_options *o, const struct model *m) {
     const uint32_t most = m->files.cfg.n_pos, asked = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXT;
     if (asked <= most) return asked;
     if (o->n_ctx) log_line(&m->log, GLLM_LOG_WARN, "a context of %u tokens is above the model's %u, which count", asked, most);
     return most;
+}
+
+gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtype *out, gllm_error *err) {
+    static const enum dtype DTYPES[] = {[GLLM_KV_CACHE_F16] = DTYPE_F16, [GLLM_KV_CACHE_F32] = DTYPE_F32, [GLLM_KV_CACHE_Q8_0] = DTYPE_Q8_0};
+    const bool exact = o->exact || o->precision == GLLM_PRECISION_F32;
+    if ((unsigned)o->kv_cache > GLLM_KV_CACHE_Q8_0) return err_set(err, GLLM_INVALID, "kv_cache: found %d, expected 0 to %d", (int)o->kv_cache, GLLM_KV_CACHE_Q8_0);
+    if (o->exact && o->kv_cache != GLLM_KV_CACHE_AUTO && o->kv_cache != GLLM_KV_CACHE_F32)
+        return err_set(err, GLLM_INVALID, "exact asks for a cache of F32, kv_cache for %s", dtype_traits(DTYPES[o->kv_cache])->name);
+    *out = o->kv_cache ? DTYPES[o->kv_cache] : exact ? DTYPE_F32 : DTYPE_F16;
+    if (!m->files.cfg.causal) return GLLM_OK;
+    TRY(decoder_check_cache(&m->files.cfg, *out, err));
+    if (*out == DTYPE_Q8_0) log_line(&m->log, GLLM_LOG_INFO, "%s: the cache holds keys and values in q8_0", m->files.dir.name);
+    return GLLM_OK;
+}
+
+static gllm_status start_engine(gllm_client *c, const gllm_options *o, struct model *m, gllm_error *err) {
+    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : DEFAULT_BATCH_TOKENS,
+                               .max_queue = o->max_queue ? o->max_queue : DEFAULT_QUEUE, .n_ctx = api_context(o, m)};
+    struct backend *be = m->backend;
+    gllm_status status = api_kv_dtype(o, m, &e.kv_dtype, err);
+    if (status == GLLM_OK) return engine_open(&c->engine, m, be, &e, err);
+    model_close(m);
+    be->ops->close(be);
+    return status;
 }
 
 static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error *err) {
@@ -97,10 +121,7 @@ static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error 
     c->precision = "f32";
     m->backend->ops->describe(m->backend, &c->caps);
     c->caps.detail[strcspn(c->caps.detail, ",")] = '\0'; /* "avx512, 2 threads": threads has its own field */
-    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : DEFAULT_BATCH_TOKENS,
-                               .max_queue = o->max_queue ? o->max_queue : DEFAULT_QUEUE,
-                               .n_ctx = context_of(o, m), .kv_f32 = o->exact || o->precision == GLLM_PRECISION_F32};
-    return engine_open(&c->engine, m, m->backend, &e, err);
+    return start_engine(c, o, m, err);
 }
 
 gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err) {

@@ -23,6 +23,8 @@ static const struct hf_prompt *prompt_find(const struct hfdir *d, const char *na
 static gllm_status prompt_of(const struct hfdir *d, const gllm_embed_request *r, gllm_str *out, gllm_error *err) {
     *out = (gllm_str){0};
     if (r->prompt.ptr) {
+        size_t bad;
+        if (!utf8_valid(r->prompt.ptr, api_str_len(r->prompt), &bad)) return err_set(err, GLLM_INVALID, "prompt: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)r->prompt.ptr[bad]);
         *out = (gllm_str){r->prompt.ptr, api_str_len(r->prompt)};
         return GLLM_OK;
     }
@@ -59,23 +61,22 @@ static gllm_status check(const gllm_client *c, const gllm_embed_request *r, gllm
     return GLLM_OK;
 }
 
-/* One block: the struct, then the vectors, the counts and the flags. */
-static gllm_embeddings *result_new(size_t n, size_t dim, float **data, uint32_t **tokens, uint32_t **full, bool **cut) {
+/* One block: the struct, then the vectors, the counts, the flags and the model's name. */
+static gllm_embeddings *result_new(size_t n, size_t dim, const char *model, float **data, uint32_t **tokens, uint32_t **full, bool **cut) {
     if (dim && n > (SIZE_MAX - sizeof(gllm_embeddings)) / 16 / dim) return NULL;
-    gllm_embeddings *e = calloc(1, sizeof *e + n * dim * sizeof(float) + n * (2 * sizeof(uint32_t) + sizeof(bool)));
+    const size_t name = strlen(model) + 1;
+    gllm_embeddings *e = calloc(1, sizeof *e + n * dim * sizeof(float) + n * (2 * sizeof(uint32_t) + sizeof(bool)) + name);
     if (!e) return NULL;
     *data = (float *)(void *)(e + 1);
     *tokens = (uint32_t *)(void *)(*data + n * dim);
     *full = *tokens + n;
     *cut = (bool *)(*full + n);
     e->count = n, e->dim = dim, e->data = *data, e->tokens = *tokens, e->full_tokens = *full, e->truncated = *cut;
+    e->model = memcpy((char *)(*cut + n), model, name);
     return e;
 }
 
-gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_embed: out is NULL");
-    *out = NULL;
-    TRY(check(c, request, err));
+static gllm_status embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
     gllm_embed_request r;
     gllm_embed_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
@@ -87,7 +88,7 @@ gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_e
     TRY(prompt_of(&m->files.dir, &r, &call.prompt, err));
     gllm_str *inputs = malloc(r.n_inputs * sizeof *inputs);
     bool *cut = NULL;
-    gllm_embeddings *e = inputs ? result_new(r.n_inputs, r.dimensions ? r.dimensions : call.dim, &call.data, &call.tokens, &call.full_tokens, &cut) : NULL;
+    gllm_embeddings *e = inputs ? result_new(r.n_inputs, r.dimensions ? r.dimensions : call.dim, c->name, &call.data, &call.tokens, &call.full_tokens, &cut) : NULL;
     if (!e) {
         free(inputs);
         return err_nomem(err, "embeddings");
@@ -105,10 +106,19 @@ gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_e
         e->n_truncated += cut[i];
         e->usage.prompt_tokens += call.tokens[i];
     }
-    e->model = c->name;
     e->compute_ms = call.compute_ms;
     *out = e;
     return GLLM_OK;
+}
+
+gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_embed: out is NULL");
+    *out = NULL;
+    TRY(check(c, request, err));
+    TRY(engine_enter(c->engine, err));
+    gllm_status status = embed(c, request, out, err);
+    engine_leave(c->engine);
+    return status;
 }
 
 void gllm_embeddings_free(gllm_embeddings *e) { free(e); }

@@ -82,19 +82,18 @@ static gllm_status encode_request(gllm_client *client, const gllm_generate_reque
 static gllm_status finish(struct completion *c, const gllm_client *client, gllm_error *err) {
     struct generate_call *g = &c->call;
     float *logprobs = NULL;
+    const char *model = arena_strdup(&c->arena, client->name);
+    if (!model) return err_nomem(err, "completion");
     if (g->sampler.logprobs && !(logprobs = arena_array(&c->arena, g->n_tokens, sizeof *logprobs))) return err_nomem(err, "logprobs");
     for (uint32_t i = 0; logprobs && i < g->n_tokens; i++) logprobs[i] = g->sampled[i].logprob;
     _Static_assert(sizeof(gllm_token_logprob) == sizeof(struct token_logprob), "the same pair");
     c->base = (gllm_completion){.text = {g->text, g->text_len}, .n_tokens = g->n_tokens, .tokens = g->tokens, .logprobs = logprobs, .n_top = g->sampler.n_top,
                                 .top = (const gllm_token_logprob *)(const void *)g->top, .finish = g->finish, .context_full = g->context_full, .stop_index = g->stop_hit,
-                                .prompt_tokens = g->n_prompt, .cached_tokens = g->n_cached, .prefill_ms = g->prefill_ms, .decode_ms = g->decode_ms, .model = client->name};
+                                .prompt_tokens = g->n_prompt, .cached_tokens = g->n_cached, .prefill_ms = g->prefill_ms, .decode_ms = g->decode_ms, .model = model};
     return GLLM_OK;
 }
 
-gllm_status gllm_generate(gllm_client *client, const gllm_generate_request *request, gllm_completion **out, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_generate: out is NULL");
-    *out = NULL;
-    if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_generate: a client and a request set by gllm_generate_request_init are required");
+static gllm_status generate(gllm_client *client, const gllm_generate_request *request, gllm_completion **out, gllm_error *err) {
     gllm_generate_request r;
     gllm_generate_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
@@ -116,6 +115,16 @@ done:
     return status;
 }
 
+gllm_status gllm_generate(gllm_client *client, const gllm_generate_request *request, gllm_completion **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_generate: out is NULL");
+    *out = NULL;
+    if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_generate: a client and a request set by gllm_generate_request_init are required");
+    TRY(engine_enter(client->engine, err));
+    gllm_status status = generate(client, request, out, err);
+    engine_leave(client->engine);
+    return status;
+}
+
 struct score {
     gllm_score base;
     struct encoding tokens;
@@ -132,10 +141,7 @@ void gllm_score_free(gllm_score *p) {
     free(s);
 }
 
-gllm_status gllm_score_text(gllm_client *client, gllm_str text, gllm_score **out, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_score_text: out is NULL");
-    *out = NULL;
-    if (!client) return err_set(err, GLLM_INVALID, "gllm_score_text: client is NULL");
+static gllm_status score_text(gllm_client *client, gllm_str text, gllm_score **out, gllm_error *err) {
     struct score *s = calloc(1, sizeof *s);
     struct score_call call = {0};
     gllm_status status;
@@ -153,5 +159,15 @@ gllm_status gllm_score_text(gllm_client *client, gllm_str text, gllm_score **out
 done:
     if (status != GLLM_OK) gllm_score_free(&s->base);
     else *out = &s->base;
+    return status;
+}
+
+gllm_status gllm_score_text(gllm_client *client, gllm_str text, gllm_score **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_score_text: out is NULL");
+    *out = NULL;
+    if (!client) return err_set(err, GLLM_INVALID, "gllm_score_text: client is NULL");
+    TRY(engine_enter(client->engine, err));
+    gllm_status status = score_text(client, text, out, err);
+    engine_leave(client->engine);
     return status;
 }

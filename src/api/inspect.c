@@ -40,15 +40,32 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_er
     return GLLM_OK;
 }
 
+/* What a device takes beside weights: the buffers of one forward, and for a generator its cache. */
+static gllm_status plan_memory(gllm_memory_plan *p, const struct model *m, const gllm_options *o, uint32_t ctx, uint32_t batch, gllm_error *err) {
+    const struct model_cfg *c = &m->files.cfg;
+    const uint64_t n_tok = (ctx ? ctx : c->causal ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || c->causal) ? batch : 1);
+    if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
+    p->cache_dtype = "";
+    if (!c->causal) p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
+    else {
+        struct engine_options e = {.n_ctx = (uint32_t)n_tok};
+        TRY(api_kv_dtype(o, m, &e.kv_dtype, err));
+        const struct decoder_options d = engine_decoder_options(&e);
+        p->activation_bytes = decoder_activation_bytes(c, &d);
+        p->cache_bytes = decoder_cache_bytes(c, &d);
+        p->cache_dtype = dtype_traits(d.kv_dtype)->name;
+    }
+    p->total_bytes = p->weight_bytes + p->activation_bytes + p->cache_bytes;
+    p->fits = p->total_bytes <= p->free_bytes;
+    return GLLM_OK;
+}
+
 static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_options *o, uint32_t ctx, uint32_t batch, gllm_error *err) {
     size_t n;
     const struct backend_entry *e = backend_entries(&n);
-    const struct model_cfg *c = &m->files.cfg;
     gllm_memory_plan *list = arena_array(&i->arena, n, sizeof *list);
     if (!list) return err_nomem(err, "plans");
     const char *only = api_backend(o);
-    uint64_t n_tok = ctx && batch ? (uint64_t)ctx * batch : ctx ? ctx : o->max_batch_tokens;
-    if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
     for (size_t k = 0; k < n; k++) {
         struct backend_caps caps = {0};
         if (!e[k].ops || (strcmp(only, "auto") ? strcmp(only, e[k].name) : !e[k].automatic) || e[k].ops->probe(0, &caps) != GLLM_OK) continue;
@@ -58,9 +75,7 @@ static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_
         *p = (gllm_memory_plan){.backend = e[k].name, .device = arena_strdup(&i->arena, text), .free_bytes = caps.mem_free};
         if (!p->device) return err_nomem(err, "plans");
         p->weight_bytes = model_weight_bytes(&m->bindings, e[k].ops);
-        p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
-        p->total_bytes = p->weight_bytes + p->activation_bytes;
-        p->fits = p->total_bytes <= p->free_bytes;
+        TRY(plan_memory(p, m, o, ctx, batch, err));
     }
     i->base.plans = list;
     return GLLM_OK;
@@ -106,13 +121,13 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = c->causal ? "generate" : "embed";
+    b->task = c->causal ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : "");
-    b->pooling = pooling_text(a, &m->head);
+    b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);
     b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";
     b->file_bytes = weights_file_bytes(f->weights);
     b->n_layer = c->n_layer, b->n_head = c->n_head, b->n_kv = c->n_kv, b->d_model = c->d_model, b->d_head = c->d_head, b->d_ff = c->d_ff, b->n_vocab = c->n_vocab;
-    b->max_tokens = f->max_tokens, b->dim = m->head.dim, b->normalize = m->head.normalize;
+    b->max_tokens = f->max_tokens, b->dim = f->classifier.n_labels ? 0 : m->head.dim, b->n_labels = f->classifier.n_labels, b->normalize = m->head.normalize;
     b->default_prompt = arena_strdup(a, f->dir.default_prompt_name ? f->dir.default_prompt_name : "");
     gllm_prompt_info *prompts = arena_array(a, f->dir.n_prompts, sizeof *prompts);
     if (!b->name || !b->path || !b->licence || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");

@@ -25,9 +25,7 @@ static gllm_tokens *result(const struct tokenizer *t, const struct encoding *e) 
     return r;
 }
 
-gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, gllm_tokens **out, gllm_error *err) {
-    if (!c || !request || !request->struct_size || !out) return err_set(err, GLLM_INVALID, "gllm_tokenize: a client, a request set by gllm_tokenize_request_init and out are required");
-    *out = NULL;
+static gllm_status tokenize(gllm_client *c, const gllm_tokenize_request *request, gllm_tokens **out, gllm_error *err) {
     gllm_tokenize_request r;
     gllm_tokenize_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
@@ -39,11 +37,24 @@ gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, 
     encoding_free(&e);
     return status;
 }
+
+gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, gllm_tokens **out, gllm_error *err) {
+    if (!c || !request || !request->struct_size || !out) return err_set(err, GLLM_INVALID, "gllm_tokenize: a client, a request set by gllm_tokenize_request_init and out are required");
+    *out = NULL;
+    TRY(engine_enter(c->engine, err));
+    gllm_status status = tokenize(c, request, out, err);
+    engine_leave(c->engine);
+    return status;
+}
 void gllm_tokens_free(gllm_tokens *t) { free(t); }
 
 gllm_status gllm_detokenize(gllm_client *c, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err) {
     if (!c || !out || (n_ids && !ids)) return err_set(err, GLLM_INVALID, "gllm_detokenize: a client, ids and out are required");
     size_t len;
-    return tokenizer_decode(engine_model(c->engine)->files.tokenizer, ids, n_ids, !keep_special, out, &len, err);
+    *out = NULL;
+    TRY(engine_enter(c->engine, err));
+    gllm_status status = tokenizer_decode(engine_model(c->engine)->files.tokenizer, ids, n_ids, !keep_special, out, &len, err);
+    engine_leave(c->engine);
+    return status;
 }
 void gllm_text_free(char *text) { free(text); }

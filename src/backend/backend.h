@@ -32,10 +32,18 @@ struct weight { /* likewise */
 /* Host data of one weight: `n_parts` matrices of the same cols stacked along rows (fused QKV is three), or vectors joined end to
  * end. The data is borrowed from before weight_prepare until weight_free: a backend may keep reading it in place. */
 enum { WEIGHT_MAX_PARTS = 4 };
+/* What stored values stand for, where the file keeps that beside them: weight[r][c] = value[r][c] scale[r / row_block][c / col_block],
+ * the product rounded to f32. One scale for all: blocks as large as the part; one for each row: 1 x cols; tiles: 128 x 128. */
+struct weight_scale {
+    const void *data; /* [ceil(rows / row_block)][ceil(cols / col_block)], any alignment; NULL: none */
+    enum dtype dtype; /* F32, F16 or BF16 */
+    uint32_t row_block, col_block;
+};
 struct weight_part {
     const void *data; /* row-major [rows, cols], any alignment; NULL: zeros */
     enum dtype dtype; /* dtype_is_weight(); rows are whole blocks */
     uint32_t rows;    /* for a WEIGHT_VECTOR: number of values in this part */
+    struct weight_scale scale; /* of the part's own rows; none for a WEIGHT_VECTOR */
 };
 struct weight_desc {
     const char *name; /* for messages */

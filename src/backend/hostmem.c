@@ -139,6 +139,16 @@ gllm_status step_check(const struct tape *t, gllm_error *err) {
     return t->layout.cap_pages ? pages_check(t, s, err) : GLLM_OK;
 }
 
+static gllm_status scale_check(const struct weight_desc *d, uint32_t part, gllm_error *err) {
+    const struct weight_scale *s = &d->parts[part].scale;
+    if (!s->data) return GLLM_OK;
+    if (d->role == WEIGHT_VECTOR) return err_set(err, GLLM_INVALID, "%s: part %u is a vector with a scale", d->name, part);
+    if (s->dtype != DTYPE_F32 && s->dtype != DTYPE_F16 && s->dtype != DTYPE_BF16)
+        return err_set(err, GLLM_UNSUPPORTED, "%s: scale of part %u has dtype %s, expected F32, F16 or BF16", d->name, part, (unsigned)s->dtype < DTYPE_COUNT ? dtype_traits(s->dtype)->name : "unknown");
+    if (!s->row_block || !s->col_block) return err_set(err, GLLM_INVALID, "%s: scale of part %u is for blocks of %u x %u, expected 1 or more", d->name, part, s->row_block, s->col_block);
+    return GLLM_OK;
+}
+
 gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err) {
     uint64_t total = 0;
     if ((unsigned)d->role > WEIGHT_VECTOR) return err_set(err, GLLM_INVALID, "%s: role %d is unknown", d->name, (int)d->role);
@@ -149,6 +159,7 @@ gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_
         if (p->data && !dtype_is_weight(p->dtype))
             return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has dtype %s, expected a floating-point or quantised type", d->name, i, (unsigned)p->dtype < DTYPE_COUNT ? dtype_traits(p->dtype)->name : "unknown");
         const uint32_t block = p->data ? dtype_traits(p->dtype)->block : 1, width = d->role == WEIGHT_VECTOR ? p->rows : d->cols;
+        TRY(scale_check(d, i, err));
         if (width % block) return err_set(err, GLLM_INVALID, "%s: part %u has rows of %u values, %s needs a multiple of %u", d->name, i, width, dtype_traits(p->dtype)->name, block);
         total += p->rows;
     }
@@ -158,4 +169,35 @@ gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_
         return err_set(err, GLLM_INVALID, "%s: shape [%llu,%u], expected 1 to %d rows and columns", d->name, (unsigned long long)total, d->cols, WEIGHT_MAX_SIDE);
     *rows = d->role == WEIGHT_VECTOR ? 1 : (uint32_t)total;
     return GLLM_OK;
+}
+
+void weight_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out) {
+    dtype_to_f32(p->dtype, (const uint8_t *)p->data + row * dtype_row_bytes(p->dtype, cols), out, cols);
+    weight_scale_row(p, cols, row, out);
+}
+
+void weight_scale_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out) {
+    const struct weight_scale *s = &p->scale;
+    if (!s->data) return;
+    const uint32_t n = cols / s->col_block + (cols % s->col_block != 0);
+    const uint8_t *at = (const uint8_t *)s->data + (size_t)(row / s->row_block) * dtype_row_bytes(s->dtype, n);
+    for (uint32_t c = 0; c < cols;) {
+        float scale;
+        const uint32_t end = cols - c < s->col_block ? cols : c + s->col_block;
+        dtype_to_f32(s->dtype, at, &scale, 1);
+        for (; c < end; c++) out[c] *= scale;
+        at += dtype_row_bytes(s->dtype, 1);
+    }
+}
+
+void weight_values(const struct weight_desc *d, float *out) {
+    for (uint32_t i = 0; i < d->n_parts; i++) {
+        const struct weight_part *p = &d->parts[i];
+        const uint32_t cols = d->role == WEIGHT_VECTOR ? 1 : d->cols;
+        if (!p->data) memset(out, 0, (size_t)p->rows * cols * sizeof *out);
+        else if (d->role == WEIGHT_VECTOR) dtype_to_f32(p->dtype, p->data, out, p->rows);
+        else
+            for (uint32_t r = 0; r < p->rows; r++) weight_row(p, cols, r, out + (size_t)r * cols);
+        out += (size_t)p->rows * cols;
+    }
 }

@@ -26,7 +26,10 @@ struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq) {
 }
 
 uint64_t kv_page_bytes(enum dtype dtype, uint32_t n_kv, uint32_t d_head) {
-    return (uint64_t)KV_PAGE * 2 * n_kv * d_head * dtype_traits(dtype)->bits / 8;
+    return (uint64_t)KV_PAGE * 2 * n_kv * dtype_row_bytes(dtype, d_head);
+}
+bool kv_dtype_ok(enum dtype dtype, uint32_t d_head) {
+    return dtype == DTYPE_F32 || dtype == DTYPE_F16 || (dtype == DTYPE_Q8_0 && d_head % dtype_traits(dtype)->block == 0);
 }
 
 struct view view_cols(struct view v, uint32_t first, uint32_t count) {
@@ -256,7 +259,8 @@ static bool rope_ok(const struct check *k, const struct op_rope *a) {
 static bool cache_ok(const struct check *k, const struct kv_cache *c, uint32_t n_head) {
     const struct step_layout *l = &k->tape->layout;
     if (!c->buf) return fail(k, "cache has no buffer");
-    if (c->dtype != DTYPE_F32 && c->dtype != DTYPE_F16) return fail(k, "cache of %s", dtype_traits(c->dtype)->name);
+    if (!kv_dtype_ok(c->dtype, c->d_head))
+        return fail(k, "cache of %s with heads of width %u", dtype_traits(c->dtype)->name, c->d_head);
     if (!n_head || !c->n_kv || !c->d_head || n_head % c->n_kv)
         return fail(k, "%u heads over %u key/value heads of width %u", n_head, c->n_kv, c->d_head);
     if (!l->cap_pages) return fail(k, "the step has no room for pages");

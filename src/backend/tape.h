@@ -107,15 +107,18 @@ struct op_rope {
     float scale;
 };
 
-/* The keys and values of one layer for all sequences, in pages of KV_PAGE tokens. Of page p, key head h:
- *   keys   [KV_PAGE][d_head] at element ((p n_kv + h) 2)     KV_PAGE d_head
- *   values [KV_PAGE][d_head] at element ((p n_kv + h) 2 + 1) KV_PAGE d_head */
+/* The keys and values of one layer for all sequences, in pages of KV_PAGE tokens. A row is the d_head values of one head of one token in the
+ * cache's dtype. Of page p, key head h:
+ *   keys   [KV_PAGE] rows from row ((p n_kv + h) 2)     KV_PAGE on
+ *   values [KV_PAGE] rows from row ((p n_kv + h) 2 + 1) KV_PAGE on
+ * Q8_0 is GGUF's block: an f16 d and 32 signed bytes q for values d q, here d = max |x| / 127 and q = x / d to nearest, ties to even. */
 enum { KV_PAGE = 32 };
 struct kv_cache {
     struct buffer *buf;
-    enum dtype dtype; /* F32 or F16 */
+    enum dtype dtype; /* F32, F16, or Q8_0 with d_head a multiple of its 32 */
     uint32_t n_kv, d_head, n_pages;
 };
+bool kv_dtype_ok(enum dtype dtype, uint32_t d_head);
 uint64_t kv_page_bytes(enum dtype dtype, uint32_t n_kv, uint32_t d_head);
 /* Prepares a token's heads for attention: q and k are normalised (RMS over each head, or over all heads when the weight is as wide;
  * NULL: not), their first 2r values of each head rotated by the row of `rope` (rope.buf NULL: not), q in place in `out`, k (undefined

@@ -112,6 +112,11 @@ bool dir_exists(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool path_exists(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 char *path_join(const char *dir, const char *name) {
     size_t d = strlen(dir), n = strlen(name);
     while (d > 1 && dir[d - 1] == '/') d--;

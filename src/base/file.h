@@ -22,6 +22,7 @@ void file_map_release(const void *address, uint64_t len);
 gllm_status file_read(const char *path, uint64_t limit, char **out, size_t *len, gllm_error *err);
 bool file_exists(const char *path); /* a regular file, links followed */
 bool dir_exists(const char *path);
+bool path_exists(const char *path); /* anything of that name, a link to nowhere too */
 /* dir "/" name, owned by the caller; NULL when memory is out. */
 char *path_join(const char *dir, const char *name);
 const char *path_base(const char *path); /* the part after the last '/', trailing slashes ignored is the caller's business */

@@ -9,6 +9,7 @@
 static gllm_status parse(const char *text, size_t len, const char *name, size_t flags, json_t **out, gllm_error *err) {
     *out = NULL;
     size_t bad;
+    if (!len) return err_set(err, GLLM_FORMAT, "%s: is empty, expected JSON", name);
     if (!utf8_valid(text, len, &bad))
         return err_set(err, GLLM_FORMAT, "%s: byte %zu is not UTF-8 (0x%02x)", name, bad, (unsigned char)text[bad]);
     json_error_t e;

@@ -4,45 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "engine/pack.h"
 #include "model/head.h"
 
 gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err) {
     struct head h = m->head;
     if (pooling) h.n_modes = 1, h.modes[0] = pooling;
     return head_dim(&h, m->files.cfg.d_model, dim, err);
-}
-
-/* All texts of a call as ids, one after the other. */
-struct packed {
-    int32_t *ids;
-    uint8_t *types;
-    size_t *start; /* [n_inputs + 1] */
-    size_t count, capacity;
-    uint32_t pool_from;
-};
-static void packed_free(struct packed *p) {
-    free(p->ids);
-    free(p->types);
-    free(p->start);
-}
-
-static bool packed_add(struct packed *p, const struct encoding *e) {
-    if (p->count + e->count > p->capacity) {
-        size_t n = 2 * (p->count + e->count);
-        int32_t *ids = realloc(p->ids, n * sizeof *ids);
-        if (ids) p->ids = ids;
-        uint8_t *types = realloc(p->types, n);
-        if (types) p->types = types;
-        if (!ids || !types) return false;
-        p->capacity = n;
-    }
-    if (e->count) {
-        memcpy(p->ids + p->count, e->ids, e->count * sizeof *e->ids);
-        memcpy(p->types + p->count, e->types, e->count);
-    }
-    p->count += e->count;
-    return true;
 }
 
 /* Tokens of the prompt alone, without the special token that ends it: what pooling leaves out when the files say include_prompt: false. */
@@ -82,14 +50,10 @@ static gllm_status encode_all(const struct model *m, struct embed_call *c, struc
                                  .side = c->truncate == GLLM_TRUNCATE_START ? TOKENIZER_CUT_START : TOKENIZER_CUT_END};
     struct encoding e = {0};
     char *glued = NULL;
-    gllm_status status = GLLM_OK;
-    p->start = calloc(c->n_inputs + 1, sizeof *p->start);
-    if (!p->start) status = err_nomem(err, "tokens");
-    if (status == GLLM_OK) status = prompt_tokens(m, &c->prompt, &opt, &p->pool_from, err);
+    gllm_status status = prompt_tokens(m, &c->prompt, &opt, &p->pool_from, err);
     for (size_t i = 0; status == GLLM_OK && i < c->n_inputs; i++) {
         status = encode_one(m, c, i, &opt, &glued, &e, err);
-        if (status == GLLM_OK && !packed_add(p, &e)) status = err_nomem(err, "tokens");
-        p->start[i + 1] = p->count;
+        if (status == GLLM_OK) status = packed_add(p, &e, err);
     }
     encoding_free(&e);
     free(glued);
@@ -104,51 +68,24 @@ static void finish(const float *in, uint32_t keep, bool normalize, float *out) {
     for (uint32_t i = 0; i < keep; i++) out[i] = (float)(in[i] * scale);
 }
 
-struct work {
-    struct embed_call *call;
-    struct packed packed;
-    uint32_t budget;
-};
-
-/* Texts [first, last) as one packed forward. */
-static gllm_status run_batch(struct model *m, struct work *w, size_t first, size_t last, gllm_error *err) {
-    struct embed_call *c = w->call;
-    const size_t n = last - first, base = w->packed.start[first], keep = c->dimensions ? c->dimensions : c->dim;
-    uint32_t *starts = malloc((2 * n + 1) * sizeof *starts);
-    float *raw = malloc(n * c->dim * sizeof *raw);
-    gllm_status status = starts && raw ? GLLM_OK : err_nomem(err, "batch");
-    if (status == GLLM_OK) {
-        for (size_t i = 0; i <= n; i++) starts[i] = (uint32_t)(w->packed.start[first + i] - base);
-        for (size_t i = 0; i < n; i++) starts[n + 1 + i] = w->packed.pool_from;
-        struct batch b = {.n_tok = starts[n], .n_seq = (uint32_t)n, .tokens = w->packed.ids + base, .types = w->packed.types + base, .starts = starts, .pool_from = starts + n + 1};
-        status = model_run(m, &b, c->pooling, raw, err);
-    }
-    for (size_t i = 0; status == GLLM_OK && i < n; i++) finish(raw + i * c->dim, (uint32_t)keep, c->normalize, c->data + (first + i) * keep);
-    free(starts);
-    free(raw);
-    return status;
+static void keep_vector(void *user, size_t text, const float *row) {
+    struct embed_call *c = user;
+    const size_t keep = c->dimensions ? c->dimensions : c->dim;
+    finish(row, (uint32_t)keep, c->normalize, c->data + text * keep);
 }
 
-static gllm_status run_all(struct model *m, void *arg, gllm_error *err) {
-    struct work *w = arg;
-    struct embed_call *c = w->call;
-    const size_t *start = w->packed.start;
-    for (size_t first = 0, last; first < c->n_inputs; first = last) {
-        for (last = first + 1; last < c->n_inputs && start[last + 1] - start[first] <= w->budget && last - first < w->budget; last++) {}
-        double begin = clock_ms();
-        TRY(run_batch(m, w, first, last, err));
-        c->compute_ms += clock_ms() - begin;
-        if (c->progress && !c->progress(c->progress_user, last, c->n_inputs) && last < c->n_inputs) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu texts", last, c->n_inputs);
-    }
-    return GLLM_OK;
-}
+static gllm_status run_all(struct model *m, void *arg, gllm_error *err) { return packed_run(m, arg, err); }
 
 gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     if (f->cfg.causal) return err_set(err, GLLM_UNSUPPORTED, "%s is a generator (%s): embeddings from such models are not in this version", f->dir.name, f->arch.name);
-    struct work w = {.call = c, .budget = engine_options_of(e)->max_batch_tokens};
-    gllm_status status = encode_all(engine_model(e), c, &w.packed, err);
-    if (status == GLLM_OK) status = engine_call(e, run_all, &w, err);
-    packed_free(&w.packed);
+    if (f->classifier.n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is a %s: it gives scores, not vectors", f->dir.name, f->classifier.n_labels == 1 ? "reranker" : "classifier");
+    struct packed packed = {0};
+    struct packed_run run = {.packed = &packed, .budget = engine_options_of(e)->max_batch_tokens, .pooling = c->pooling, .dim = c->dim, .each = keep_vector, .user = c,
+                             .progress = c->progress, .progress_user = c->progress_user};
+    gllm_status status = encode_all(engine_model(e), c, &packed, err);
+    if (status == GLLM_OK) status = engine_call(e, run_all, &run, err);
+    c->compute_ms = run.compute_ms;
+    packed_free(&packed);
     return status;
 }

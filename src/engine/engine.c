@@ -20,9 +20,11 @@ struct engine {
     pthread_mutex_t lock;
     pthread_cond_t arrived, finished;
     struct job *first, **last; /* the queue */
-    uint32_t waiting;
+    uint32_t waiting, inside;
     bool closing;
 };
+
+static gllm_status is_closing(gllm_error *err) { return err_set(err, GLLM_CLOSED, "the client is closing"); }
 
 static void *work(void *arg) {
     struct engine *e = arg;
@@ -34,7 +36,7 @@ static void *work(void *arg) {
         e->first = j->next;
         if (!e->first) e->last = &e->first;
         e->waiting--;
-        if (e->closing) j->status = err_set(&j->error, GLLM_CLOSED, "the client is closing");
+        if (e->closing) j->status = is_closing(&j->error);
         else {
             pthread_mutex_unlock(&e->lock);
             j->status = j->fn(e->model, j->arg, &j->error);
@@ -88,7 +90,24 @@ void engine_close(struct engine *e) {
     pthread_cond_signal(&e->arrived);
     pthread_mutex_unlock(&e->lock);
     pthread_join(e->worker, NULL);
+    pthread_mutex_lock(&e->lock);
+    while (e->inside) pthread_cond_wait(&e->finished, &e->lock);
+    pthread_mutex_unlock(&e->lock);
     release(e);
+}
+
+gllm_status engine_enter(struct engine *e, gllm_error *err) {
+    pthread_mutex_lock(&e->lock);
+    const bool closing = e->closing;
+    if (!closing) e->inside++;
+    pthread_mutex_unlock(&e->lock);
+    return closing ? is_closing(err) : GLLM_OK;
+}
+
+void engine_leave(struct engine *e) {
+    pthread_mutex_lock(&e->lock);
+    if (!--e->inside && e->closing) pthread_cond_broadcast(&e->finished);
+    pthread_mutex_unlock(&e->lock);
 }
 
 const struct model *engine_model(const struct engine *e) { return e->model; }
@@ -100,7 +119,7 @@ gllm_status engine_call(struct engine *e, engine_fn fn, void *arg, gllm_error *e
     if (e->closing || e->waiting >= e->opt.max_queue) {
         bool closing = e->closing;
         pthread_mutex_unlock(&e->lock);
-        return closing ? err_set(err, GLLM_CLOSED, "the client is closing") : err_set(err, GLLM_BUSY, "the queue is full: %u jobs wait", e->opt.max_queue);
+        return closing ? is_closing(err) : err_set(err, GLLM_BUSY, "the queue is full: %u jobs wait", e->opt.max_queue);
     }
     *e->last = &j;
     e->last = &j.next;

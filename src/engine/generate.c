@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "model/decoder.h"
 
 enum { PREFILL_TOKENS = 512, SCORE_ROWS = 64 };
 
@@ -17,10 +16,14 @@ struct work { /* one call on the worker */
     struct score_call *score;
 };
 
+struct decoder_options engine_decoder_options(const struct engine_options *o) {
+    return (struct decoder_options){.n_ctx = o->n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = 1, .max_out = SCORE_ROWS, .kv_dtype = o->kv_dtype};
+}
+
 static gllm_status open_decoder(struct model *m, const struct engine *e, gllm_error *err) {
-    const struct engine_options *o = engine_options_of(e);
     if (m->decoder) return GLLM_OK;
-    return decoder_open(&m->decoder, m, &(struct decoder_options){.n_ctx = o->n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = 1, .max_out = SCORE_ROWS, .kv_dtype = o->kv_f32 ? DTYPE_F32 : DTYPE_F16}, err);
+    const struct decoder_options o = engine_decoder_options(engine_options_of(e));
+    return decoder_open(&m->decoder, m, &o, err);
 }
 
 struct run { /* a generation in flight */

@@ -6,6 +6,7 @@
 #define GLLM_ENGINE_GENERATE_H
 #include "engine/engine.h"
 #include "engine/sampler.h"
+#include "model/decoder.h"
 #include "text/stop.h"
 
 typedef bool (*generate_fn)(void *user, const char *text, size_t len, int32_t token, const struct sampled *s); /* on the worker; false stops */
@@ -42,4 +43,5 @@ struct score_call {
 };
 gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err);
 uint32_t engine_context(const struct engine *e); /* tokens that the cache holds */
+struct decoder_options engine_decoder_options(const struct engine_options *o); /* what an engine opens its decoder with */
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "format/weights.h"
 
 #define MAX_JSON ((uint64_t)16 << 20)
 enum { MAX_MODULES = 64, MAX_PROMPTS = 4096 };
@@ -83,16 +84,34 @@ static gllm_status read_pooling(struct hf_module *m, const json_t *root, const c
         for (size_t i = 0; i < json_array_size(mode); i++) TRY(add_mode(m, json_array_get(mode, i), name, err));
     } else if (mode && !json_is_null(mode)) TRY(add_mode(m, mode, name, err));
     else {
-        bool said = false;
         for (unsigned i = 0; i < HF_POOL_COUNT; i++) {
             bool on = false;
-            said |= json_object_get(root, POOLS[i].flag) != NULL;
             TRY(json_flag(root, name, POOLS[i].flag, &on, err));
             if (on) m->pooling.modes[m->pooling.n_modes++] = (enum hf_pool)i;
         }
-        if (!said) m->pooling.modes[m->pooling.n_modes++] = HF_POOL_MEAN;
+        if (!m->pooling.n_modes) m->pooling.modes[m->pooling.n_modes++] = HF_POOL_MEAN; /* as there */
     }
     return m->pooling.n_modes ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: no pooling mode is on, expected at least one", name);
+}
+
+/* root[key] may be absent; a value other than `expected` would change the vectors. */
+static gllm_status want_text(const json_t *root, const char *name, const char *key, const char *expected, gllm_error *err) {
+    const char *text = expected;
+    TRY(json_str(root, name, key, &text, err));
+    return strcmp(text, expected) ? err_set(err, GLLM_UNSUPPORTED, "%s: %s: found \"%.80s\", expected \"%s\"", name, key, text, expected) : GLLM_OK;
+}
+
+/* Normalize and Dense work on the pooled vector, unless their files say otherwise. */
+static gllm_status want_pooled(const json_t *root, const char *name, gllm_error *err) {
+    TRY(want_text(root, name, "module_input_name", "sentence_embedding", err));
+    return want_text(root, name, "module_output_name", "sentence_embedding", err);
+}
+
+static gllm_status read_normalize(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    m->kind = HF_NORMALIZE;
+    if (!root) return GLLM_OK; /* older versions write none */
+    TRY(want_object(root, name, err));
+    return want_pooled(root, name, err);
 }
 
 static gllm_status read_dense(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
@@ -105,6 +124,10 @@ static gllm_status read_dense(struct hf_module *m, const json_t *root, const cha
     if (!m->dense.in_dim || !m->dense.out_dim || m->dense.in_dim > 1 << 20 || m->dense.out_dim > 1 << 20)
         return err_set(err, GLLM_FORMAT, "%s: in_features %u, out_features %u: expected 1 to 1048576", name, m->dense.in_dim, m->dense.out_dim);
     TRY(json_flag(root, name, "bias", &m->dense.bias, err));
+    bool residual = false;
+    TRY(json_flag(root, name, "use_residual", &residual, err));
+    if (residual) return err_set(err, GLLM_UNSUPPORTED, "%s: use_residual: found true, expected false", name);
+    TRY(want_pooled(root, name, err));
     const char *act = NULL;
     TRY(json_str(root, name, "activation_function", &act, err));
     if (!act || !strcmp(class_name(act), "Tanh")) return GLLM_OK;
@@ -127,23 +150,20 @@ static bool path_inside(const char *p) {
 static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char *type, const char *path, const char *file, gllm_error *err) {
     const char *name = class_name(type);
     TRY(join(&d->arena, d->dir, path, &m->path, err));
-    if (!strcmp(name, "Normalize")) {
-        m->kind = HF_NORMALIZE;
-        return GLLM_OK;
-    }
     if (!strcmp(name, "Transformer")) {
         m->kind = HF_TRANSFORMER;
         d->weights_dir = m->path;
         return GLLM_OK;
     }
-    const bool pooling = !strcmp(name, "Pooling"), dense = !strcmp(name, "Dense");
-    if (!pooling && !dense) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, Pooling, Dense or Normalize", file, type);
+    const bool pooling = !strcmp(name, "Pooling"), dense = !strcmp(name, "Dense"), normalize = !strcmp(name, "Normalize");
+    if (!pooling && !dense && !normalize) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, Pooling, Dense or Normalize", file, type);
     json_t *config;
     const char *config_path;
     TRY(join(&d->arena, m->path, "config.json", &config_path, err));
     TRY(read_optional(m->path, "config.json", &config, err));
     gllm_status status;
-    if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
+    if (normalize) status = read_normalize(m, config, config_path, err);
+    else if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
     else status = pooling ? read_pooling(m, config, config_path, err) : read_dense(m, config, config_path, err);
     json_decref(config);
     return status;
@@ -187,6 +207,7 @@ static gllm_status lone_pooling(struct hfdir *d, gllm_error *err) {
         d->modules[1].path = folder;
         status = read_pooling(&d->modules[1], config, file, err);
         d->n_modules = 2;
+        d->lone_pooling = true;
     }
     json_decref(config);
     return status;
@@ -194,16 +215,31 @@ static gllm_status lone_pooling(struct hfdir *d, gllm_error *err) {
 
 /* ---- the other files ---- */
 
+/* The Transformer module's own file: limits, and what would take something else than the last hidden state of each token. */
+static gllm_status read_transformer(struct hfdir *d, const json_t *root, const char *file, gllm_error *err) {
+    json_t *modality, *text;
+    TRY(want_object(root, file, err));
+    TRY(json_u32(root, file, "max_seq_length", &d->max_seq_length, err));
+    TRY(json_flag(root, file, "do_lower_case", &d->do_lower_case, err));
+    const bool scores = json_is_string(json_object_get(root, "transformer_task")) && !strcmp(json_string_value(json_object_get(root, "transformer_task")), "sequence-classification");
+    if (!scores) TRY(want_text(root, file, "transformer_task", "feature-extraction", err));
+    TRY(want_text(root, file, "module_output_name", scores ? "scores" : "token_embeddings", err));
+    TRY(json_object_at(root, file, "modality_config", &modality, err));
+    TRY(json_object_at(modality, file, "text", &text, err));
+    TRY(want_text(text, file, "method", "forward", err));
+    return want_text(text, file, "method_output_name", scores ? "logits" : "last_hidden_state", err);
+}
+
 static gllm_status read_limits(struct hfdir *d, gllm_error *err) {
     static const char *const NAMES[] = {"sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json", "sentence_camembert_config.json",
                                         "sentence_albert_config.json", "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json"};
     for (unsigned i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         json_t *root;
+        const char *file;
+        TRY(join(&d->arena, d->weights_dir, NAMES[i], &file, err));
         TRY(read_optional(d->weights_dir, NAMES[i], &root, err));
         if (!root) continue;
-        gllm_status status = want_object(root, NAMES[i], err);
-        if (status == GLLM_OK) status = json_u32(root, NAMES[i], "max_seq_length", &d->max_seq_length, err);
-        if (status == GLLM_OK) status = json_flag(root, NAMES[i], "do_lower_case", &d->do_lower_case, err);
+        gllm_status status = read_transformer(d, root, file, err);
         json_decref(root);
         return status;
     }
@@ -236,7 +272,10 @@ static gllm_status read_prompts(struct hfdir *d, const json_t *root, const char 
     if (text && !json_object_get(prompts, text)) return err_set(err, GLLM_FORMAT, "%s: default_prompt_name: found \"%.60s\", expected a name of prompts", file, text);
     text = NULL;
     TRY(json_str(root, file, "similarity_fn_name", &text, err));
-    return keep(&d->arena, text, &d->similarity, err);
+    TRY(keep(&d->arena, text, &d->similarity, err));
+    text = NULL;
+    TRY(json_str(root, file, "activation_fn", &text, err));
+    return keep(&d->arena, text, &d->activation, err);
 }
 
 /* `license: NAME` between the two lines of dashes that open a README. Best effort: no README is no licence. */
@@ -263,7 +302,7 @@ static gllm_status read_config(struct hfdir *d, gllm_error *err) {
     const char *path;
     TRY(join(&d->arena, d->weights_dir, "config.json", &path, err));
     gllm_status status = json_read_file(path, MAX_JSON, &d->config, err);
-    if (status == GLLM_NOT_FOUND) return err_set(err, GLLM_NOT_FOUND, "%s: no such file; expected a model directory with config.json, tokenizer.json and model.safetensors", path);
+    if (status == GLLM_NOT_FOUND) return weights_absent(d->weights_dir, "config.json", err);
     TRY(status);
     return want_object(d->config, path, err);
 }

@@ -36,12 +36,14 @@ struct hfdir {
     json_t *config;          /* config.json of weights_dir, an object */
     struct hf_module *modules; /* from modules.json; n_modules = 0 when there is none */
     size_t n_modules;
+    bool lone_pooling;         /* no modules.json: the modules are what a 1_Pooling folder implies */
     uint32_t max_seq_length; /* sentence_bert_config.json or a legacy name of it; 0: not said */
     bool do_lower_case;      /* sentence_bert_config.json */
     struct hf_prompt *prompts; /* config_sentence_transformers.json, in file order */
     size_t n_prompts;
     const char *default_prompt_name; /* NULL: none */
     const char *similarity;          /* similarity_fn_name; NULL: not said */
+    const char *activation;          /* activation_fn of a cross-encoder, in config_sentence_transformers.json; NULL: not said there */
     const char *licence;             /* from README.md's front matter; NULL: not said */
 };
 /* Reads a model directory. Missing config.json: GLLM_NOT_FOUND naming what was looked for and, if the folder holds something

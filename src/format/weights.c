@@ -115,33 +115,54 @@ static gllm_status open_index(struct weights *w, const char *dir, const char *in
     return status;
 }
 
-/* Names what a directory without safetensors holds instead. */
-static gllm_status nothing_here(const char *dir, gllm_error *err) {
-    static const char *const OTHERS[] = {".gguf", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot"};
-    char found[128] = "";
+/* The first name in `dir` that ends as weights of another form do; false: none. *empty: there is nothing at all. */
+static bool find_other(const char *dir, char found[256], bool *empty) {
+    static const char *const ENDS[] = {".gguf", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot"};
     DIR *d = opendir(dir);
+    *found = '\0';
+    *empty = d != NULL;
     for (struct dirent *e; d && !*found && (e = readdir(d));) {
         size_t n = strlen(e->d_name);
-        for (unsigned i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
-            size_t k = strlen(OTHERS[i]);
-            if (n > k && n < sizeof found && !strcmp(e->d_name + n - k, OTHERS[i])) memcpy(found, e->d_name, n + 1);
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) *empty = false;
+        for (unsigned i = 0; i < sizeof ENDS / sizeof *ENDS; i++) {
+            size_t k = strlen(ENDS[i]);
+            if (n > k && n < 256 && !strcasecmp(e->d_name + n - k, ENDS[i])) memcpy(found, e->d_name, n + 1);
         }
     }
     if (d) closedir(d);
-    if (*found) return err_set(err, GLLM_UNSUPPORTED, "%s: found %s, expected model.safetensors or model.safetensors.index.json", dir, found);
-    return err_set(err, GLLM_NOT_FOUND, "%s: found no weights, expected model.safetensors or model.safetensors.index.json", dir);
+    return *found;
+}
+
+static bool holds(const char *dir, const char *name) {
+    char *path = path_join(dir, name);
+    bool there = path && path_exists(path);
+    free(path);
+    return there;
+}
+
+gllm_status weights_absent(const char *dir, const char *what, gllm_error *err) {
+    char found[256], *onnx = path_join(dir, "onnx");
+    bool empty, unused;
+    const char *below = "";
+    if (!find_other(dir, found, &empty) && onnx && find_other(onnx, found, &unused)) below = "onnx/";
+    free(onnx);
+    if (empty) return err_set(err, GLLM_NOT_FOUND, "%s: is empty, expected a model directory with config.json, tokenizer.json and model.safetensors", dir);
+    if (holds(dir, "adapter_config.json")) return err_set(err, GLLM_UNSUPPORTED, "%s: holds an adapter (adapter_config.json), expected a whole model: merge it into its base", dir);
+    if (!*found) return err_set(err, GLLM_NOT_FOUND, "%s: found no %s", dir, what);
+    bool gguf = ends_in_gguf(found);
+    return err_set(err, GLLM_UNSUPPORTED, "%s: found %s%s, but no %s%s", dir, below, found, what, gguf ? "; a GGUF file is opened by its own path" : "");
 }
 
 static gllm_status open_dir(struct weights *w, const char *dir, gllm_error *err) {
     char *single = path_join(dir, "model.safetensors"), *index = path_join(dir, "model.safetensors.index.json");
     gllm_status status;
     if (!single || !index) status = err_nomem(err, dir);
-    else if (file_exists(single)) {
+    else if (path_exists(single)) {
         w->shards = arena_array(&w->arena, 1, sizeof *w->shards);
         status = w->shards ? open_shard(w, single, err) : err_nomem(err, dir);
         if (status == GLLM_OK) status = join(w, single, err);
-    } else if (file_exists(index)) status = open_index(w, dir, index, err);
-    else status = nothing_here(dir, err);
+    } else if (path_exists(index)) status = open_index(w, dir, index, err);
+    else status = weights_absent(dir, "model.safetensors or model.safetensors.index.json", err);
     free(single);
     free(index);
     return status;

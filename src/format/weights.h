@@ -16,6 +16,9 @@ struct weights;
  * valid but not read, name file, field, found and expected. */
 gllm_status weights_open(struct weights **out, const char *path, gllm_error *err);
 void weights_close(struct weights *w);
+/* Says why directory `dir`, which lacks `what`, is no model that we read: it is empty (GLLM_NOT_FOUND), an adapter, or holds weights in
+ * another form (GLLM_UNSUPPORTED, with the name of one). */
+gllm_status weights_absent(const char *dir, const char *what, gllm_error *err);
 
 const struct tensor *weights_find(const struct weights *w, const char *name); /* NULL: absent */
 size_t weights_count(const struct weights *w);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const struct arch *const TABLES[] = {ARCH_ENCODERS, ARCH_DECODERS};
-enum { N_TABLES = sizeof TABLES / sizeof *TABLES, N_TYPES = 4 };
+enum { N_TABLES = sizeof TABLES / sizeof *TABLES, N_TYPES = 4, N_GGUF = 2 };
 
 const struct arch *arch_find(const char *model_type) {
     for (unsigned t = 0; t < N_TABLES; t++)
@@ -18,7 +18,8 @@ const struct arch *arch_find(const char *model_type) {
 const struct arch *arch_find_gguf(const char *name) {
     for (unsigned t = 0; t < N_TABLES; t++)
         for (const struct arch *a = TABLES[t]; a->name; a++)
-            if (a->gguf && !strcmp(a->gguf, name)) return a;
+            for (unsigned k = 0; k < N_GGUF && a->gguf[k]; k++)
+                if (!strcmp(a->gguf[k], name)) return a;
     return NULL;
 }
 
@@ -35,6 +36,7 @@ void arch_list_gguf(char *buf, size_t size) {
     size_t at = 0;
     if (size) buf[0] = '\0';
     for (unsigned t = 0; t < N_TABLES; t++)
-        for (const struct arch *a = TABLES[t]; a->name && at < size; a++)
-            if (a->gguf) at += (size_t)snprintf(buf + at, size - at, "%s%s", at ? ", " : "", a->gguf);
+        for (const struct arch *a = TABLES[t]; a->name; a++)
+            for (unsigned k = 0; k < N_GGUF && a->gguf[k] && at < size; k++)
+                at += (size_t)snprintf(buf + at, size - at, "%s%s", at ? ", " : "", a->gguf[k]);
 }

@@ -28,9 +28,16 @@ struct layer_cfg { /* what differs from layer to layer */
     uint32_t window; /* 0: none */
     int rope;        /* index into ropes; -1: no positions (NoPE) */
 };
+struct quant_cfg { /* weights with scales beside them (config_quant.c) */
+    const char *method;            /* NULL: none */
+    uint32_t row_block, col_block; /* of scales in tiles; 0: one scale, or one a row */
+    const char *const *ignored;    /* [n_ignored] modules that are stored as they are; "re:" begins a regular expression */
+    size_t n_ignored;
+};
 struct model_cfg {
     uint32_t n_layer, d_model, d_embd, n_head, n_kv, d_head, d_ff, n_vocab, n_pos, n_type;
     uint32_t pad_id;
+    bool pad_fixed;                     /* pad_id is the architecture's own: config.json's does not count */
     uint32_t rel_buckets, rel_distance; /* T5-like relative position buckets; 0: none */
     enum pos_rule pos;
     enum norm_kind norm;
@@ -46,8 +53,9 @@ struct model_cfg {
     enum window_rule window_rule;
     uint32_t n_rot, window, window_step, no_rope_step; /* window_step: of the rule; every no_rope_step-th layer is NoPE (0: none) */
     float attn_scale, attn_cap, logit_cap, rotary_share; /* attn_scale 0: 1 / sqrt(d_head); rotary_share 0: 1, of d_head */
-    struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own */
+    struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own; its theta 0: that of [0] */
     const struct layer_cfg *layers; /* [n_layer]; NULL for encoders */
+    struct quant_cfg quant;
 };
 
 /* Tensor names of a family. A layer's names hold one %u. The stem is followed by ".weight" and ".bias". A name that is NULL, or a bias or
@@ -57,16 +65,19 @@ struct name_table {
     const char *attn_norm_in, *q, *k, *v, *qkv, *q_norm, *k_norm, *o, *attn_norm_out, *attn_norm_res;
     const char *ffn_norm_in, *gate, *up, *gate_up, *down, *ffn_norm_out, *ffn_norm_res;
     bool optional_bias; /* a bias is bound when its tensor is there */
+    /* classification: score_out(act(score_dense(first token))), each below the body's prefix or above it */
+    const char *score_dense, *score_out;
+    enum act_kind score_act;
 };
-extern const struct name_table NAMES_BERT, NAMES_MPNET, NAMES_DISTILBERT, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
+extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
 
 /* One architecture: what it is called, how its tensors are called, and where it differs. cfg holds the defaults of the keys that its
  * config.json may leave out. */
 struct arch {
     const char *name;
     const char *model_types[4]; /* config.json's model_type; NULL-terminated when shorter */
-    const char *gguf;           /* general.architecture; NULL: none. Its files permute q and k when gguf_interleaved */
-    bool gguf_interleaved;
+    const char *gguf[2];        /* general.architecture; NULL-terminated when shorter */
+    bool gguf_interleaved;      /* in GGUF files rotary pairs are neighbours: rows of q and k stand so, whatever config.json's files have */
     const struct name_table *names;
     const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
     struct model_cfg cfg;

@@ -1,13 +1,14 @@
 #include "model/bind.h"
 
 #include "model/rope.h"
+#include "text/regex.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_ROOM = 256 };
+enum { NAME_ROOM = 256, FULL_ROOM = 2 * NAME_ROOM + 16 };
 
 struct binder { /* what the functions below share */
     struct bindings *b;
@@ -51,19 +52,74 @@ static struct binding *append(struct binder *s, struct weight **slot) {
 }
 
 /* Finds prefix + name (with its layer) + suffix. `old` is the suffix's spelling in early checkpoints, or NULL. */
-static const struct tensor *find(const struct binder *s, const char *name, uint32_t layer, const char *suffix, const char *old, char full[2 * NAME_ROOM]) {
+static const struct tensor *find(const struct binder *s, const char *name, uint32_t layer, const char *suffix, const char *old, char full[FULL_ROOM]) {
     char stem[NAME_ROOM];
     snprintf(stem, sizeof stem, name, layer); /* the tables of names.c hold at most one %u */
-    snprintf(full, 2 * NAME_ROOM, "%s%s%s", s->prefix, stem, suffix);
+    snprintf(full, FULL_ROOM, "%s%s%s", s->prefix, stem, suffix);
     const struct tensor *t = weights_find(s->w, full);
     if (t || !old) return t;
-    char legacy[2 * NAME_ROOM];
+    char legacy[FULL_ROOM];
     snprintf(legacy, sizeof legacy, "%s%s%s", s->prefix, stem, old);
     return weights_find(s->w, legacy);
 }
 
+/* A key of a list of modules: a name, what it begins with, or what it ends with; or a regular expression from its first letter on. */
+static gllm_status module_matches(const char *key, const char *module, size_t len, bool *out, gllm_error *err) {
+    const size_t n = strlen(key);
+    if (strncmp(key, "re:", 3)) {
+        *out = n <= len && ((!strncmp(key, module, n) && (n == len || module[n] == '.')) || (!strncmp(key, module + len - n, n) && (n == len || module[len - n - 1] == '.')));
+        return GLLM_OK;
+    }
+    struct regex *re;
+    struct regex_scan scan = {0};
+    struct regex_span span = {0};
+    TRY(regex_open(&re, key + 3, n - 3, "config.json: quantization_config", err));
+    regex_begin(&scan, re, module, len);
+    *out = regex_next(&scan, &span) && span.match; /* the first span begins the text */
+    regex_end(&scan);
+    regex_free(re);
+    return GLLM_OK;
+}
+
+static gllm_status check_ignored(const struct quant_cfg *q, const char *name, enum dtype t, gllm_error *err) {
+    const size_t len = strlen(name) - strlen(".weight");
+    bool found = false;
+    for (size_t i = 0; !found && i < q->n_ignored; i++) TRY(module_matches(q->ignored[i], name, len, &found, err));
+    return found ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s_scale: no such tensor, nor %s_scale_inv; quantization_config does not leave out %s, which is %s", name, name, name, dtype_traits(t)->name);
+}
+
+static bool is_f8(enum dtype t) { return t == DTYPE_F8_E4M3 || t == DTYPE_F8_E5M2; }
+
+/* The scale beside X.weight [rows, cols]: one for all, one a row, or in the tiles that config.json tells; its shape says which. */
+static gllm_status take_scale(const struct binder *s, struct weight_part *p, const char *name, uint32_t cols, gllm_error *err) {
+    const struct quant_cfg *q = s->cfg && s->cfg->quant.method ? &s->cfg->quant : NULL;
+    char full[2 * NAME_ROOM + 16], found[200], tiles[64] = "";
+    snprintf(full, sizeof full, "%s_scale_inv", name);
+    const struct tensor *t = weights_find(s->w, full);
+    if (!t) {
+        snprintf(full, sizeof full, "%s_scale", name);
+        t = weights_find(s->w, full);
+    }
+    if (!t) return q && is_f8(p->dtype) ? check_ignored(q, name, p->dtype, err) : GLLM_OK;
+    if (!is_f8(p->dtype)) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside values of %s, expected F8_E4M3 or F8_E5M2", full, dtype_traits(p->dtype)->name);
+    if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16 && t->dtype != DTYPE_BF16) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected F32, F16 or BF16", full, dtype_traits(t->dtype)->name);
+    p->scale = (struct weight_scale){.data = t->data, .dtype = t->dtype, .row_block = p->rows, .col_block = cols};
+    if (tensor_count(t) == 1) return GLLM_OK;
+    if (t->shape[0] == p->rows && tensor_count(t) == p->rows) {
+        p->scale.row_block = 1;
+        return GLLM_OK;
+    }
+    if (q && q->row_block) {
+        const uint32_t down = (p->rows - 1) / q->row_block + 1, across = (cols - 1) / q->col_block + 1;
+        p->scale.row_block = q->row_block, p->scale.col_block = q->col_block;
+        if (t->rank == 2 && t->shape[0] == down && t->shape[1] == across) return GLLM_OK;
+        snprintf(tiles, sizeof tiles, " or [%u,%u] for tiles of %u x %u", down, across, q->row_block, q->col_block);
+    }
+    return err_set(err, GLLM_FORMAT, "%s: shape %s, expected [], [%u,1]%s", full, tensor_shape_text(t->shape, t->rank, found, sizeof found), p->rows, tiles);
+}
+
 /* Adds one tensor as the next part of a binding after checking its shape: [rows, cols], or [cols] for a vector. */
-static gllm_status add_part(struct binding *b, const struct tensor *t, const char *name, uint32_t rows, uint32_t cols, gllm_error *err) {
+static gllm_status add_part(const struct binder *s, struct binding *b, const struct tensor *t, const char *name, uint32_t rows, uint32_t cols, gllm_error *err) {
     char found[200];
     bool vector = b->desc.role == WEIGHT_VECTOR;
     if (!t) return err_set(err, GLLM_FORMAT, "%s: no such tensor", name);
@@ -76,7 +132,7 @@ static gllm_status add_part(struct binding *b, const struct tensor *t, const cha
     b->tensors[i] = t;
     b->desc.parts[i] = (struct weight_part){.data = t->data, .dtype = t->dtype, .rows = rows};
     b->desc.cols = vector ? b->desc.cols + rows : cols;
-    return GLLM_OK;
+    return vector || dtype_is_quantised(t->dtype) ? GLLM_OK : take_scale(s, &b->desc.parts[i], name, cols, err);
 }
 
 /* One weight from one to three names stacked along rows; rows[i] of each. */
@@ -84,12 +140,12 @@ static gllm_status take(struct binder *s, struct weight **slot, enum weight_role
     struct binding *b = append(s, slot);
     if (!b) return err_nomem(err, "bindings");
     b->desc.role = role;
-    char full[2 * NAME_ROOM];
+    char full[FULL_ROOM];
     for (uint32_t i = 0; i < n_names; i++) {
         const struct tensor *t = find(s, names[i], layer, suffix, old, full);
         if (!b->desc.name) b->desc.name = arena_strdup(s->b->arena, full);
         if (!b->desc.name) return err_nomem(err, full);
-        TRY(add_part(b, t, full, rows[i], cols, err));
+        TRY(add_part(s, b, t, full, rows[i], cols, err));
     }
     return GLLM_OK;
 }
@@ -99,7 +155,7 @@ static gllm_status take_table(struct binder *s, struct weight **slot, const char
 }
 
 static bool present(const struct binder *s, const char *name, uint32_t layer, const char *suffix) {
-    char full[2 * NAME_ROOM];
+    char full[FULL_ROOM];
     return name && find(s, name, layer, suffix, NULL, full);
 }
 
@@ -149,6 +205,7 @@ static gllm_status take_rel(struct binder *s, struct weight **slot, const char *
     struct weight *unused = NULL;
     TRY(take_table(s, &unused, name, c->rel_buckets, c->n_head, err));
     struct binding *b = &s->b->list[s->b->count - 1];
+    if (b->desc.parts[0].scale.data) return err_set(err, GLLM_UNSUPPORTED, "%s: relative position biases with a scale beside them", name);
     const uint32_t radius = c->rel_distance, cols = 2 * radius + 1;
     float *table = arena_array(s->b->arena, (size_t)c->n_head * cols, sizeof *table), *raw = malloc((size_t)c->rel_buckets * c->n_head * sizeof *raw);
     if (!table || !raw) {
@@ -199,26 +256,58 @@ static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name
     return take_norm(s, &l->ffn.norm_res, s->slots->ffn_norm_res ? n->ffn_norm_res : NULL, i, c->d_model, err);
 }
 
-/* The head stands beside the body, below its prefix or one level up; where it is not, the word table serves (tied). */
-static gllm_status take_head(struct binder *s, const struct name_table *n, struct model_weights *out, gllm_error *err) {
+/* A head stands beside the body: below its prefix or a level further out. Moves s->prefix there; false: nowhere, and the prefix is as it was. */
+static bool move_outward(struct binder *s, const char *name) {
     char body[NAME_ROOM];
     memcpy(body, s->prefix, sizeof body);
-    const char *name = n->word;
-    for (;;) {
-        if (present(s, n->head, 0, ".weight")) {
-            name = n->head;
-            break;
-        }
+    while (!present(s, name, 0, ".weight")) {
         char *dot = s->prefix + strlen(s->prefix);
-        if (dot == s->prefix) break;
+        if (dot == s->prefix) {
+            memcpy(s->prefix, body, sizeof body);
+            return false;
+        }
         for (dot--; dot > s->prefix && dot[-1] != '.'; dot--) {}
         *dot = '\0';
     }
-    if (name == n->word) memcpy(s->prefix, body, sizeof body);
+    return true;
+}
+
+/* Where there is no head, the word table serves (tied). */
+static gllm_status take_head(struct binder *s, const struct name_table *n, struct model_weights *out, gllm_error *err) {
+    const char *name = move_outward(s, n->head) ? n->head : n->word;
     return take(s, &out->head, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, s->cfg->d_model, err);
 }
 
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, struct model_weights *out, gllm_error *err) {
+static bool is_bound(const struct bindings *b, const struct tensor *t) {
+    for (size_t i = 0; i < b->count; i++)
+        for (uint32_t k = 0; k < b->list[i].desc.n_parts; k++)
+            if (b->list[i].tensors[k] == t) return true;
+    return false;
+}
+
+/* A GGUF file holds one model and nothing beside it: a tensor of a block that no part of the architecture takes (scales, experts, norms of a
+ * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
+static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, gllm_error *err) {
+    for (size_t i = 0; i < weights_count(s->w); i++) {
+        const struct tensor *t = weights_at(s->w, i);
+        char *end = NULL;
+        const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
+        if ((!block && strncmp(t->name, "output", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
+    }
+    return GLLM_OK;
+}
+
+/* n_labels 0: the model has none. */
+static gllm_status take_classifier(struct binder *s, const struct name_table *n, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
+    if (!n_labels) return GLLM_OK;
+    move_outward(s, n->score_dense);
+    TRY(take_linear(s, &out->score_dense, &out->score_dense_bias, &n->score_dense, 1, 0, &s->cfg->d_model, s->cfg->d_model, err));
+    move_outward(s, n->score_out);
+    return take_linear(s, &out->score_out, &out->score_out_bias, &n->score_out, 1, 0, &n_labels, s->cfg->d_model, err);
+}
+
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
     const struct name_table *n = arch->names;
     struct binder s = {.b = b, .w = w, .cfg = c, .slots = arch->slots ? arch->slots : n, .optional_bias = n->optional_bias};
     TRY(find_prefix(&s, n->word, err));
@@ -238,7 +327,9 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
         TRY(take_ffn(&s, &out->layers[i], n, i, err));
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
-    return n->head ? take_head(&s, n, out, err) : GLLM_OK;
+    if (n->head) TRY(take_head(&s, n, out, err));
+    TRY(take_classifier(&s, n, n_labels, out, err));
+    return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err) {
@@ -251,7 +342,7 @@ gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n
         struct binding *x = append(&s, &out->freq[k]);
         if (!freq || !x) return err_nomem(err, "rotary frequencies");
         rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &scale[k]);
-        x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{freq, DTYPE_F32, c->n_rot / 2}}};
+        x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{.data = freq, .dtype = DTYPE_F32, .rows = c->n_rot / 2}}};
     }
     return GLLM_OK;
 }
@@ -290,6 +381,19 @@ gllm_status bind_prepare(const struct bindings *b, const struct weights *w, stru
     }
     free(order);
     return status;
+}
+
+size_t bind_activation_scales(const struct weights *w) {
+    static const char *const SUFFIXES[] = {".input_scale", ".activation_scale"};
+    size_t n = 0;
+    for (size_t i = 0; i < weights_count(w); i++) {
+        const char *name = weights_at(w, i)->name;
+        for (unsigned k = 0; k < 2; k++) {
+            const size_t len = strlen(name), tail = strlen(SUFFIXES[k]);
+            n += len > tail && !strcmp(name + len - tail, SUFFIXES[k]);
+        }
+    }
+    return n;
 }
 
 void bind_release(const struct bindings *b, struct backend *be) {

@@ -42,7 +42,7 @@ static gllm_status read_act(const json_t *config, const char *name, enum act_kin
         enum act_kind act;
     } ACTS[] = {
         {"gelu", ACT_GELU},           {"gelu_python", ACT_GELU},      {"gelu_new", ACT_GELU_TANH}, {"gelu_fast", ACT_GELU_TANH},
-        {"gelu_pytorch_tanh", ACT_GELU_TANH}, {"quick_gelu", ACT_GELU_QUICK}, {"relu", ACT_RELU},  {"silu", ACT_SILU},
+        {"gelu_pytorch_tanh", ACT_GELU_TANH}, {"gelu_python_tanh", ACT_GELU_TANH}, {"gelu_accurate", ACT_GELU_TANH}, {"quick_gelu", ACT_GELU_QUICK}, {"relu", ACT_RELU},  {"silu", ACT_SILU},
         {"swish", ACT_SILU},          {"tanh", ACT_TANH},             {"linear", ACT_NONE},
     };
     const char *text = NULL;
@@ -81,7 +81,11 @@ static gllm_status check_sizes(const struct model_cfg *c, const char *name, gllm
 }
 
 static gllm_status read_sizes(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err) {
-    for (unsigned i = 0; i < sizeof SIZE_KEYS / sizeof *SIZE_KEYS; i++) TRY(read_size(config, name, &SIZE_KEYS[i], cfg, err));
+    for (unsigned i = 0; i < sizeof SIZE_KEYS / sizeof *SIZE_KEYS; i++) {
+        const struct size_key *k = &SIZE_KEYS[i];
+        if (k->field == FIELD(pad_id) && cfg->pad_fixed) continue;
+        TRY(read_size(config, name, k, cfg, err));
+    }
     return GLLM_OK;
 }
 
@@ -95,6 +99,7 @@ static gllm_status read_decoder(const json_t *config, const char *name, struct a
 gllm_status config_read(const json_t *config, const char *name, struct arena *a, const struct arch **arch, struct model_cfg *cfg, gllm_error *err) {
     if (!json_is_object(config)) return err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", name, json_kind(config));
     const char *type = NULL;
+    const json_t *root = config;
     json_t *text = NULL;
     TRY(json_object_at(config, name, "text_config", &text, err)); /* a model of text and images: its text part */
     if (text && json_object_get(text, "model_type")) config = text;
@@ -105,6 +110,7 @@ gllm_status config_read(const json_t *config, const char *name, struct arena *a,
     *arch = arch_find(type);
     if (!*arch) return err_set(err, GLLM_UNSUPPORTED, "%s: model_type: found \"%.60s\", supported: %s", name, type, known);
     *cfg = (*arch)->cfg;
+    TRY(config_read_quant(root, name, a, &cfg->quant, err));
     if (cfg->causal) return read_decoder(config, name, a, cfg, err);
     TRY(read_sizes(config, name, cfg, err));
     if (cfg->n_type) TRY(json_u32(config, name, "type_vocab_size", &cfg->n_type, err));

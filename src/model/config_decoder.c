@@ -77,6 +77,7 @@ static gllm_status read_ropes(const json_t *config, const char *name, struct mod
             if (sliding) TRY(read_rope(sliding, name, cfg, a, &r[1], err));
         } else TRY(read_rope(parameters, name, cfg, a, &r[0], err));
     } else if (scaling) TRY(read_rope(scaling, name, cfg, a, &r[0], err));
+    if (r[1].theta == 0) r[1].theta = r[0].theta;
     for (unsigned i = 0; i < N_ROPES; i++)
         if (r[i].kind != ROPE_NONE && !(r[i].theta >= 1 && r[i].theta < 1e12)) return err_set(err, GLLM_FORMAT, "%s: rope_theta: found %g, expected 1 or more", name, r[i].theta);
     return GLLM_OK;

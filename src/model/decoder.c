@@ -24,8 +24,21 @@ struct decoder {
 
 static uint32_t pages_of(uint32_t n_ctx) { return n_ctx / KV_PAGE + (n_ctx % KV_PAGE != 0); }
 
-uint64_t decoder_cache_bytes(const struct model_cfg *c, uint32_t n_ctx, enum dtype kv_dtype) {
-    return (uint64_t)c->n_layer * pages_of(n_ctx) * kv_page_bytes(kv_dtype, c->n_kv, c->d_head);
+uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_options *opt) {
+    return (uint64_t)c->n_layer * pages_of(opt->n_ctx) * kv_page_bytes(opt->kv_dtype, c->n_kv, c->d_head);
+}
+
+static struct step_layout layout_of(const struct decoder_options *o) { return step_layout_cached(o->max_tok, o->max_seq, o->max_out, pages_of(o->n_ctx) + o->max_seq); }
+static uint32_t widest_head(const struct model_cfg *c) { return c->n_head * c->d_head > c->d_model ? c->n_head * c->d_head : c->d_model; }
+
+uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt) {
+    const uint64_t token = (uint64_t)c->d_model + widest_head(c) + forward_wide(c) + c->n_rot, row = (uint64_t)c->d_model + c->n_vocab;
+    return (opt->max_tok * token + opt->max_out * row) * sizeof(float) + layout_of(opt).words * 4ull;
+}
+
+gllm_status decoder_check_cache(const struct model_cfg *c, enum dtype kv_dtype, gllm_error *err) {
+    if (kv_dtype_ok(kv_dtype, c->d_head)) return GLLM_OK;
+    return err_set(err, GLLM_UNSUPPORTED, "a cache of %s: found heads of %u values, expected a multiple of %u", dtype_traits(kv_dtype)->name, c->d_head, dtype_traits(kv_dtype)->block);
 }
 
 void decoder_close(struct decoder *d) {
@@ -64,7 +77,7 @@ static struct view rows_of(struct buffer *b, uint32_t rows, uint32_t cols, enum 
 static gllm_status record(struct decoder *d, gllm_error *err) {
     const struct backend_ops *ops = d->be->ops;
     const struct model_cfg *c = &d->model->files.cfg;
-    const uint32_t n_tok = d->opt.max_tok, n_out = d->opt.max_out, d_h = c->n_head * c->d_head > c->d_model ? c->n_head * c->d_head : c->d_model, wide = forward_wide(c);
+    const uint32_t n_tok = d->opt.max_tok, n_out = d->opt.max_out, d_h = widest_head(c), wide = forward_wide(c);
     const uint64_t f = sizeof(float);
     struct forward_buffers b = {0};
     struct forward_cache cache = {.layers = d->caches};
@@ -99,6 +112,7 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
     const struct model_cfg *c = &m->files.cfg;
     if (!c->causal || !m->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch.name);
     if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || opt->n_ctx > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: n_ctx %u, max_tok %u, max_seq %u, max_out %u: expected 1 or more of each", opt->n_ctx, opt->max_tok, opt->max_seq, opt->max_out);
+    TRY(decoder_check_cache(c, opt->kv_dtype, err));
     struct decoder *d = calloc(1, sizeof *d);
     if (!d) return err_nomem(err, "decoder");
     d->model = m;
@@ -106,7 +120,7 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
     d->opt = *opt;
     d->net = m->net;
     d->ropes.arena = &d->arena;
-    d->layout = step_layout_cached(opt->max_tok, opt->max_seq, opt->max_out, pages_of(opt->n_ctx) + opt->max_seq);
+    d->layout = layout_of(opt);
     d->words = calloc(d->layout.words ? d->layout.words : 1, sizeof *d->words);
     d->host = malloc((size_t)opt->max_out * c->n_vocab * sizeof *d->host);
     gllm_status status = d->words && d->host ? GLLM_OK : err_nomem(err, "decoder");

@@ -12,8 +12,10 @@ struct decoder_options {
     uint32_t max_tok;  /* tokens of one step */
     uint32_t max_seq;  /* sequences of one step */
     uint32_t max_out;  /* rows of logits of one step */
-    enum dtype kv_dtype; /* F16 or F32 */
+    enum dtype kv_dtype; /* F16, F32, or Q8_0 */
 };
+/* GLLM_UNSUPPORTED: a cache of this type does not fit the model's heads. */
+gllm_status decoder_check_cache(const struct model_cfg *c, enum dtype kv_dtype, gllm_error *err);
 /* The model must be causal and outlive the decoder. GLLM_NOMEM; GLLM_INVALID: an option of 0. */
 gllm_status decoder_open(struct decoder **out, struct model *m, const struct decoder_options *opt, gllm_error *err);
 void decoder_close(struct decoder *d); /* NULL ok */
@@ -29,5 +31,7 @@ struct decoder_item { /* a sequence's part of a step */
 /* One forward. logits [sum n_out][n_vocab] in item order, borrowed until the next step; soft cap applied. On failure no sequence has grown.
  * GLLM_INVALID: an id outside the vocabulary, a step above the options. GLLM_TOO_LONG: the cache is full. */
 gllm_status decoder_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const float **logits, gllm_error *err);
-uint64_t decoder_cache_bytes(const struct model_cfg *c, uint32_t n_ctx, enum dtype kv_dtype);
+/* Device memory for the cache; for all other buffers of a decoder. */
+uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_options *opt);
+uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt);
 #endif

@@ -23,7 +23,7 @@ static gllm_status from_directory(struct model_files *f, gllm_error *err) {
     char *path = path_join(f->dir.weights_dir, "generation_config.json");
     json_t *v = NULL;
     if (!path) return err_nomem(err, "generation_config.json");
-    gllm_status status = file_exists(path) ? json_read_file(path, 1 << 20, &v, err) : GLLM_OK;
+    gllm_status status = path_exists(path) ? json_read_file(path, 1 << 20, &v, err) : GLLM_OK;
     free(path);
     TRY(status);
     const json_t *own = json_object_get(v, "eos_token_id");

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "model/chat_files.h"
+#include "model/classifier.h"
 #include "model/config.h"
 #include "model/end_tokens.h"
 #include "model/gguf_config.h"
@@ -56,8 +57,9 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
     f->dir.licence = gguf_licence(f);
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
-    TRY(gguf_rope_factors(f->weights, &f->arena, &f->cfg, err));
-    return gguf_tokenizer(&f->tokenizer, f->weights, path, err);
+    TRY(gguf_tokenizer(&f->tokenizer, f->weights, path, err));
+    const uint32_t n = tokenizer_vocab_size(f->tokenizer);
+    return n <= f->cfg.n_vocab ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: tokenizer.ggml.tokens: found %u, expected at most the %u rows of token_embd.weight", path, n, f->cfg.n_vocab);
 }
 
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
@@ -66,6 +68,7 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
         TRY(end_tokens_read(f, err));
         TRY(chat_files_read(f, err));
     }
+    TRY(classifier_read(f, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);

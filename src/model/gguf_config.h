@@ -6,9 +6,9 @@
 #include "format/weights.h"
 #include "model/arch.h"
 
-/* *config is owned (json_decref). *arch is the entry for general.architecture, with GGUF's tensor names and rotary pairing.
- * GLLM_UNSUPPORTED names an architecture that is not built; GLLM_FORMAT a key that is missing or out of range. */
+/* *config is owned (json_decref). *arch is the entry for general.architecture, with GGUF's tensor names and rotary pairing. What the files
+ * leave to the program that reads them (scale of Gemma's queries, windows, bases) is filled in as llama.cpp has it; factors of rotary positions,
+ * which are tensors there, become lists. GLLM_UNSUPPORTED names an architecture that is not built, or a key of a variant that is not;
+ * GLLM_FORMAT a key that is missing or out of range. */
 gllm_status gguf_config(const struct weights *w, const char *name, struct arch *arch, json_t **config, gllm_error *err);
-/* What only tensors hold: the divisors of rotary frequencies (rope_freqs, rope_factors_short, rope_factors_long). After config_read. */
-gllm_status gguf_rope_factors(const struct weights *w, struct arena *a, struct model_cfg *cfg, gllm_error *err);
 #endif

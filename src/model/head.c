@@ -38,6 +38,7 @@ gllm_status head_read(struct head *h, struct arena *arena, const struct hfdir *d
         h->modes[h->n_modes++] = POOL_MEAN;
         log_line(log, GLLM_LOG_WARN, "%s: no pooling in modules.json or 1_Pooling: mean pooling is assumed, as sentence-transformers does", d->name);
     }
+    if (d->lone_pooling) log_line(log, GLLM_LOG_WARN, "%s: no modules.json: the pooling of 1_Pooling is taken (sentence-transformers would take the mean)", d->name);
     if (h->n_steps && h->steps[h->n_steps - 1]->kind == HF_NORMALIZE) {
         h->normalize = true;
         h->n_steps--;
@@ -46,7 +47,7 @@ gllm_status head_read(struct head *h, struct arena *arena, const struct hfdir *d
 }
 
 gllm_status head_dim(const struct head *h, uint32_t d_model, uint32_t *dim, gllm_error *err) {
-    *dim = d_model * h->n_modes;
+    *dim = h->n_labels ? h->n_labels : d_model * h->n_modes;
     for (uint32_t i = 0; i < h->n_steps; i++) {
         const struct hf_module *m = h->steps[i];
         if (m->kind != HF_DENSE) continue;

@@ -34,6 +34,7 @@ static void session_close(struct model *m) {
 /* The widest vector between pooling and the end. */
 static uint32_t head_widest(const struct head *h, uint32_t d_model) {
     uint32_t widest = d_model * h->n_modes;
+    if (h->n_labels > widest) widest = h->n_labels;
     for (uint32_t i = 0; i < h->n_steps; i++)
         if (h->steps[i]->kind == HF_DENSE && h->steps[i]->dense.out_dim > widest) widest = h->steps[i]->dense.out_dim;
     return widest;
@@ -45,6 +46,15 @@ static void record_head(struct model *m, struct session *s, struct view x) {
     uint32_t room = head_widest(h, x.cols), now = 0;
     struct view v = {.buf = s->pooled[0], .rows = s->layout.cap_seq, .cols = x.cols * h->n_modes, .stride = room, .extent = EXTENT_SEQ};
     for (uint32_t i = 0; i < h->n_modes; i++) op_pool(t, "pool", &(struct op_pool){.out = view_cols(v, i * x.cols, x.cols), .x = x, .modes = h->modes[i]});
+    if (h->n_labels) {
+        const struct name_table *n = m->files.arch.names;
+        struct view dense = v, logits = v;
+        dense.buf = s->pooled[1];
+        logits.cols = h->n_labels;
+        op_linear(t, "score.dense", &(struct op_linear){.out = dense, .x = v, .w = m->net.score_dense, .bias = m->net.score_dense_bias, .act = n->score_act});
+        op_linear(t, "score.out", &(struct op_linear){.out = logits, .x = dense, .w = m->net.score_out, .bias = m->net.score_out_bias});
+        v = logits;
+    }
     for (uint32_t i = 0; i < h->n_steps; i++) {
         const struct hf_module *mod = h->steps[i];
         if (mod->kind == HF_NORMALIZE) {
@@ -156,8 +166,11 @@ const struct tape *model_tape(const struct model *m) { return m->session ? &m->s
 gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
-    if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
-    TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, &m->net, err));
+    if (f->classifier.n_labels) m->head = (struct head){.modes = {POOL_CLS}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
+    else if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
+    TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, &m->net, err));
+    const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
+    if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);
     m->dense_weights = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense_weights);
     if (!m->dense || !m->dense_weights) return err_nomem(err, "modules");

@@ -10,7 +10,14 @@
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
-enum { MAX_EOS = 16 };
+enum { MAX_EOS = 16, MAX_LABELS = 65536 };
+enum score_act { SCORE_IDENTITY, SCORE_SIGMOID, SCORE_SOFTMAX, SCORE_TANH };
+struct classifier { /* of a model with a classification head */
+    uint32_t n_labels;          /* 0: no such head */
+    const char *const *labels;  /* [n_labels] */
+    enum score_act model_act;   /* what the files say of a cross-encoder's scores; else sigmoid for one label, none for several */
+    enum score_act class_act;   /* what makes probabilities of the logits, by problem_type */
+};
 struct model_files { /* read and checked, no device yet */
     struct arena arena; /* tables of cfg */
     struct hfdir dir;
@@ -21,6 +28,7 @@ struct model_files { /* read and checked, no device yet */
     uint32_t max_tokens; /* longest input, special tokens included */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
+    struct classifier classifier;
     struct chat_source chat; /* of a causal model */
 };
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
@@ -31,6 +39,7 @@ void model_files_close(struct model_files *f);
 struct head {
     enum pool_kind modes[HF_POOL_COUNT];
     uint32_t n_modes, n_steps;
+    uint32_t n_labels;        /* of a classification head, which then stands in place of the steps; 0: none */
     bool include_prompt;
     bool normalize;           /* the last step is a Normalize: done by the caller, after a cut to fewer dimensions */
     const struct hf_module **steps; /* [n_steps] after pooling, without that last Normalize */
@@ -63,6 +72,7 @@ struct batch {
     const uint32_t *pool_from;  /* [n_seq] */
 };
 /* Runs one forward. pooling 0: the model's own; else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
+ * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.
  * GLLM_INVALID: an id outside the vocabulary. */
 gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err);
 /* What model_run recorded last, its step still in place; for comparing backends. NULL before the first run. */

@@ -1,21 +1,19 @@
 /* names.c - how each family calls its tensors. */
 #include "model/arch.h"
 
-const struct name_table NAMES_BERT = {
-    .word = "embeddings.word_embeddings",
-    .pos = "embeddings.position_embeddings",
-    .type = "embeddings.token_type_embeddings",
-    .embd_norm = "embeddings.LayerNorm",
-    .embd_proj = "embeddings_project",
-    .q = "encoder.layer.%u.attention.self.query",
-    .k = "encoder.layer.%u.attention.self.key",
-    .v = "encoder.layer.%u.attention.self.value",
-    .o = "encoder.layer.%u.attention.output.dense",
-    .attn_norm_res = "encoder.layer.%u.attention.output.LayerNorm",
-    .up = "encoder.layer.%u.intermediate.dense",
-    .down = "encoder.layer.%u.output.dense",
-    .ffn_norm_res = "encoder.layer.%u.output.LayerNorm",
-};
+/* BERT and its kin differ in the head alone. */
+#define BERT_BODY                                                                                                       \
+    .word = "embeddings.word_embeddings", .pos = "embeddings.position_embeddings",                                      \
+    .type = "embeddings.token_type_embeddings", .embd_norm = "embeddings.LayerNorm",                                    \
+    .embd_proj = "embeddings_project", .q = "encoder.layer.%u.attention.self.query",                                    \
+    .k = "encoder.layer.%u.attention.self.key", .v = "encoder.layer.%u.attention.self.value",                           \
+    .o = "encoder.layer.%u.attention.output.dense", .attn_norm_res = "encoder.layer.%u.attention.output.LayerNorm",     \
+    .up = "encoder.layer.%u.intermediate.dense", .down = "encoder.layer.%u.output.dense",                               \
+    .ffn_norm_res = "encoder.layer.%u.output.LayerNorm"
+
+const struct name_table NAMES_BERT = {BERT_BODY, .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier"};
+const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj"};
+const struct name_table NAMES_ELECTRA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_GELU, .score_out = "classifier.out_proj"};
 
 const struct name_table NAMES_MPNET = {
     .word = "embeddings.word_embeddings",
@@ -30,6 +28,9 @@ const struct name_table NAMES_MPNET = {
     .up = "encoder.layer.%u.intermediate.dense",
     .down = "encoder.layer.%u.output.dense",
     .ffn_norm_res = "encoder.layer.%u.output.LayerNorm",
+    .score_dense = "classifier.dense",
+    .score_act = ACT_TANH,
+    .score_out = "classifier.out_proj",
 };
 
 const struct name_table NAMES_DISTILBERT = {
@@ -44,6 +45,9 @@ const struct name_table NAMES_DISTILBERT = {
     .up = "transformer.layer.%u.ffn.lin1",
     .down = "transformer.layer.%u.ffn.lin2",
     .ffn_norm_res = "transformer.layer.%u.output_layer_norm",
+    .score_dense = "pre_classifier",
+    .score_act = ACT_RELU,
+    .score_out = "classifier",
 };
 
 /* The decoders of transformers call nearly everything alike; a fused qkv_proj or gate_up_proj stands for its parts. */

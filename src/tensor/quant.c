@@ -1,5 +1,7 @@
 #include "tensor/quant.h"
 
+#include <math.h>
+
 /* Blocks of 32: d (and m) are f16; element i stands in the low half of byte i, element 16 + i in its high half.
  *
  *   Q4_0   d | 16 bytes of nibbles                 x = d (q - 8)
@@ -40,6 +42,15 @@ static void q5_1(const uint8_t *b, float *out) {
 static void q8_0(const uint8_t *b, float *out) {
     const float d = quant_f16(b);
     for (int i = 0; i < BLOCK; i++) out[i] = d * (float)(int8_t)b[2 + i];
+}
+
+void quant_to_q8_0(const float *x, uint8_t *block) {
+    float top = 0;
+    for (int i = 0; i < BLOCK; i++) top = fmaxf(top, fabsf(x[i]));
+    const uint16_t d = f16_from_f32(top / 127.0f);
+    const float inverse = f16_to_f32(d) > 0 ? 1.0f / f16_to_f32(d) : 0;
+    block[0] = (uint8_t)d, block[1] = (uint8_t)(d >> 8);
+    for (int i = 0; i < BLOCK; i++) block[2 + i] = (uint8_t)(int8_t)rintf(fmaxf(-127, fminf(127, x[i] * inverse)));
 }
 
 /* v doubled, to be whole; so the scale is halved: 2^(e-128), subnormal for e < 2. e = 255, NaN in the OCP paper, is 2^127 to gguf. */

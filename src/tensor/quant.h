@@ -11,6 +11,8 @@
 typedef void quant_block(const uint8_t *block, float *out);
 quant_block *quant_decoder(enum dtype t); /* NULL: t is plain, or not computed */
 
+void quant_to_q8_0(const float *x, uint8_t *block); /* 32 values: d = max |x| / 127 rounded to f16, q = x / d to nearest, ties to even */
+
 enum { QUANT_SUPER = 256 }; /* elements of a super-block: the K, IQ and TQ types */
 
 /* Fields of a block, little-endian. */

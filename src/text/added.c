@@ -46,7 +46,7 @@ static gllm_status read_one(struct added *t, struct arena *a, const json_t *v, c
     if (!*text) return GLLM_OK;
     k.id = (int32_t)id;
     struct textbuf form = {0};
-    if (k.normalized) normalizer_run(n, text, strlen(text), &form);
+    if (k.normalized) normalizer_run(n, text, strlen(text), false, &form);
     else textbuf_add(&form, text, strlen(text));
     k.len = form.len;
     k.text = form.failed ? NULL : arena_strndup(a, form.data ? form.data : "", form.len);

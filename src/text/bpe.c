@@ -1,7 +1,8 @@
 /* bpe.c - byte-pair encoding: a word starts as characters, and the two neighbours of the lowest rank merge until none can.
  *
  * Merges lie in one open-addressing table keyed by (left id, right id). A short word is merged by scanning its few ranks; a
- * long one by a heap over a linked list, O(n log n). Both take the lowest rank first, and of equal pairs the leftmost. */
+ * long one by a heap over a linked list, O(n log n). Both take the lowest rank first, and of equal pairs the leftmost. Before that a word is cut
+ * where no merge can ever cross: between two characters that never meet in a merge. */
 #include "text/models.h"
 
 #include <math.h>
@@ -10,7 +11,6 @@
 
 #include "base/bytes.h"
 #include "base/utf8.h"
-#include "text/trie.h"
 
 enum { SHORT_WORD = 48 };  /* symbols; above it the heap is faster */
 enum { DIRECT_CPS = 512 }; /* code points with a direct table: the byte-level alphabet ends at U+0143 */
@@ -32,10 +32,16 @@ struct bpe {
     int32_t bytes[256];
     int32_t direct[DIRECT_CPS]; /* ids of single characters without prefix or suffix; -1: none */
     const uint8_t *types;       /* merges from scores: [vocab size]; NULL: every entry is text */
-    struct trie user;           /* pieces found before anything else */
+    const struct trie *user;    /* pieces found before anything else; NULL: none */
+    uint32_t *unused;           /* [vocab size] one more than the number of an unused piece that merges make; 0: another; NULL: there is none */
+    uint32_t n_unused;
+    uint64_t *neighbours;       /* a bit for each pair of characters that some merge brings together, by hash; NULL: not known */
+    uint64_t neighbours_mask;   /* of the bits' numbers */
 };
 
-static bool takes_part(const uint8_t *types, uint32_t id) { return !types || types[id] == PIECE_NORMAL || types[id] == PIECE_USER_DEFINED; }
+static bool takes_part(const uint8_t *types, uint32_t id) {
+    return !types || types[id] == PIECE_NORMAL || types[id] == PIECE_USER_DEFINED || types[id] == PIECE_UNUSED;
+}
 
 /* The entry that s is, unless it is a control piece or the like; -1: none. */
 static int32_t entry(const struct bpe *m, const struct vocab *v, const char *s, size_t len) {
@@ -43,14 +49,22 @@ static int32_t entry(const struct bpe *m, const struct vocab *v, const char *s, 
     return map_get(&v->ids, s, len, &id) && takes_part(m->types, id) ? (int32_t)id : -1;
 }
 
+/* The same for one character. */
+static int32_t char_entry(const struct bpe *m, const struct vocab *v, const char *s, unsigned n) {
+    uint32_t cp;
+    return n <= 2 && utf8_read(s, n, &cp) && cp < DIRECT_CPS ? m->direct[cp] : entry(m, v, s, n);
+}
+
 /* ---- the table ---- */
 
 static uint64_t merge_key(int32_t left, int32_t right) { return ((uint64_t)(uint32_t)left + 1) << 32 | (uint32_t)right; }
+static uint64_t merge_hash(const struct bpe *m, uint64_t key) {
+    uint64_t h = (key ^ m->seed) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 32;
+}
 
 static struct merge *merge_slot(const struct bpe *m, uint64_t key) {
-    uint64_t h = (key ^ m->seed) * 0x9e3779b97f4a7c15u;
-    h ^= h >> 32;
-    for (uint64_t i = h & m->mask;; i = (i + 1) & m->mask)
+    for (uint64_t i = merge_hash(m, key) & m->mask;; i = (i + 1) & m->mask)
         if (m->merges[i].key == key || !m->merges[i].key) return &m->merges[i];
 }
 
@@ -69,6 +83,57 @@ static bool merge_reserve(struct bpe *m, struct arena *a, size_t n) {
 
 static void merge_put(struct bpe *m, int32_t left, int32_t right, uint32_t rank, int32_t id) {
     *merge_slot(m, merge_key(left, right)) = (struct merge){merge_key(left, right), rank, id};
+}
+
+/* True when every byte has its character of the byte-level alphabet: then no text is unknown. */
+static bool is_byte_level(const struct bpe *m) {
+    for (uint32_t cp = 0x21; cp < 0x144; cp++) {
+        bool letter = cp < 0x7F || (cp > 0xA0 && cp != 0xAD);
+        if (letter && m->direct[cp] < 0) return false;
+    }
+    return true;
+}
+
+/* ---- where a word may be cut: a merge joins the last character of its left entry to the first of its right one ---- */
+
+/* "<0x0A>" */
+static bool is_byte(const struct bpe *m, const struct vocab *v, int32_t id) {
+    for (unsigned b = 0; b < 256 && v->piece_len[id] == 6 && v->piece[id][0] == '<'; b++)
+        if (m->bytes[b] == id) return true;
+    return false;
+}
+
+/* Not for entries with prefix or suffix, which are not made of characters; not where byte tokens merge; not where the order of all merges of a
+ * word counts, as it does for unused pieces; and not for the byte-level alphabet, whose words are short: the table would take longer to make. */
+static bool find_neighbours(struct bpe *m, const struct vocab *v, struct arena *a) {
+    uint64_t bits = 1024;
+    size_t n = 0;
+    if (m->prefix_len || m->suffix_len || m->unused || is_byte_level(m)) return true;
+    for (uint64_t i = 0; i <= m->mask; i++) n += m->merges[i].key != 0;
+    while (bits / 16 < n) bits *= 2;
+    uint64_t *table = arena_array(a, bits / 64, sizeof *table);
+    if (!table) return false;
+    m->neighbours_mask = bits - 1;
+    for (uint64_t i = 0; i <= m->mask; i++) {
+        const uint64_t key = m->merges[i].key;
+        if (!key) continue;
+        const int32_t left = (int32_t)((key >> 32) - 1), right = (int32_t)(uint32_t)key;
+        const char *l = v->piece[left], *r = v->piece[right];
+        uint32_t nl = v->piece_len[left], nr = v->piece_len[right], cp;
+        if (!nl || !nr || is_byte(m, v, left) || is_byte(m, v, right) || left == m->opt.unk || right == m->opt.unk) return true;
+        unsigned tail = 1;
+        while (tail < nl && ((unsigned char)l[nl - tail] & 0xC0) == 0x80) tail++;
+        const int32_t last = char_entry(m, v, l + nl - tail, tail), first = char_entry(m, v, r, utf8_read(r, nr, &cp));
+        const uint64_t bit = merge_hash(m, merge_key(last, first)) & m->neighbours_mask;
+        if (last >= 0 && first >= 0) table[bit / 64] |= 1ull << (bit & 63);
+    }
+    m->neighbours = table;
+    return true;
+}
+
+static bool may_meet(const struct bpe *m, int32_t left, int32_t right) {
+    const uint64_t bit = merge_hash(m, merge_key(left, right)) & m->neighbours_mask;
+    return !m->neighbours || (m->neighbours[bit / 64] >> (bit & 63) & 1);
 }
 
 /* ---- reading ---- */
@@ -131,15 +196,6 @@ static gllm_status read_merge(struct bpe *m, const struct vocab *v, size_t i, co
     return add_merge(m, v, i, json_string_value(l), json_string_length(l), json_string_value(r), json_string_length(r), name, err);
 }
 
-/* True when every byte has its character of the byte-level alphabet: then no text is unknown. */
-static bool is_byte_level(const struct bpe *m) {
-    for (uint32_t cp = 0x21; cp < 0x144; cp++) {
-        bool letter = cp < 0x7F || (cp > 0xA0 && cp != 0xAD);
-        if (letter && m->direct[cp] < 0) return false;
-    }
-    return true;
-}
-
 static gllm_status read_options(struct bpe *m, const struct vocab *v, struct arena *a, const json_t *model, const char *name, gllm_error *err) {
     const char *unk = NULL, *prefix = "", *suffix = "";
     float dropout = 0;
@@ -174,7 +230,7 @@ gllm_status bpe_read(struct bpe **out, const struct vocab *v, struct arena *a, c
     TRY(read_options(m, v, a, model, name, err));
     json_array_foreach(merges, i, e) TRY(read_merge(m, v, i, e, name, err));
     *out = m;
-    return GLLM_OK;
+    return find_neighbours(m, v, a) ? GLLM_OK : err_nomem(err, name);
 }
 
 gllm_status bpe_from_merges(struct bpe **out, const struct vocab *v, struct arena *a, const struct merge_text *merges, size_t n, const struct model_options *opt, bool ignore_merges, const char *name, gllm_error *err) {
@@ -183,7 +239,7 @@ gllm_status bpe_from_merges(struct bpe **out, const struct vocab *v, struct aren
     m->ignore_merges = ignore_merges;
     for (size_t i = 0; i < n; i++) TRY(add_merge_text(m, v, i, merges[i].text, merges[i].len, name, err));
     *out = m;
-    return GLLM_OK;
+    return find_neighbours(m, v, a) ? GLLM_OK : err_nomem(err, name);
 }
 
 /* ---- merges made from scores ---- */
@@ -212,18 +268,18 @@ static size_t cut_piece(struct bpe *m, const struct vocab *v, uint32_t id, uint3
     return n;
 }
 
-static bool add_user_pieces(struct bpe *m, const struct vocab *v, struct arena *a, const uint8_t *types) {
-    size_t n = 0;
-    struct trie_key *keys = calloc((size_t)v->size + 1, sizeof *keys);
-    if (!keys) return false;
-    for (uint32_t i = 0; i < v->size; i++)
-        if (v->piece[i] && v->piece_len[i] && types[i] == PIECE_USER_DEFINED) keys[n++] = (struct trie_key){v->piece[i], v->piece_len[i], (int32_t)i};
-    bool ok = trie_build(&m->user, a, keys, n);
-    free(keys);
-    return ok;
+/* Those that no merge makes (a converter's padding) need no number. */
+static bool number_unused(struct bpe *m, const struct vocab *v, struct arena *a) {
+    for (uint32_t i = 0; i < v->size; i++) {
+        if (m->types[i] != PIECE_UNUSED || !v->piece[i] || !cut_piece(m, v, i, 0, false)) continue;
+        if (!m->unused && !(m->unused = arena_array(a, v->size, sizeof *m->unused))) return false;
+        m->unused[i] = ++m->n_unused;
+    }
+    return true;
 }
 
-gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct arena *a, const float *scores, const uint8_t *types, const struct model_options *opt, const char *name, gllm_error *err) {
+gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct arena *a, const float *scores, const uint8_t *types, const struct trie *user, const struct model_options *opt,
+                            const char *name, gllm_error *err) {
     uint8_t *kept = arena_alloc(a, v->size);
     if (kept) memcpy(kept, types, v->size);
     struct bpe *m = kept ? create(a, v, opt, kept) : NULL;
@@ -237,14 +293,16 @@ gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct aren
         list[n++] = (struct scored){scores[i], i};
         pairs += cut_piece(m, v, i, 0, false);
     }
-    if (status == GLLM_OK && (!merge_reserve(m, a, pairs) || !add_user_pieces(m, v, a, types))) status = err_nomem(err, name);
+    if (status == GLLM_OK && (!merge_reserve(m, a, pairs) || !number_unused(m, v, a))) status = err_nomem(err, name);
     if (status == GLLM_OK) {
+        m->user = user;
         qsort(list, n, sizeof *list, best_first);
         for (size_t i = 0, rank = 0; i < n; i++) {
             if (i && list[i].score != list[i - 1].score) rank++;
             cut_piece(m, v, list[i].id, (uint32_t)rank, true);
         }
         *out = m;
+        if (!find_neighbours(m, v, a)) status = err_nomem(err, name);
     }
     free(list);
     return status;
@@ -255,11 +313,7 @@ gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct aren
 /* The entry of one character with what is put around it; -1: none. */
 static int32_t symbol_id(const struct bpe *m, const struct vocab *v, const char *s, unsigned n, bool first, bool last) {
     const size_t skip = first ? 0 : m->prefix_len, tail = last ? m->suffix_len : 0;
-    uint32_t cp;
-    if (!skip && !tail) {
-        if (n <= 2 && utf8_read(s, n, &cp) && cp < DIRECT_CPS) return m->direct[cp];
-        return entry(m, v, s, n);
-    }
+    if (!skip && !tail) return char_entry(m, v, s, n);
     char local[2 * MAX_AFFIX + 4];
     memcpy(local, m->prefix, skip);
     memcpy(local + skip, s, n);
@@ -280,19 +334,6 @@ static size_t byte_symbols(const struct bpe *m, const char *s, unsigned n, bool 
     return count;
 }
 
-/* The longest user-defined piece at s; 0: none. */
-static size_t user_piece(const struct bpe *m, const char *s, size_t len, int32_t *id) {
-    size_t best = 0;
-    if (!m->user.size) return 0;
-    uint32_t node = TRIE_ROOT;
-    for (size_t i = 0; i < len && (node = trie_step(&m->user, node, s[i])) != TRIE_NONE; i++)
-        if (m->user.units[node].id >= 0) {
-            *id = m->user.units[node].id;
-            best = i + 1;
-        }
-    return best;
-}
-
 /* Most symbols that a word of len bytes can start with. */
 static bool symbol_bound(const struct bpe *m, size_t len, uint64_t *out) {
     if (!m->opt.byte_fallback) *out = len;
@@ -307,7 +348,7 @@ static size_t first_symbols(const struct bpe *m, const struct vocab *v, const ch
     for (size_t i = 0; i < len;) {
         uint32_t cp;
         int32_t id;
-        size_t user = user_piece(m, word + i, len - i, &id);
+        size_t user = m->user ? trie_longest(m->user, word + i, len - i, &id) : 0;
         unsigned n = user ? 0 : utf8_read(word + i, len - i, &cp);
         bool first = i == 0, last = i + n == len;
         const char *s = word + i;
@@ -332,16 +373,26 @@ static size_t first_symbols(const struct bpe *m, const struct vocab *v, const ch
 
 /* ---- merging ---- */
 
-static void look(const struct bpe *m, int32_t left, int32_t right, uint32_t *rank, int32_t *to) {
+struct halves { /* what an unused piece was last seen to be made of, ids + 1; 0: not seen */
+    int32_t left, right;
+};
+
+static const struct merge *pair_find(const struct bpe *m, struct halves *unused, int32_t left, int32_t right) {
     const struct merge *e = merge_find(m, left, right);
+    if (e && unused && m->unused[e->id]) unused[m->unused[e->id] - 1] = (struct halves){left + 1, right + 1};
+    return e;
+}
+
+static void look(const struct bpe *m, struct halves *unused, int32_t left, int32_t right, uint32_t *rank, int32_t *to) {
+    const struct merge *e = pair_find(m, unused, left, right);
     *rank = e ? e->rank : NO_RANK;
     *to = e ? e->id : -1;
 }
 
-static size_t merge_short(const struct bpe *m, int32_t *ids, size_t n) {
+static size_t merge_short(const struct bpe *m, struct halves *unused, int32_t *ids, size_t n) {
     uint32_t rank[SHORT_WORD]; /* of the pair (i, i + 1) */
     int32_t to[SHORT_WORD];
-    for (size_t i = 0; i + 1 < n; i++) look(m, ids[i], ids[i + 1], &rank[i], &to[i]);
+    for (size_t i = 0; i + 1 < n; i++) look(m, unused, ids[i], ids[i + 1], &rank[i], &to[i]);
     while (n > 1) {
         size_t at = 0;
         for (size_t i = 1; i + 1 < n; i++)
@@ -354,8 +405,8 @@ static size_t merge_short(const struct bpe *m, int32_t *ids, size_t n) {
             rank[i - 1] = rank[i];
             to[i - 1] = to[i];
         }
-        if (at + 1 < n) look(m, ids[at], ids[at + 1], &rank[at], &to[at]);
-        if (at) look(m, ids[at - 1], ids[at], &rank[at - 1], &to[at - 1]);
+        if (at) look(m, unused, ids[at - 1], ids[at], &rank[at - 1], &to[at - 1]);
+        if (at + 1 < n) look(m, unused, ids[at], ids[at + 1], &rank[at], &to[at]);
     }
     return n;
 }
@@ -385,19 +436,19 @@ struct symbol {
     int32_t id; /* -1: merged away */
     int32_t prev, next; /* -1: none */
 };
-static void push_pair(const struct bpe *m, struct heap *h, const struct symbol *s, int32_t left) {
+static void push_pair(const struct bpe *m, struct halves *unused, struct heap *h, const struct symbol *s, int32_t left) {
     if (left < 0 || s[left].next < 0) return;
-    const struct merge *e = merge_find(m, s[left].id, s[s[left].next].id);
+    const struct merge *e = pair_find(m, unused, s[left].id, s[s[left].next].id);
     if (e) heap_push(h, (uint64_t)e->rank << 32 | (uint32_t)left);
 }
 
 /* n < INT32_MAX. Each merge adds at most two pairs, so 3n heap items are enough. */
-static bool merge_long(const struct bpe *m, int32_t *ids, size_t *n) {
+static bool merge_long(const struct bpe *m, struct halves *unused, int32_t *ids, size_t *n) {
     struct symbol *s = malloc(*n * sizeof *s);
     struct heap h = {malloc(3 * *n * sizeof *h.items), 0};
     bool ok = s && h.items;
     for (size_t i = 0; ok && i < *n; i++) s[i] = (struct symbol){ids[i], (int32_t)i - 1, i + 1 < *n ? (int32_t)i + 1 : -1};
-    for (size_t i = 0; ok && i < *n; i++) push_pair(m, &h, s, (int32_t)i);
+    for (size_t i = 0; ok && i < *n; i++) push_pair(m, unused, &h, s, (int32_t)i);
     while (ok && h.count) {
         uint64_t top = heap_pop(&h);
         int32_t at = (int32_t)(uint32_t)top, next = s[at].next;
@@ -408,8 +459,8 @@ static bool merge_long(const struct bpe *m, int32_t *ids, size_t *n) {
         s[at].next = s[next].next;
         s[next].id = -1;
         if (s[at].next >= 0) s[s[at].next].prev = at;
-        push_pair(m, &h, s, s[at].prev);
-        push_pair(m, &h, s, at);
+        push_pair(m, unused, &h, s, s[at].prev);
+        push_pair(m, unused, &h, s, at);
     }
     size_t count = 0;
     for (int32_t i = 0; ok && i >= 0; i = s[i].next) ids[count++] = s[i].id;
@@ -419,19 +470,32 @@ static bool merge_long(const struct bpe *m, int32_t *ids, size_t *n) {
     return ok;
 }
 
+/* An unused piece is what it was merged from. Recursion: each left half is shorter. */
+static bool push_parts(const struct bpe *m, const struct halves *unused, int32_t id, struct encoding *out) {
+    for (const struct halves *h; unused && m->unused[id] && (h = &unused[m->unused[id] - 1])->right; id = h->right - 1)
+        if (!push_parts(m, unused, h->left - 1, out)) return false;
+    return encoding_push(out, id, 0, false);
+}
+
 bool bpe_run(const struct bpe *m, const struct vocab *v, const char *word, size_t len, struct encoding *out) {
     uint32_t whole;
     uint64_t bound;
     int32_t local[SHORT_WORD], *ids = local;
+    struct halves *unused = NULL; /* [n_unused] */
     if (!len) return true;
     if (m->ignore_merges && map_get(&v->ids, word, len, &whole)) return encoding_push(out, (int32_t)whole, 0, false);
     if (!symbol_bound(m, len, &bound)) return false;
-    if (bound > SHORT_WORD && !(ids = malloc(bound * sizeof *ids))) return false;
-    size_t n = first_symbols(m, v, word, len, ids);
-    bool ok = true;
-    if (n > SHORT_WORD) ok = merge_long(m, ids, &n);
-    else n = merge_short(m, ids, n);
-    for (size_t i = 0; ok && i < n; i++) ok = encoding_push(out, ids[i] & ~FROZEN, 0, false);
+    if (m->unused && !(unused = calloc(m->n_unused, sizeof *unused))) return false;
+    bool ok = bound <= SHORT_WORD || (ids = malloc(bound * sizeof *ids));
+    size_t n = ok ? first_symbols(m, v, word, len, ids) : 0;
+    for (size_t from = 0, to; ok && from < n; from = to) {
+        for (to = from + 1; to < n && may_meet(m, ids[to - 1], ids[to]);) to++;
+        size_t left = to - from;
+        if (left > SHORT_WORD) ok = merge_long(m, unused, ids + from, &left);
+        else left = merge_short(m, unused, ids + from, left);
+        for (size_t i = from; ok && i < from + left; i++) ok = push_parts(m, unused, ids[i] & ~FROZEN, out);
+    }
     if (ids != local) free(ids);
+    free(unused);
     return ok;
 }

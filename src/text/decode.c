@@ -9,11 +9,12 @@
 #include "base/utf8.h"
 #include "text/parts.h"
 
-enum kind { D_SPACES, D_WORDPIECE, D_BYTE_LEVEL, D_METASPACE, D_BPE, D_BYTE_FALLBACK, D_FUSE, D_STRIP, D_REPLACE, D_REPLACE_REGEX, D_CTC };
+enum kind { D_SPACES, D_WORDPIECE, D_BYTE_LEVEL, D_METASPACE, D_BPE, D_BYTE_FALLBACK, D_FUSE, D_STRIP, D_REPLACE, D_REPLACE_REGEX, D_CTC, D_SENTENCEPIECE };
 struct step {
     enum kind kind;
     bool fused;            /* its input is one token in parts */
     bool cleanup, keep_first; /* WordPiece, CTC; Metaspace: the first token keeps its mark */
+    bool strip, strip_all;    /* D_SENTENCEPIECE: a space at the text's start; one in each piece up to the first that has more */
     const char *from, *to; /* what is replaced, and by what; WordPiece: from is the prefix; CTC: pad and word delimiter */
     size_t from_len, to_len;
     uint32_t start, stop;  /* D_STRIP */
@@ -125,6 +126,14 @@ gllm_status decoder_read(struct decoder **out, struct arena *a, const json_t *v,
     return read_any(d, a, v, name, 0, err);
 }
 
+struct decoder *decoder_sentencepiece(struct arena *a, bool strip, bool strip_all) {
+    struct decoder *d = arena_alloc(a, sizeof *d);
+    if (d) d->steps = arena_alloc(a, sizeof *d->steps);
+    if (!d || !d->steps) return NULL;
+    d->steps[d->count++] = (struct step){.kind = D_SENTENCEPIECE, .strip = strip, .strip_all = strip_all, .from = "\xE2\x96\x81", .from_len = 3};
+    return d;
+}
+
 void decoder_free(struct decoder *d) {
     for (size_t i = 0; d && i < d->count; i++) regex_free(d->steps[i].regex);
 }
@@ -206,8 +215,9 @@ static unsigned broken(const char *s, size_t len, bool *cut) {
     return 1;
 }
 
-/* The bytes of held as Rust's from_utf8_lossy reads them; without `all`, a character that is not yet complete stays. */
-static void drain_bytes(struct decoding *d, size_t i, bool all) {
+/* The bytes of held as Rust's from_utf8_lossy reads them, or with U+FFFD for each wrong byte (`single`); without `all`, a character that is not
+ * yet complete stays. */
+static void drain_bytes(struct decoding *d, size_t i, bool all, bool single) {
     struct state *st = &d->states[i];
     const char *s = st->held.data;
     size_t at = 0, len = st->held.len;
@@ -220,6 +230,7 @@ static void drain_bytes(struct decoding *d, size_t i, bool all) {
             bool cut;
             k = broken(s + at, len - at, &cut);
             if (cut && !all) break;
+            if (single) k = 1;
             textbuf_add(&st->work, "\xEF\xBF\xBD", 3);
         }
         at += k;
@@ -244,7 +255,7 @@ static void run_byte_level(struct decoding *d, size_t i, const char *token, size
         textbuf_add(held, &(char){(char)byte}, 1);
     }
     d->failed |= held->failed;
-    drain_bytes(d, i, false);
+    drain_bytes(d, i, false, false);
 }
 
 static void run_metaspace(struct decoding *d, size_t i, const char *token, size_t len) {
@@ -310,6 +321,27 @@ static void run_byte_fallback(struct decoding *d, size_t i, const char *token, s
 
 static bool starts(const char *s, size_t len, const char *with, size_t n) { return len >= n && !memcmp(s, with, n); }
 static bool ends(const char *s, size_t len, const char *with, size_t n) { return len >= n && !memcmp(s + len - n, with, n); }
+
+/* `ended`: no space is stripped any more. */
+static void run_sentencepiece(struct decoding *d, size_t i, const char *token, size_t len) {
+    const struct step *p = &d->steps[i];
+    struct state *st = &d->states[i];
+    int byte = fallback_byte(token, len);
+    if (byte >= 0) {
+        st->ended = true;
+        textbuf_add(&st->held, &(char){(char)byte}, 1);
+        drain_bytes(d, i, false, true);
+        return;
+    }
+    drain_bytes(d, i, true, true);
+    bool strip = (p->strip || p->strip_all) && !st->ended && starts(token, len, p->from, p->from_len);
+    if (strip) token += p->from_len, len -= p->from_len;
+    st->ended |= (strip && !p->strip_all) || len;
+    st->work.len = 0;
+    textbuf_add(&st->work, token, len);
+    replace_all(&st->work, p->from, p->from_len, " ", 1);
+    if (st->work.len) hand(d, i, &st->work);
+}
 
 static void run_strip(struct decoding *d, size_t i, const char *token, size_t len) {
     const struct step *p = &d->steps[i];
@@ -416,6 +448,7 @@ static void run_whole(struct decoding *d, size_t i, const char *token, size_t le
     case D_REPLACE: replace_and_hand(d, i, token, len, p->to, p->to_len); break;
     case D_REPLACE_REGEX: run_regex(d, i, token, len); break;
     case D_CTC: run_ctc(d, i, token, len); break;
+    case D_SENTENCEPIECE: run_sentencepiece(d, i, token, len); break;
     case D_SPACES:
         if (d->states[i].begun) push(d, i + 1, " ", 1);
         d->states[i].begun = true;
@@ -449,7 +482,8 @@ static void end(struct decoding *d, size_t i) {
         run_whole(d, i, all.data ? all.data : "", all.len);
         textbuf_free(&all);
     }
-    if (p->kind == D_BYTE_LEVEL) drain_bytes(d, i, true);
+    if (p->kind == D_BYTE_LEVEL) drain_bytes(d, i, true, false);
+    if (p->kind == D_SENTENCEPIECE) drain_bytes(d, i, true, true);
     if (p->kind == D_BYTE_FALLBACK) flush_bytes(d, i);
     if (p->kind == D_BPE && !p->fused && st->begun) replace_and_hand(d, i, st->held.data ? st->held.data : "", st->held.len, "", 0);
     d->failed |= st->held.failed || st->work.failed;

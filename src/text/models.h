@@ -5,6 +5,7 @@
 #ifndef GLLM_TEXT_MODELS_H
 #define GLLM_TEXT_MODELS_H
 #include "text/parts.h"
+#include "text/trie.h"
 
 /* What a piece is, with the numbers that SentencePiece's `tokenizer.model` and GGUF's token_type share. */
 enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER_DEFINED, PIECE_UNUSED, PIECE_BYTE };
@@ -38,14 +39,16 @@ struct merge_text {
 };
 gllm_status bpe_from_merges(struct bpe **out, const struct vocab *v, struct arena *a, const struct merge_text *merges, size_t n, const struct model_options *opt, bool ignore_merges, const char *name, gllm_error *err);
 /* SentencePiece's BPE: any two neighbours merge whose concatenation is a piece, the highest score first. types[v->size] says
- * which entries take part (normal and user-defined ones); the latter are found in the word first and never merged. */
-gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct arena *a, const float *scores, const uint8_t *types, const struct model_options *opt, const char *name, gllm_error *err);
+ * which entries take part: normal, user-defined and unused ones. `user` (borrowed for the model's life) holds the user-defined ones, which are
+ * found in the word first and never merged; an unused one is taken apart again into what it was merged from. */
+gllm_status bpe_from_scores(struct bpe **out, const struct vocab *v, struct arena *a, const float *scores, const uint8_t *types, const struct trie *user, const struct model_options *opt,
+                            const char *name, gllm_error *err);
 bool bpe_run(const struct bpe *m, const struct vocab *v, const char *word, size_t len, struct encoding *out);
 
 /* unigram.c: the cut of the highest total score (Viterbi) */
 struct unigram;
 gllm_status unigram_read(struct unigram **out, struct vocab *v, struct arena *a, const json_t *model, uint32_t max_added, const char *name, gllm_error *err);
-/* SentencePiece's own rules: sums in single precision, and user-defined pieces win over what they are made of. */
+/* SentencePiece's own rules: a sum is compared in double precision and kept in single, and user-defined pieces win over what they are made of. */
 gllm_status unigram_from_scores(struct unigram **out, const struct vocab *v, struct arena *a, const float *scores, const uint8_t *types, const struct model_options *opt, const char *name, gllm_error *err);
 bool unigram_run(const struct unigram *m, const struct vocab *v, const char *word, size_t len, struct encoding *out);
 

@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 #include "text/parts.h"
 
-enum kind { N_SEQUENCE, N_BERT, N_LOWERCASE, N_STRIP_ACCENTS, N_FORM, N_STRIP, N_PREPEND, N_REPLACE, N_REPLACE_REGEX, N_CHARSMAP, N_NMT, N_BYTE_LEVEL };
+enum kind { N_SEQUENCE, N_BERT, N_LOWERCASE, N_STRIP_ACCENTS, N_FORM, N_STRIP, N_PREPEND, N_REPLACE, N_REPLACE_REGEX, N_CHARSMAP, N_NMT, N_BYTE_LEVEL, N_SENTENCEPIECE };
 struct normalizer {
     enum kind kind;
     enum unicode_form form;
@@ -13,6 +13,7 @@ struct normalizer {
     size_t from_len, to_len;
     struct regex *regex;                           /* N_REPLACE_REGEX; owned */
     struct charsmap *charsmap;                     /* N_CHARSMAP */
+    struct spm_text *spm;                          /* N_SENTENCEPIECE */
     struct normalizer **children;
     size_t n_children;
 };
@@ -21,6 +22,13 @@ struct normalizer *normalizer_bert(struct arena *a, bool clean, bool chinese, in
     struct normalizer *n = arena_alloc(a, sizeof *n);
     if (n) *n = (struct normalizer){.kind = N_BERT, .clean = clean, .chinese = chinese, .strip_accents = strip_accents < 0 ? lowercase : strip_accents, .lowercase = lowercase};
     return n;
+}
+
+gllm_status normalizer_sentencepiece(struct normalizer **out, struct arena *a, const struct sentencepiece_rules *r, const struct trie *user, const char *name, gllm_error *err) {
+    struct normalizer *n = *out = arena_alloc(a, sizeof *n);
+    if (!n) return err_nomem(err, name);
+    n->kind = N_SENTENCEPIECE;
+    return spm_text_create(&n->spm, a, r, user, name, err);
 }
 
 static gllm_status read_bert(struct normalizer *n, const json_t *v, const char *name, gllm_error *err) {
@@ -235,18 +243,18 @@ static void run_strip(const struct normalizer *n, const char *s, size_t len, str
     textbuf_add(out, s + from, to - from);
 }
 
-static bool run_sequence(const struct normalizer *n, const char *s, size_t len, struct textbuf *out) {
+static bool run_sequence(const struct normalizer *n, const char *s, size_t len, bool first, struct textbuf *out) {
     struct textbuf text = {0};
     bool ok = true;
     textbuf_add(&text, s, len);
-    for (size_t i = 0; i < n->n_children; i++) STEP(ok &= normalizer_run(n->children[i], text.data, text.len, &next));
+    for (size_t i = 0; i < n->n_children; i++) STEP(ok &= normalizer_run(n->children[i], text.data, text.len, first, &next));
     textbuf_add(out, text.data, text.len);
     out->failed |= text.failed;
     textbuf_free(&text);
     return ok;
 }
 
-bool normalizer_run(const struct normalizer *n, const char *s, size_t len, struct textbuf *out) {
+bool normalizer_run(const struct normalizer *n, const char *s, size_t len, bool first, struct textbuf *out) {
     if (!len) return true;
     if (!n) {
         textbuf_add(out, s, len);
@@ -263,11 +271,12 @@ bool normalizer_run(const struct normalizer *n, const char *s, size_t len, struc
     case N_CHARSMAP: charsmap_run(n->charsmap, s, len, out); break;
     case N_NMT: run_nmt(s, len, out); break;
     case N_BYTE_LEVEL: byte_level_add(s, len, out); break;
+    case N_SENTENCEPIECE: spm_text_run(n->spm, s, len, first, out); break;
     case N_PREPEND:
         textbuf_add(out, n->to, n->to_len);
         textbuf_add(out, s, len);
         break;
-    case N_SEQUENCE: return run_sequence(n, s, len, out);
+    case N_SEQUENCE: return run_sequence(n, s, len, first, out);
     }
     return true;
 }

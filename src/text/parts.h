@@ -53,13 +53,35 @@ void unicode_normalize(enum unicode_form form, const char *s, size_t n, struct t
 struct normalizer;
 gllm_status normalizer_read(struct normalizer **out, struct arena *a, const json_t *v, const char *name, unsigned depth, gllm_error *err); /* null: NULL */
 struct normalizer *normalizer_bert(struct arena *a, bool clean, bool chinese, int strip_accents /* -1: as lowercase */, bool lowercase);
-bool normalizer_run(const struct normalizer *n, const char *s, size_t len, struct textbuf *out); /* n NULL: copies; false: a pattern's limit of steps */
+/* SentencePiece's own normaliser. */
+enum dummy_prefix { PREFIX_NEVER, PREFIX_FIRST, PREFIX_ALWAYS }; /* a space before (or after) the text: the one that begins the input, or each */
+struct sentencepiece_rules { /* borrowed for the call */
+    const char *charsmap; /* raw bytes; NULL: none */
+    size_t charsmap_len;
+    enum dummy_prefix prefix;
+    bool suffix;     /* the space of `prefix` comes behind the text */
+    bool remove_extra_whitespaces; /* none at the ends, and one for each run */
+    bool escape_whitespaces;       /* U+2581 for a space */
+};
+struct trie;
+/* `user`: what is never rewritten, borrowed for the normaliser's life. */
+gllm_status normalizer_sentencepiece(struct normalizer **out, struct arena *a, const struct sentencepiece_rules *r, const struct trie *user, const char *name, gllm_error *err);
+/* first: the text begins the input. n NULL: copies; false: a pattern's limit of steps. */
+bool normalizer_run(const struct normalizer *n, const char *s, size_t len, bool first, struct textbuf *out);
 void normalizer_free(struct normalizer *n); /* its regular expressions; the rest is the arena's */
 
 /* charsmap.c: SentencePiece's precompiled_charsmap, a trie of replacements */
 struct charsmap;
 gllm_status charsmap_read(struct charsmap **out, struct arena *a, const char *base64, size_t len, const char *name, gllm_error *err);
-void charsmap_run(const struct charsmap *c, const char *s, size_t len, struct textbuf *out);
+gllm_status charsmap_of(struct charsmap **out, struct arena *a, const void *data, size_t len, const char *name, gllm_error *err); /* not in base64 */
+void charsmap_run(const struct charsmap *c, const char *s, size_t len, struct textbuf *out); /* as HF does */
+size_t charsmap_longest(const struct charsmap *c, const char *s, size_t len, const char **text, size_t *n); /* bytes that *text[*n] replaces; 0: no rule */
+bool charsmap_begins(const struct charsmap *c, unsigned char byte);                                         /* some rule begins so */
+
+/* spm_text.c: runs SentencePiece's normaliser */
+struct spm_text;
+gllm_status spm_text_create(struct spm_text **out, struct arena *a, const struct sentencepiece_rules *r, const struct trie *user, const char *name, gllm_error *err);
+void spm_text_run(const struct spm_text *t, const char *s, size_t len, bool first, struct textbuf *out);
 
 /* buffers.c: GPT-2's character for each byte, and back */
 uint32_t byte_level_char(unsigned char byte);
@@ -139,6 +161,9 @@ bool template_run(const struct template *t, bool add_special, const struct encod
 /* decode.c: tokens in one by one, text out as soon as nothing that follows can change it */
 struct decoder;
 gllm_status decoder_read(struct decoder **out, struct arena *a, const json_t *v, const char *name, gllm_error *err); /* after an error too: decoder_free(*out) */
+/* SentencePiece's own: U+2581 is a space, byte pieces are UTF-8 or U+FFFD each. Of the text's start one space goes (`strip`), or one of each
+ * piece until there is text (`strip_all`). */
+struct decoder *decoder_sentencepiece(struct arena *a, bool strip, bool strip_all);
 void decoder_free(struct decoder *d); /* its regular expressions; the rest is the arena's */
 struct decoding; /* the state of one text */
 struct decoding *decoding_open(const struct decoder *d, struct textbuf *out); /* d NULL: tokens joined by spaces; out is borrowed; NULL: out of memory */

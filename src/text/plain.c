@@ -21,10 +21,10 @@ static bool reserve(struct plain *p, size_t count) {
 }
 
 /* The bytes that the normal forms of s and of the whole text have in common, from the begin or from the end. */
-static size_t shared(const struct normalizer *n, const char *s, size_t len, const struct textbuf *text, bool from_end) {
+static size_t shared(const struct normalizer *n, const char *s, size_t len, bool first, const struct textbuf *text, bool from_end) {
     struct textbuf part = {0};
     size_t same = 0;
-    if (normalizer_run(n, s, len, &part) && !part.failed)
+    if (normalizer_run(n, s, len, first, &part) && !part.failed)
         while (same < part.len && same < text->len && (from_end ? part.data[part.len - 1 - same] == text->data[text->len - 1 - same] : part.data[same] == text->data[same])) same++;
     textbuf_free(&part);
     return same;
@@ -48,8 +48,8 @@ bool plain_map(struct plain *p, const struct encode_options *opt, const struct n
         const struct text_span *raw = &opt->plain[first + i];
         size_t from = raw->at > at ? raw->at - at : 0, to = raw->at + raw->len - at < len ? raw->at + raw->len - at : len;
         if (!same) {
-            const size_t tail = shared(n, s + to, len - to, text, true);
-            from = shared(n, s, from, text, false);
+            const size_t tail = shared(n, s + to, len - to, false, text, true);
+            from = shared(n, s, from, at == 0, text, false);
             to = text->len - tail > from ? text->len - tail : from;
         }
         p->room[i] = (struct text_span){from, to - from};

@@ -12,8 +12,7 @@
 
 /* ---- reading ---- */
 
-/* The highest id among the added tokens, so that the vocabulary's table has room for them. */
-static gllm_status highest_added(const json_t *list, uint32_t *out, const char *name, gllm_error *err) {
+gllm_status tokenizer_highest_added(const json_t *list, uint32_t *out, const char *name, gllm_error *err) {
     for (size_t i = 0; i < json_array_size(list); i++) {
         uint32_t id = 0;
         TRY(json_u32(json_array_get(list, i), name, "id", &id, err));
@@ -23,7 +22,7 @@ static gllm_status highest_added(const json_t *list, uint32_t *out, const char *
     return GLLM_OK;
 }
 
-static gllm_status add_tokens(struct tokenizer *t, const json_t *list, const char *name, gllm_error *err) {
+gllm_status tokenizer_add_tokens(struct tokenizer *t, const json_t *list, const char *name, gllm_error *err) {
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *v = json_array_get(list, i);
         const char *text = NULL;
@@ -43,9 +42,9 @@ static gllm_status read_json(struct tokenizer *t, const json_t *root, const char
     json_t *added, *padding;
     uint32_t top = 0, pad = UINT32_MAX;
     TRY(json_array_at(root, name, "added_tokens", &added, err));
-    TRY(highest_added(added, &top, name, err));
+    TRY(tokenizer_highest_added(added, &top, name, err));
     TRY(token_model_read(&t->model, &t->vocab, &t->arena, json_object_get(root, "model"), top, name, err));
-    TRY(add_tokens(t, added, name, err));
+    TRY(tokenizer_add_tokens(t, added, name, err));
     TRY(normalizer_read(&t->normalizer, &t->arena, json_object_get(root, "normalizer"), name, 0, err));
     TRY(pretok_read(&t->pretok, &t->arena, json_object_get(root, "pre_tokenizer"), name, err));
     TRY(template_read(&t->template, &t->arena, json_object_get(root, "post_processor"), &t->vocab, name, 0, err));
@@ -108,26 +107,67 @@ static void apply_config(struct tokenizer *t, const json_t *config) {
     if (json_is_string(pad) && map_get(&t->vocab.ids, json_string_value(pad), json_string_length(pad), &id)) t->pad_id = (int32_t)id;
 }
 
+gllm_status tokenizer_read_sentencepiece(struct tokenizer **out, const void *data, size_t len, const char *name, gllm_error *err) {
+    struct tokenizer *t = tokenizer_create();
+    gllm_status status = t ? spm_build(t, data, len, NULL, NULL, name, err) : err_nomem(err, name);
+    if (status != GLLM_OK) tokenizer_close(t);
+    *out = status == GLLM_OK ? t : NULL;
+    return status;
+}
+
+typedef gllm_status open_file(struct tokenizer **t, const char *dir, const char *path, const json_t *config, gllm_error *err);
+
+static gllm_status open_json(struct tokenizer **t, const char *dir, const char *path, const json_t *config, gllm_error *err) {
+    char *text;
+    size_t len;
+    (void)dir, (void)config;
+    TRY(file_read(path, MAX_JSON, &text, &len, err));
+    gllm_status status = tokenizer_read(t, text, len, path, err);
+    free(text);
+    return status;
+}
+
+static gllm_status open_sentencepiece(struct tokenizer **t, const char *dir, const char *path, const json_t *config, gllm_error *err) {
+    char *data = NULL, *beside = path_join(dir, "added_tokens.json");
+    size_t len;
+    json_t *added = NULL;
+    gllm_status status = beside ? json_read_file(beside, MAX_JSON, &added, err) : err_nomem(err, dir);
+    if (status == GLLM_OK && !json_is_object(added)) status = err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", beside, json_kind(added));
+    if (status == GLLM_NOT_FOUND) status = GLLM_OK;
+    if (status == GLLM_OK) status = file_read(path, MAX_JSON, &data, &len, err);
+    if (status == GLLM_OK && !(*t = tokenizer_create())) status = err_nomem(err, path);
+    if (status == GLLM_OK) status = spm_build(*t, data, len, config, added, path, err);
+    json_decref(added);
+    free(data);
+    free(beside);
+    return status;
+}
+
+static gllm_status open_vocab_txt(struct tokenizer **t, const char *dir, const char *path, const json_t *config, gllm_error *err) {
+    (void)dir;
+    *t = tokenizer_create();
+    return *t ? vocab_txt_read(*t, path, config, err) : err_nomem(err, path);
+}
+
 gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *err) {
+    static const struct {
+        const char *file;
+        open_file *open;
+    } KINDS[] = {{"tokenizer.json", open_json}, {"tokenizer.model", open_sentencepiece}, {"spiece.model", open_sentencepiece}, {"sentencepiece.bpe.model", open_sentencepiece}, {"vocab.txt", open_vocab_txt}};
     *out = NULL;
     json_t *config;
     TRY(read_config(dir, &config, err));
-    char *json = path_join(dir, "tokenizer.json"), *vocab = path_join(dir, "vocab.txt"), *text = NULL;
-    size_t len;
     struct tokenizer *t = NULL;
-    gllm_status status;
-    if (!json || !vocab) status = err_nomem(err, dir);
-    else if (file_exists(json)) {
-        status = file_read(json, MAX_JSON, &text, &len, err);
-        if (status == GLLM_OK) status = tokenizer_read(&t, text, len, json, err);
-    } else if (file_exists(vocab)) {
-        t = tokenizer_create();
-        status = t ? vocab_txt_read(t, vocab, config, err) : err_nomem(err, dir);
-    } else status = err_set(err, GLLM_NOT_FOUND, "%s: found no tokenizer, expected tokenizer.json or vocab.txt", dir);
+    gllm_status status = err_set(err, GLLM_NOT_FOUND, "%s: found no tokenizer, expected tokenizer.json, tokenizer.model, spiece.model, sentencepiece.bpe.model or vocab.txt", dir);
+    bool found = false;
+    for (unsigned i = 0; !found && i < sizeof KINDS / sizeof *KINDS; i++) {
+        char *path = path_join(dir, KINDS[i].file);
+        found = !path || path_exists(path);
+        if (!path) status = err_nomem(err, dir);
+        else if (found) status = KINDS[i].open(&t, dir, path, config, err);
+        free(path);
+    }
     if (status == GLLM_OK) apply_config(t, config);
-    free(text);
-    free(json);
-    free(vocab);
     json_decref(config);
     if (status != GLLM_OK) tokenizer_close(t);
     else *out = t;
@@ -177,7 +217,7 @@ static void encode_words(const struct tokenizer *t, const struct piece *p, bool 
 static bool first_stays(const struct tokenizer *t, const char *s, size_t len) {
     struct textbuf alone = {0};
     uint32_t cp;
-    bool ok = normalizer_run(t->normalizer, s, utf8_read(s, len, &cp), &alone), stays = !ok || alone.len || alone.failed;
+    bool ok = normalizer_run(t->normalizer, s, utf8_read(s, len, &cp), true, &alone), stays = !ok || alone.len || alone.failed;
     textbuf_free(&alone);
     return stays;
 }
@@ -186,7 +226,7 @@ static bool first_stays(const struct tokenizer *t, const char *s, size_t len) {
 static bool encode_piece(const struct tokenizer *t, const char *s, size_t at, size_t len, struct scratch *m) {
     bool first = at == 0;
     m->text.len = m->cut.count = 0;
-    if (!normalizer_run(t->normalizer, s, len, &m->text)) return false;
+    if (!normalizer_run(t->normalizer, s, len, first, &m->text)) return false;
     if (m->opt->n_plain && added_has_special(t->added, true)) m->failed |= !plain_map(&m->plain, m->opt, t->normalizer, s, at, len, &m->text);
     if (first && t->normalizer && pretok_minds_first(t->pretok)) first = first_stays(t, s, len);
     added_split(t->added, true, m->opt->parse_special, m->plain.spans, m->text.data, 0, m->text.len, &m->cut);
@@ -271,7 +311,11 @@ gllm_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
     if (pair) {
         struct encode_options second = *opt;
         second.n_plain = 0;
-        TRY_GO(encode_text(t, pair, pair_len, &second, &b, err));
+        status = encode_text(t, pair, pair_len, &second, &b, err);
+        if (status != GLLM_OK) {
+            err_wrap(err, status, "second text");
+            goto done;
+        }
     }
     uint64_t full = (uint64_t)a.count + b.count + extra;
     if (opt->max_tokens && opt->max_tokens < extra) {

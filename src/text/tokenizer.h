@@ -8,12 +8,15 @@
 #include "text/span.h"
 
 struct tokenizer;
-/* Reads tokenizer.json in `dir`, else vocab.txt (WordPiece) with tokenizer_config.json and special_tokens_map.json.
+/* Reads tokenizer.json in `dir`; else a SentencePiece model (tokenizer.model, spiece.model, sentencepiece.bpe.model) with added_tokens.json, else
+ * vocab.txt (WordPiece), both with tokenizer_config.json and special_tokens_map.json.
  * tokenizer.json's own "truncation" and "padding" sections are ignored: limits are the caller's.
  * GLLM_NOT_FOUND names the files looked for; a component this build lacks is GLLM_UNSUPPORTED by its type's name. */
 gllm_status tokenizer_open(struct tokenizer **out, const char *dir, gllm_error *err);
 /* The same from the text of a tokenizer.json (fuzzers, GGUF). `name` is how messages call it. */
 gllm_status tokenizer_read(struct tokenizer **out, const char *json, size_t len, const char *name, gllm_error *err);
+/* The same from the bytes of a SentencePiece model (see text/sentencepiece.h), with the ids, pieces and texts of the library `sentencepiece`. */
+gllm_status tokenizer_read_sentencepiece(struct tokenizer **out, const void *data, size_t len, const char *name, gllm_error *err);
 /* A tokenizer as lists of pieces, the way that GGUF files hold one. Everything is borrowed for the call. */
 struct tokenizer_str {
     const char *text;

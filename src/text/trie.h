@@ -29,4 +29,12 @@ static inline uint32_t trie_step(const struct trie *t, uint32_t node, char byte)
     uint32_t to = t->units[node].base + (unsigned char)byte;
     return to < t->size && t->units[to].check == node ? to : TRIE_NONE;
 }
+/* The longest key that s begins with: its bytes, and in *id its id; 0: none (and in an empty trie). */
+static inline size_t trie_longest(const struct trie *t, const char *s, size_t len, int32_t *id) {
+    size_t best = 0;
+    uint32_t node = TRIE_ROOT;
+    for (size_t i = 0; t->size && i < len && (node = trie_step(t, node, s[i])) != TRIE_NONE; i++)
+        if (t->units[node].id >= 0) *id = t->units[node].id, best = i + 1;
+    return best;
+}
 #endif

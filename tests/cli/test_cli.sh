@@ -22,7 +22,7 @@ says() { grep -q -- "$1" "$work/err"; }
 
 status 2 "$gllm"
 status 2 "$gllm" embde; ok "unknown verb is named" says embde
-status 2 "$gllm" rerank m q; ok "later verbs say so" says "not in this version"
+status 2 "$gllm" serve m; ok "later verbs say so" says "not in this version"
 status 2 "$gllm" embed; ok "missing operand" says "expected gllm embed"
 status 2 "$gllm" embed $model hi --dimension 3; ok "near miss" says "did you mean --dimensions"
 status 2 "$gllm" embed $model hi --format xml; ok "choices are listed" says npy
@@ -48,6 +48,10 @@ ok "npy header" grep -qa "'shape': (2, 32)" "$work/v.npy"
 status 0 "$gllm" embed $model a b --json; ok "OpenAI body" grep -q '"object":"list".*"usage"' "$work/out"
 status 1 "$gllm" embed $model a --out /nonexistent/x
 status 1 "$gllm" embed /nonexistent/model a; ok "missing model is named" says "/nonexistent/model"
+status 0 "$gllm" info tests/golden/decoders/gguf-gemma3; ok "a folder of one GGUF file" grep -q gemma3 "$work/out"
+status 0 "$gllm" info tests/golden/decoders/glm:FUSED; ok "NAME:FILE chooses one" grep -q fused.gguf "$work/out"
+cp tests/golden/decoders/glm/*.gguf "$work"
+status 1 "$gllm" info "$work"; ok "several are listed" says "found 2 GGUF files, expected one or a choice as in NAME:FILE or NAME:Q4_K_M: fused.gguf, model.gguf"
 status 1 "$gllm" embed $model a --prompt-name nope; ok "unknown prompt" says nope
 status 1 "$gllm" embed $model a --dimensions 999; ok "dimensions" says 999
 status 1 "$gllm" embed $model a --precision int8; ok "precision refused" says int8

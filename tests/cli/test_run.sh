@@ -7,6 +7,7 @@ model=tests/golden/chat-model
 plain=tests/golden/decoders/llama # a model without a chat template
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+models=${GLLM_HOME:-$HOME/.gllm}/models
 export GLLM_HOME=$work/home TERM=xterm LC_ALL=C.UTF-8
 failed=0
 fail() { echo "FAILED: $*"; failed=1; }
@@ -165,6 +166,10 @@ send /load $work/talk.json\r
 expect Loaded 4 messages
 send \e[A\r
 expect Loaded 4 messages
+send /system ""\r
+expect >>> 
+send /system\r
+expect There is no system message
 send /load /nonexistent\r
 expect /nonexistent
 send \x04
@@ -233,7 +238,7 @@ S
 ok "it says so" has "--raw"
 
 # ---- a real model ----
-real=$HOME/.gllm/models/HuggingFaceTB--SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf
+real=$models/HuggingFaceTB--SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf
 if [ -f "$real" ]; then
     status 0 "$gllm" run "$real" "What is the capital of France?" --max-tokens 30 --exact; ok "SmolLM2 answers as transformers with its weights in f32" is "The capital of France is Paris."
     status 0 "$gllm" info "$real"; ok "info: licence" has apache-2.0; ok "info: template" has "yes: default"; ok "info: positions" has "rope plain, base 100000"

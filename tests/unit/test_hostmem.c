@@ -47,10 +47,18 @@ static void expect_desc(struct weight_desc d, gllm_status status, uint32_t rows,
     assert_int_equal(found, rows);
 }
 
+#define PART(d, t, n) {.data = d, .dtype = t, .rows = n}
 static void test_weight_desc_check(void **state) {
     (void)state;
-    const struct weight_part two = {"", DTYPE_BF16, 2}, zeros = {NULL, DTYPE_I64, 3}, whole = {"", DTYPE_I64, 2}, odd = {"", (enum dtype)99, 2}, none = {"", DTYPE_F32, 0};
-    const struct weight_part most = {"", DTYPE_F16, UINT32_MAX};
+    const struct weight_part two = PART("", DTYPE_BF16, 2), zeros = PART(NULL, DTYPE_I64, 3), whole = PART("", DTYPE_I64, 2), odd = PART("", (enum dtype)99, 2), none = PART("", DTYPE_F32, 0);
+    const struct weight_part most = PART("", DTYPE_F16, UINT32_MAX);
+    const struct weight_part scaled = {.data = "", .dtype = DTYPE_F8_E4M3, .rows = 2, .scale = {"", DTYPE_F32, 1, 7}};
+    struct weight_part by_whole = scaled, by_nothing = scaled;
+    by_whole.scale.dtype = DTYPE_F8_E8M0, by_nothing.scale.col_block = 0;
+    expect_desc((struct weight_desc){.role = WEIGHT_MATRIX, .cols = 7, .n_parts = 2, .parts = {scaled, two}}, GLLM_OK, 4, NULL);
+    expect_desc((struct weight_desc){.role = WEIGHT_VECTOR, .cols = 2, .n_parts = 1, .parts = {scaled}}, GLLM_INVALID, 0, "w: part 0 is a vector with a scale");
+    expect_desc((struct weight_desc){.role = WEIGHT_MATRIX, .cols = 7, .n_parts = 2, .parts = {two, by_whole}}, GLLM_UNSUPPORTED, 0, "w: scale of part 1 has dtype F8_E8M0, expected F32, F16 or BF16");
+    expect_desc((struct weight_desc){.role = WEIGHT_TABLE, .cols = 7, .n_parts = 1, .parts = {by_nothing}}, GLLM_INVALID, 0, "w: scale of part 0 is for blocks of 1 x 0, expected 1 or more");
     expect_desc((struct weight_desc){.role = WEIGHT_MATRIX, .cols = 7, .n_parts = 3, .parts = {two, zeros, two}}, GLLM_OK, 7, NULL);
     expect_desc((struct weight_desc){.role = WEIGHT_VECTOR, .cols = 5, .n_parts = 2, .parts = {two, zeros}}, GLLM_OK, 1, NULL);
     expect_desc((struct weight_desc){.role = (enum weight_role)3, .cols = 7, .n_parts = 1, .parts = {two}}, GLLM_INVALID, 0, "w: role 3 is unknown");

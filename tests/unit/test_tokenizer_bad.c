@@ -63,6 +63,38 @@ static void test_refused(void **state) {
     }
 }
 
+/* Token models that are wrong, or would give other ids each time. */
+static void test_models(void **state) {
+    (void)state;
+    static const struct {
+        const char *model;
+        gllm_status status;
+        const char *says;
+    } BAD[] = {
+        {"{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}", GLLM_UNSUPPORTED, "model.dropout: found 0.1, expected none"},
+        {"{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[\"a b\"]}", GLLM_FORMAT, "\"ab\" is what a merge makes, but is not in the vocabulary"},
+        {"{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\",\"c\"]]}", GLLM_FORMAT, "model.merges[0]: \"c\" is not in the vocabulary"},
+        {"{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"aa\"]}", GLLM_FORMAT, "\"aa\" is no merge"},
+        {"{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a a a\"]}", GLLM_FORMAT, "\"a a a\" is no merge"},
+        {"{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}", GLLM_FORMAT, "model.merges[0]: found a number"},
+        {"{\"type\":\"BPE\",\"unk_token\":\"x\",\"vocab\":{\"a\":0},\"merges\":[]}", GLLM_FORMAT, "model.unk_token: found \"x\""},
+        {"{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}", GLLM_FORMAT, "\"a\" has id -1"},
+        {"{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}", GLLM_FORMAT, "model.unk_id: found 1"},
+        {"{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\",\"0\"]]}", GLLM_FORMAT, "model.vocab[0]"},
+        {"{\"type\":\"WordPiece\",\"unk_token\":\"x\",\"vocab\":{\"a\":0}}", GLLM_FORMAT, "model.unk_token: found \"x\""},
+        {"{\"type\":\"Magic\",\"vocab\":{\"a\":0}}", GLLM_UNSUPPORTED, "model \"Magic\""},
+    };
+    for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        char json[512];
+        struct tokenizer *t;
+        gllm_error err = {0};
+        const int n = snprintf(json, sizeof json, "{\"model\":%s}", BAD[i].model);
+        const gllm_status status = tokenizer_read(&t, json, (size_t)n, "tokenizer.json", &err);
+        if (status != BAD[i].status || !strstr(err.message, BAD[i].says)) fail_msg("case %u: status %d, \"%s\", expected it to say \"%s\"", i, status, err.message, BAD[i].says);
+        assert_null(t);
+    }
+}
+
 /* kind nested n deep in Sequences. */
 static void nested(char *to, size_t size, const char *stage, const char *list, const char *leaf, unsigned n) {
     size_t at = (size_t)snprintf(to, size, "\"%s\":", stage);
@@ -108,6 +140,6 @@ static void test_backtracking(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_nesting), cmocka_unit_test(test_backtracking)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_models), cmocka_unit_test(test_nesting), cmocka_unit_test(test_backtracking)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,12 +10,15 @@
  *
  * SPLIT_BLOCKS blocks make a split, whose (m, l, O) is merged into the lane's running state by their log-sum-exp with compensated sums: the
  * error of a lane grows with the number of splits not at all, and inside a split with SPLIT_BLOCKS. Blocks and splits lie at fixed places
- * of the sequence, and a key that a lane may not see adds an exact zero: so neither chunks nor neighbours nor threads show in the result. */
+ * of the sequence, and a key that a lane may not see adds an exact zero: so neither chunks nor neighbours nor threads show in the result.
+ *
+ * A task of one panel (decode) gives the threads too little to share, so each of its splits is claimed by itself: its (m, l, O) waits in a
+ * part of the run's common memory, and when all are there a thread merges them in the order of the keys, as one alone would have. */
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
 
-enum { BLOCK_KEYS = 128, SPLIT_BLOCKS = 8, GROUP_PANELS = 4, FEW_LANES = 8 };
+enum { BLOCK_KEYS = 128, SPLIT_BLOCKS = 4, SPLIT_KEYS = BLOCK_KEYS * SPLIT_BLOCKS, GROUP_PANELS = 4, FEW_LANES = 8 };
 #define NOTHING_SEEN (-1e30f)
 
 struct state { /* of one panel of lanes; [nr] each, o [nr][d] */
@@ -31,6 +34,7 @@ struct room {
     float *keys, *values, *scores, *scale, *weight, *rows; /* rows [mr][d]: keys before they are packed */
     bool few;      /* the task has at most FEW_LANES: keys lie as panels [d][nr], queries as [d][n], `turned` takes S */
     float *turned; /* [FEW_LANES][BLOCK_KEYS] */
+    uint32_t n_panels;
     struct state panel[GROUP_PANELS];
 };
 struct task {
@@ -99,6 +103,13 @@ static void split_start(const struct cpu_run *r, const struct op_attend *a, stru
     memset(p->o, 0, (size_t)r->kernels->nr * a->cache.d_head * sizeof *p->o);
 }
 
+static void read_row(const struct cpu_kernels *k, const struct kv_cache *c, const unsigned char *at, uint32_t slot, float *out) {
+    at += slot * dtype_row_bytes(c->dtype, c->d_head);
+    if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)at, c->d_head, out);
+    else if (c->dtype == DTYPE_Q8_0) k->from_q8(at, c->d_head, out);
+    else memcpy(out, at, c->d_head * sizeof *out);
+}
+
 /* Keys [key, key + n) as tiles [d][mr] (few lanes: panels [d][nr]), values as panels [n][nr] with zeros beyond d. The pages lie whole inside a block. */
 static void load_block(const struct cpu_run *r, const struct op_attend *a, const struct task *t, const struct room *m, uint32_t key, uint32_t n) {
     const struct cpu_kernels *k = r->kernels;
@@ -107,26 +118,18 @@ static void load_block(const struct cpu_run *r, const struct op_attend *a, const
     const uint32_t *pages = r->step + r->layout->pages + r->step[r->layout->page_first + t->seq] + key / KV_PAGE;
     for (uint32_t tile = 0; tile < n_tiles; tile++) {
         const uint32_t j0 = m->few ? tile * k->nr : cpu_tile_row(n, n_tiles, tile), j1 = !m->few ? cpu_tile_row(n, n_tiles, tile + 1) : n - j0 < k->nr ? n : j0 + k->nr;
-        for (uint32_t j = j0; j < j1; j++) {
-            const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
-            const size_t at = (size_t)(j % KV_PAGE) * d;
-            float *row = m->rows + (size_t)(j - j0) * d;
-            if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)page + at, d, row);
-            else memcpy(row, (const float *)(const void *)page + at, d * sizeof *row);
-        }
+        for (uint32_t j = j0; j < j1; j++) read_row(k, c, kv_head(c, pages[j / KV_PAGE], t->kv), j % KV_PAGE, m->rows + (size_t)(j - j0) * d);
         float *out = m->keys + (size_t)j0 * d;
         if (m->few && j1 - j0 < k->nr) memset(out, 0, (size_t)d * k->nr * sizeof *out);
         k->pack_rows(m->rows, d, j1 - j0, d, 1, out, m->few ? k->nr : j1 - j0);
     }
     for (uint32_t j = 0; j < n; j++) {
-        const unsigned char *page = kv_head(c, pages[j / KV_PAGE], t->kv);
-        const size_t at = (size_t)(KV_PAGE + j % KV_PAGE) * d;
+        read_row(k, c, kv_head(c, pages[j / KV_PAGE], t->kv), KV_PAGE + j % KV_PAGE, m->rows);
         for (uint32_t col = 0; col < d; col += k->nr) {
             const uint32_t cols = d - col < k->nr ? d - col : k->nr;
             float *out = m->values + (size_t)col * n + (size_t)j * k->nr;
             if (cols < k->nr) memset(out, 0, k->nr * sizeof *out);
-            if (c->dtype == DTYPE_F16) k->from_f16((const uint16_t *)(const void *)page + at + col, cols, out);
-            else memcpy(out, (const float *)(const void *)page + at + col, cols * sizeof *out);
+            memcpy(out, m->rows + col, cols * sizeof *out);
         }
     }
 }
@@ -182,43 +185,120 @@ static void panel_write(const struct cpu_run *r, const struct op_attend *a, cons
     }
 }
 
-static void run_task(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct room *m) {
+static void task_start(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct room *m) {
     const uint32_t nr = r->kernels->nr;
-    uint32_t n_panels = 0;
     m->few = t->lane1 - t->lane0 <= FEW_LANES && t->lane1 - t->lane0 <= r->kernels->mr;
+    m->n_panels = 0;
     for (uint32_t lane = t->lane0; lane < t->lane1; lane += nr)
-        panel_start(r, a, t, m->few, &m->panel[n_panels++], lane, t->lane1 - lane < nr ? t->lane1 - lane : nr);
-    const uint32_t split = BLOCK_KEYS * SPLIT_BLOCKS, end = (uint32_t)m->panel[n_panels - 1].max_last + 1;
-    for (uint32_t s = (uint32_t)m->panel[0].min_first / split * split; s < end; s += split) {
-        for (uint32_t p = 0; p < n_panels; p++) split_start(r, a, &m->panel[p]);
-        for (uint32_t key = s; key < end && key < s + split; key += BLOCK_KEYS) {
-            const uint32_t n = end - key < BLOCK_KEYS ? end - key : BLOCK_KEYS;
-            if ((int32_t)(key + n) <= m->panel[0].min_first) continue;
-            load_block(r, a, t, m, key, n);
-            for (uint32_t p = 0; p < n_panels; p++) panel_block(r, a, m, &m->panel[p], key, n);
-        }
-        for (uint32_t p = 0; p < n_panels; p++) split_merge(r, a, m, &m->panel[p]);
-    }
-    for (uint32_t p = 0; p < n_panels; p++) panel_write(r, a, t, &m->panel[p]);
+        panel_start(r, a, t, m->few, &m->panel[m->n_panels++], lane, t->lane1 - lane < nr ? t->lane1 - lane : nr);
 }
 
-/* Lanes of a task: whole panels, and small enough that every thread gets one where there are few. */
-static uint32_t lanes_a_task(const struct cpu_run *r) { return r->kernels->nr * GROUP_PANELS; }
+/* The keys of split `split` into (m, l, o) of every panel. */
+static void split_run(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct room *m, uint32_t split) {
+    const uint32_t from = split * SPLIT_KEYS, end = (uint32_t)m->panel[m->n_panels - 1].max_last + 1;
+    for (uint32_t p = 0; p < m->n_panels; p++) split_start(r, a, &m->panel[p]);
+    for (uint32_t key = from; key < end && key < from + SPLIT_KEYS; key += BLOCK_KEYS) {
+        const uint32_t n = end - key < BLOCK_KEYS ? end - key : BLOCK_KEYS;
+        if ((int32_t)(key + n) <= m->panel[0].min_first) continue;
+        load_block(r, a, t, m, key, n);
+        for (uint32_t p = 0; p < m->n_panels; p++) panel_block(r, a, m, &m->panel[p], key, n);
+    }
+}
+
+static void run_task(const struct cpu_run *r, const struct op_attend *a, const struct task *t, struct room *m) {
+    task_start(r, a, t, m);
+    const uint32_t end = (uint32_t)m->panel[m->n_panels - 1].max_last / SPLIT_KEYS;
+    for (uint32_t split = (uint32_t)m->panel[0].min_first / SPLIT_KEYS; split <= end; split++) {
+        split_run(r, a, t, m, split);
+        for (uint32_t p = 0; p < m->n_panels; p++) split_merge(r, a, m, &m->panel[p]);
+    }
+    for (uint32_t p = 0; p < m->n_panels; p++) panel_write(r, a, t, &m->panel[p]);
+}
+
+/* How a sequence is shared out: tasks of whole panels for each key head, or (narrow) splits of one task for each. */
+struct share {
+    uint32_t lanes, n_groups, first_split, n_splits, units;
+    bool narrow;
+    size_t part; /* floats of one split's part: m, l, o */
+};
+static struct share share_of(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, const struct cpu_kernels *k, uint32_t s) {
+    const uint32_t wide = k->nr * GROUP_PANELS, len = step[l->starts + s + 1] - step[l->starts + s], past = step[l->past + s];
+    struct share h = {.lanes = len * (a->n_head / a->cache.n_kv)};
+    h.n_groups = (h.lanes + wide - 1) / wide;
+    h.units = h.n_groups * a->cache.n_kv;
+    if (!len || h.lanes > k->nr) return h;
+    h.first_split = a->window && past + 1 > a->window ? (past + 1 - a->window) / SPLIT_KEYS : 0;
+    h.n_splits = (past + len - 1) / SPLIT_KEYS + 1 - h.first_split;
+    if (h.n_splits == 1) return h;
+    h.narrow = true;
+    h.units = h.n_splits * a->cache.n_kv;
+    h.part = 2 * k->nr + (size_t)h.lanes * a->cache.d_head;
+    return h;
+}
+
+size_t cpu_attend_parts(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, const struct cpu_kernels *k) {
+    size_t floats = 0;
+    for (uint32_t s = 0; s < step[STEP_N_SEQ]; s++) {
+        const struct share h = share_of(a, step, l, k, s);
+        floats += h.units * h.part;
+    }
+    return floats * sizeof(float);
+}
+
+static void part_copy(const struct cpu_run *r, const struct op_attend *a, struct state *p, float *part, bool save) {
+    const size_t nr = r->kernels->nr, n = (size_t)p->n * a->cache.d_head;
+    float *const own[] = {p->m, p->l, p->o}, *at[] = {part, part + nr, part + 2 * nr};
+    const size_t count[] = {nr, nr, n};
+    for (unsigned i = 0; i < 3; i++) memcpy(save ? at[i] : own[i], save ? own[i] : at[i], count[i] * sizeof(float));
+}
+
+/* Unit `u` of a sequence: a task, or a split of one into its part. */
+static void run_unit(const struct cpu_run *r, const struct op_attend *a, uint32_t seq, const struct share *h, uint32_t u, float *parts, struct room *m) {
+    const uint32_t n_kv = a->cache.n_kv, wide = r->kernels->nr * GROUP_PANELS;
+    struct task t = {.seq = seq, .kv = u % n_kv, .lane1 = h->lanes};
+    if (h->narrow) {
+        task_start(r, a, &t, m);
+        split_run(r, a, &t, m, h->first_split + u / n_kv);
+        part_copy(r, a, &m->panel[0], parts + u * h->part, true);
+        return;
+    }
+    t.lane0 = (h->n_groups - 1 - u / n_kv) * wide; /* the last lanes see most keys: they come first */
+    t.lane1 = h->lanes - t.lane0 < wide ? h->lanes : t.lane0 + wide;
+    run_task(r, a, &t, m);
+}
+
+/* All splits of key head `kv` of a narrow sequence, in order. */
+static void merge_parts(const struct cpu_run *r, const struct op_attend *a, uint32_t seq, const struct share *h, uint32_t kv, float *parts, struct room *m) {
+    const struct task t = {.seq = seq, .kv = kv, .lane1 = h->lanes};
+    struct state *p = &m->panel[0];
+    task_start(r, a, &t, m);
+    for (uint32_t i = 0; i < h->n_splits; i++) {
+        part_copy(r, a, p, parts + ((size_t)i * a->cache.n_kv + kv) * h->part, false);
+        split_merge(r, a, m, p);
+    }
+    panel_write(r, a, &t, p);
+}
 
 void cpu_attend(const struct cpu_run *r, const struct op_attend *a, unsigned thread, _Atomic uint32_t *claims) {
-    const uint32_t group = a->n_head / a->cache.n_kv, step_lanes = lanes_a_task(r), n_seq = r->step[STEP_N_SEQ];
-    const uint32_t *starts = r->step + r->layout->starts;
+    const uint32_t n_seq = r->step[STEP_N_SEQ];
     struct room m;
     room_make(&m, a, r->kernels, r->scratch[thread]);
-    uint32_t next = atomic_fetch_add_explicit(claims, 1, memory_order_relaxed), at = 0;
-    for (uint32_t s = n_seq; s-- > 0;) { /* a task's number counts over sequences, then over lanes from the last (longest) on, then key heads */
-        const uint32_t lanes = (starts[s + 1] - starts[s]) * group, n_groups = (lanes + step_lanes - 1) / step_lanes, n = n_groups * a->cache.n_kv;
-        for (; next - at < n; next = atomic_fetch_add_explicit(claims, 1, memory_order_relaxed)) {
-            const uint32_t g = n_groups - 1 - (next - at) / a->cache.n_kv;
-            struct task t = {.seq = s, .kv = (next - at) % a->cache.n_kv, .lane0 = g * step_lanes};
-            t.lane1 = lanes - t.lane0 < step_lanes ? lanes : t.lane0 + step_lanes;
-            run_task(r, a, &t, &m);
+    bool any_narrow = false;
+    for (unsigned merging = 0; merging < 2; merging++) { /* a unit's number counts over sequences, from the last one on */
+        uint32_t next = atomic_fetch_add_explicit(&claims[merging], 1, memory_order_relaxed), at = 0;
+        float *parts = r->packed;
+        for (uint32_t s = n_seq; s-- > 0;) {
+            const struct share h = share_of(a, r->step, r->layout, r->kernels, s);
+            const uint32_t n = !merging ? h.units : h.narrow ? a->cache.n_kv : 0;
+            for (; next - at < n; next = atomic_fetch_add_explicit(&claims[merging], 1, memory_order_relaxed)) {
+                if (merging) merge_parts(r, a, s, &h, next - at, parts, &m);
+                else run_unit(r, a, s, &h, next - at, parts, &m);
+            }
+            at += n;
+            any_narrow |= h.narrow;
+            if (h.narrow) parts += h.units * h.part;
         }
-        at += n;
+        if (!any_narrow) return; /* the same for every thread */
+        if (!merging) pool_barrier(r->pool);
     }
 }

@@ -17,7 +17,7 @@ static uint32_t round_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * t
 
 size_t cpu_attention_scratch(const struct op_attention *a, uint32_t max_len, const struct cpu_kernels *k) {
     size_t len = max_len, d = a->d_head;
-    return len * d + len * round_up(a->d_head, k->nr) + (d + len + 2) * k->nr + (a->rel ? 2 * len + 2 * k->nr : 0) + 64;
+    return len * d + len * round_up(a->d_head, k->nr) + (d + len + 2) * k->nr + (a->rel ? 2 * len + 2 * k->nr + a->rel->cols : 0) + 64;
 }
 
 static struct room room_of(const struct op_attention *a, uint32_t len, const struct cpu_kernels *k, float *at) {
@@ -48,8 +48,9 @@ static void pack_kv(const struct cpu_run *r, const struct op_attention *a, const
 }
 
 /* bias[x] = rel(len - 1 - x): the value for (key j, query q) stands at x = len - 1 - j + q. */
-static void spread_bias(const struct op_attention *a, const struct task *t, uint32_t nr, float *bias) {
-    const float *rel = cpu_data(a->rel) + (size_t)t->head * a->rel->cols;
+static void spread_bias(const struct op_attention *a, const struct task *t, const struct cpu_kernels *k, float *bias) {
+    const uint32_t nr = k->nr;
+    const float *rel = cpu_table_row(k, a->rel, t->head, bias + 2 * (size_t)t->len + 2 * nr);
     const int64_t radius = a->rel->cols / 2;
     for (uint32_t x = 0; x < 2 * t->len + nr; x++) {
         int64_t delta = (int64_t)t->len - 1 - x;
@@ -102,7 +103,7 @@ void cpu_attention(const struct cpu_run *r, const struct op_attention *a, unsign
         t.q1 = t.len - t.q0 < width ? t.len : t.q0 + width;
         struct room m = room_of(a, t.len, k, r->scratch[thread]);
         pack_kv(r, a, &t, &m);
-        if (a->rel) spread_bias(a, &t, k->nr, m.bias);
+        if (a->rel) spread_bias(a, &t, k, m.bias);
         for (uint32_t q = t.q0; q < t.q1; q += k->nr) attend(r, a, &t, &m, q, t.q1 - q < k->nr ? t.q1 - q : k->nr);
     }
 }

@@ -118,6 +118,7 @@ static gllm_status make_room(struct cpu_backend *be, struct plan *p, size_t firs
         if (op->kind == OP_LINEAR && (n = cpu_linear_scratch(&op->linear, be->kernels)) > scratch) scratch = n;
         if (op->kind == OP_EMBED && op->embed.out.cols > scratch) scratch = op->embed.out.cols;
         if (op->kind == OP_ATTENTION && (n = cpu_attention_scratch(&op->attention, step[STEP_MAX_LEN], be->kernels)) > scratch) scratch = n;
+        if (op->kind == OP_ATTEND && (n = cpu_attend_parts(&op->attend, step, &p->tape->layout, be->kernels)) > packed) packed = n;
         if (op->kind == OP_ATTEND && (n = cpu_attend_scratch(&op->attend, be->kernels)) > scratch) scratch = n;
     }
     if (packed > p->packed_room) {

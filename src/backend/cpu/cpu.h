@@ -36,7 +36,7 @@ static inline const struct cpu_weight *cpu_weight(const struct weight *w) { retu
 /* A VECTOR, or a TABLE or MATRIX of form CPU_F32. */
 static inline const float *cpu_data(const struct weight *w) { return w ? cpu_weight(w)->data : NULL; }
 /* Row `row` of a table as f32: in place, or widened into `wide` [cols]. */
-const float *cpu_table_row(const struct weight *w, uint32_t row, float *wide);
+const float *cpu_table_row(const struct cpu_kernels *k, const struct weight *w, uint32_t row, float *wide);
 /* Panel p of a CPU_NATIVE matrix as an f32 panel [cols][nr]; room [4][cols]. */
 void cpu_widen_panel(const struct cpu_kernels *k, const struct cpu_weight *w, uint32_t p, float *room, float *out);
 static inline float *cpu_row(const struct view *v, uint32_t row) { return view_ptr(v) + (size_t)row * v->stride; }
@@ -56,7 +56,7 @@ struct cpu_run {
     struct pool *pool;
     const uint32_t *step;
     const struct step_layout *layout;
-    void *packed;             /* the activations of the linear operation in flight, packed by tiles: floats, or struct cpu_qact */
+    void *packed;             /* the activations of the linear operation in flight, packed by tiles: floats, or struct cpu_qact; attention's parts */
     float *const *scratch;    /* [n_threads] */
     const uint32_t *groups;   /* [n_seq + 1] query groups of attention before each sequence */
 };
@@ -69,5 +69,6 @@ enum { CPU_QUERY_BLOCKS = 8 }; /* a query group: this many panels of queries sha
 size_t cpu_attention_scratch(const struct op_attention *a, uint32_t max_len, const struct cpu_kernels *k); /* floats a thread */
 size_t cpu_linear_packed(const struct op_linear *a, uint32_t rows, const struct cpu_kernels *k); /* bytes of packed activations */
 size_t cpu_linear_scratch(const struct op_linear *a, const struct cpu_kernels *k);
+size_t cpu_attend_parts(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, const struct cpu_kernels *k); /* bytes that its threads share */
 size_t cpu_attend_scratch(const struct op_attend *a, const struct cpu_kernels *k);
 #endif

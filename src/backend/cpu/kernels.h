@@ -38,7 +38,7 @@ struct cpu_qtile {
 };
 struct cpu_kernels {
     const char *name;
-    unsigned nr, mr;
+    unsigned nr, mr, qmr; /* panel columns; rows of a tile at most, and of an int8 tile */
     void (*tile)(const struct cpu_tile *t);
     /* out[k][mr] = x[m][k], the rest of each row of out untouched; out rows are out_stride apart */
     void (*pack_rows)(const float *x, size_t stride, uint32_t rows, uint32_t k, float scale, float *out, size_t out_stride);
@@ -56,6 +56,9 @@ struct cpu_kernels {
     void (*merge)(float *hi, float *lo, const float *x, float scale, float weight, uint32_t n); /* hi + lo = (hi + lo) scale + x weight, compensated */
     void (*to_f16)(const float *x, uint32_t n, uint16_t *out);   /* to nearest, ties to even */
     void (*from_f16)(const uint16_t *x, uint32_t n, float *out);
+    void (*to_q8)(const float *x, uint32_t n, uint8_t *out);     /* blocks of Q8_0, as quant_to_q8_0 makes them; n % 32 == 0 */
+    void (*from_q8)(const uint8_t *x, uint32_t n, float *out);
+    void (*from_f8)(enum dtype t, const uint8_t *x, uint32_t n, float *out); /* F8_E4M3 or F8_E5M2 */
     void (*glu)(enum act_kind act, const float *gate, const float *up, uint32_t n, float *out); /* out = act(gate) up; out may be gate */
     void (*rotate)(float *x, uint32_t r, const float *cos_sin, bool interleaved); /* pairs of x[0..2r) by cos_sin[0..r), [r..2r) */
     void (*norm)(enum norm_kind kind, const float *x, const float *res, uint32_t n, const float *w, const float *b, const float *sum, float eps, float *out);

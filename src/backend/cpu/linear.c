@@ -17,8 +17,12 @@ struct job {
 static float *tile_f32(const struct job *j, uint32_t tile) { return (float *)j->r->packed + (size_t)cpu_tile_row(j->rows, j->n_tiles, tile) * j->depth; }
 static struct cpu_qact *tile_int8(const struct job *j, uint32_t tile) { return (struct cpu_qact *)j->r->packed + (size_t)tile * (j->depth / QBLOCK); }
 
+/* Rows of a tile at most. */
+static uint32_t tile_rows(const struct cpu_kernels *k, const struct cpu_weight *w) { return w->form == CPU_QUANT ? k->qmr : k->mr; }
+
 size_t cpu_linear_packed(const struct op_linear *a, uint32_t rows, const struct cpu_kernels *k) {
-    const size_t n_tiles = (rows + k->mr - 1) / k->mr;
+    const uint32_t most = tile_rows(k, cpu_weight(a->w));
+    const size_t n_tiles = (rows + most - 1) / most;
     return cpu_weight(a->w)->form == CPU_QUANT ? n_tiles * (a->x.cols / QBLOCK) * sizeof(struct cpu_qact) : (size_t)rows * a->x.cols * sizeof(float);
 }
 size_t cpu_linear_scratch(const struct op_linear *a, const struct cpu_kernels *k) {
@@ -81,7 +85,7 @@ void cpu_linear(const struct cpu_run *r, const struct op_linear *a, unsigned thr
     const struct cpu_kernels *k = r->kernels;
     struct job j = {.r = r, .a = a, .w = cpu_weight(a->w), .rows = view_rows(&a->out, r->step), .depth = a->x.cols, .n = a->out.cols};
     if (!j.rows) return;
-    j.n_tiles = (j.rows + k->mr - 1) / k->mr;
+    j.n_tiles = (j.rows + tile_rows(k, j.w) - 1) / tile_rows(k, j.w);
     pack(&j, &claims[0]);
     pool_barrier(r->pool);
 

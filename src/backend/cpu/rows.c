@@ -21,11 +21,11 @@ void cpu_embed(const struct cpu_run *r, const struct op_embed *a, unsigned threa
     for (uint32_t i, last; claim_rows(claims, step[STEP_N_TOK], &i, &last);)
         for (; i < last; i++) {
             float *out = cpu_row(&a->out, i);
-            memcpy(out, cpu_table_row(a->word, step[r->layout->tokens + i], wide), d * sizeof *out);
+            memcpy(out, cpu_table_row(r->kernels, a->word, step[r->layout->tokens + i], wide), d * sizeof *out);
             if (a->scale != 0)
                 for (uint32_t c = 0; c < d; c++) out[c] *= a->scale;
-            if (a->pos) r->kernels->add(out, cpu_table_row(a->pos, step[r->layout->pos + i], wide), d);
-            if (a->type) r->kernels->add(out, cpu_table_row(a->type, step[r->layout->types + i], wide), d);
+            if (a->pos) r->kernels->add(out, cpu_table_row(r->kernels, a->pos, step[r->layout->pos + i], wide), d);
+            if (a->type) r->kernels->add(out, cpu_table_row(r->kernels, a->type, step[r->layout->types + i], wide), d);
             if (a->norm_w) r->kernels->norm(NORM_LAYER, out, NULL, d, cpu_data(a->norm_w), cpu_data(a->norm_b), NULL, a->eps, out);
         }
 }
@@ -74,8 +74,10 @@ static void prepare_heads(const struct cpu_run *r, const struct op_store_kv *a, 
 }
 
 static void kv_write(const struct cpu_run *r, const struct kv_cache *c, unsigned char *at, uint32_t slot, const float *x) {
-    if (c->dtype == DTYPE_F16) r->kernels->to_f16(x, c->d_head, (uint16_t *)(void *)at + (size_t)slot * c->d_head);
-    else memcpy((float *)(void *)at + (size_t)slot * c->d_head, x, c->d_head * sizeof *x);
+    at += slot * dtype_row_bytes(c->dtype, c->d_head);
+    if (c->dtype == DTYPE_F16) r->kernels->to_f16(x, c->d_head, (uint16_t *)(void *)at);
+    else if (c->dtype == DTYPE_Q8_0) r->kernels->to_q8(x, c->d_head, at);
+    else memcpy(at, x, c->d_head * sizeof *x);
 }
 
 void cpu_store_kv(const struct cpu_run *r, const struct op_store_kv *a, unsigned thread, _Atomic uint32_t *claims) {

@@ -344,6 +344,53 @@ static void k_from_f16(const uint16_t *x, uint32_t n, float *out) {
     for (; i < n; i++) out[i] = f16_to_f32(x[i]);
 }
 
+enum { Q8_VALUES = 32, Q8_BYTES = 34 };
+typedef int8_t vb __attribute__((vector_size(VL)));
+static void k_to_q8(const float *x, uint32_t n, uint8_t *out) {
+    const vf magic = v_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number in the low bits */
+    for (uint32_t b = 0; b < n; b += Q8_VALUES, out += Q8_BYTES) {
+        vf top = v_set(0);
+        for (unsigned i = 0; i < Q8_VALUES; i += VL) top = v_max(top, v_abs(v_load(x + b + i)));
+        float most = 0;
+        for (unsigned i = 0; i < VL; i++) most = fmaxf(most, top[i]);
+        const uint16_t d = f16_from_f32(most / 127.0f);
+        const float inverse = f16_to_f32(d) > 0 ? 1.0f / f16_to_f32(d) : 0;
+        memcpy(out, &d, sizeof d);
+        for (unsigned i = 0; i < Q8_VALUES; i += VL) {
+            const vf y = v_max(v_min(v_load(x + b + i) * inverse, v_set(127)), v_set(-127));
+            const vb q = __builtin_convertvector((vi)(y + magic) - (vi)magic, vb);
+            memcpy(out + 2 + i, &q, sizeof q);
+        }
+    }
+}
+static void k_from_q8(const uint8_t *x, uint32_t n, float *out) {
+    for (uint32_t b = 0; b < n; b += Q8_VALUES, x += Q8_BYTES) {
+        uint16_t half;
+        memcpy(&half, x, sizeof half);
+        const float d = f16_to_f32(half);
+        for (unsigned i = 0; i < Q8_VALUES; i += VL) {
+            vb q;
+            memcpy(&q, x + 2 + i, sizeof q);
+            v_store(out + b + i, __builtin_convertvector(q, vf) * d);
+        }
+    }
+}
+
+/* Both are f16 with fewer bits: E5M2 its upper byte; E4M3, a bit lower, 2^8 times too small, but for its NaN, which is a number there. */
+static void k_from_f8(enum dtype t, const uint8_t *x, uint32_t n, float *out) {
+    uint32_t i = 0;
+#if defined(__F16C__)
+    const bool e4m3 = t == DTYPE_F8_E4M3;
+    for (; i + 8 <= n; i += 8) {
+        const __m128i b = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(x + i))), mag = _mm_and_si128(b, _mm_set1_epi16(0x7F));
+        const __m128i nan = _mm_and_si128(_mm_cmpeq_epi16(mag, _mm_set1_epi16(0x7F)), _mm_set1_epi16(0x7E00));
+        const __m128i half = _mm_or_si128(_mm_or_si128(_mm_slli_epi16(mag, 7), nan), _mm_slli_epi16(_mm_sub_epi16(b, mag), 8));
+        _mm256_storeu_ps(out + i, e4m3 ? _mm256_mul_ps(_mm256_cvtph_ps(half), _mm256_set1_ps(256)) : _mm256_cvtph_ps(_mm_slli_epi16(b, 8)));
+    }
+#endif
+    dtype_to_f32(t, x + i, out + i, n - i);
+}
+
 static void k_add(float *y, const float *x, uint32_t n) {
     for (uint32_t i = 0; i < n; i += VL) store_part(y, i, n, load_sum(y, x, i, n));
 }
@@ -371,8 +418,8 @@ static void k_pool(enum pool_kind mode, const float *x, size_t stride, uint32_t 
 const struct cpu_kernels KERNELS = {
     .name = NAME, .nr = NR, .mr = MR, .tile = k_tile, .pack_rows = k_pack_rows, .softmax = k_softmax,
     .add_bias = k_add_bias, .norm = k_norm, .add = k_add, .pool = k_pool, .softmax_block = k_softmax_block, .scale_rows = k_scale_rows,
-    .merge_weights = k_merge_weights, .merge = k_merge, .to_f16 = k_to_f16, .from_f16 = k_from_f16, .glu = k_glu, .rotate = k_rotate,
+    .merge_weights = k_merge_weights, .merge = k_merge, .to_f16 = k_to_f16, .from_f16 = k_from_f16, .to_q8 = k_to_q8, .from_q8 = k_from_q8, .from_f8 = k_from_f8, .glu = k_glu, .rotate = k_rotate,
 #ifdef HAS_QTILE
-    .qtile = k_qtile, .quantise = k_quantise,
+    .qmr = QMR, .qtile = k_qtile, .quantise = k_quantise,
 #endif
 };

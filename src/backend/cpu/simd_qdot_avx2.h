@@ -60,10 +60,10 @@ INLINE __m256i four_of(const int8_t *p) {
 /* sum[m][side] += the products of groups [first, first + count), for all rows; everything is a constant but the pointers. */
 INLINE void add_groups(const uint8_t *w, const struct cpu_qact *a, const unsigned mr, const unsigned bits, const unsigned first, const unsigned count, const unsigned pass, __m256i sum[CPU_MAX_MR][2]) {
     __m256i s[CPU_MAX_MR][2];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (unsigned i = 0; i < count; i++) {
         const __m256i q0 = group_of(w, bits, first + i, 0, pass), q1 = group_of(w, bits, first + i, 1, pass);
-#pragma GCC unroll 12
+        UNROLL(12)
         for (unsigned m = 0; m < mr; m++) {
             const __m256i x = four_of(a->q[m] + 4 * (first + i));
             const __m256i p0 = _mm256_maddubs_epi16(q0, x), p1 = _mm256_maddubs_epi16(q1, x);
@@ -71,7 +71,7 @@ INLINE void add_groups(const uint8_t *w, const struct cpu_qact *a, const unsigne
             s[m][1] = i ? _mm256_add_epi16(s[m][1], p1) : p1;
         }
     }
-#pragma GCC unroll 12
+    UNROLL(12)
     for (unsigned m = 0; m < mr; m++)
         for (unsigned side = 0; side < 2; side++) sum[m][side] = _mm256_add_epi32(sum[m][side], _mm256_madd_epi16(s[m][side], _mm256_set1_epi16(pass ? 16 : 1)));
 }
@@ -84,20 +84,20 @@ INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsig
     const uint8_t *w = t->w;
     _Alignas(32) float y[CPU_MAX_MR][QPANEL] = {{0}}; /* in L1: the registers are the integer sums' */
     for (uint32_t b = 0; b < t->n_blocks; b++, a++, w += block) {
-#pragma GCC unroll 2
+        UNROLL(2)
         for (unsigned h = 0; h < n_halves; h++) {
             __m256i sum[CPU_MAX_MR][2];
-#pragma GCC unroll 12
+            UNROLL(12)
             for (unsigned m = 0; m < mr; m++) sum[m][0] = sum[m][1] = zero_log2 ? _mm256_slli_epi32(_mm256_set1_epi32(a->minus_sum[halves ? h : 2][m]), zero_log2) : _mm256_setzero_si256();
-#pragma GCC unroll 2
+            UNROLL(2)
             for (unsigned pass = 0; pass < n_passes; pass++)
-#pragma GCC unroll 4
+                UNROLL(4)
                 for (unsigned g = 0; g < groups; g += depth) add_groups(w, a, mr, bits, h * groups + g, depth, pass, sum);
-#pragma GCC unroll 2
+            UNROLL(2)
             for (unsigned side = 0; side < 2; side++) {
                 const __m256 scale = scale_of(w + plane + h * scale_bytes, f16, side);
                 const __m256 low = min ? scale_of(w + plane + scale_bytes, f16, side) : _mm256_setzero_ps();
-#pragma GCC unroll 12
+                UNROLL(12)
                 for (unsigned m = 0; m < mr; m++) {
                     __m256 r = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[m][side]), _mm256_mul_ps(scale, _mm256_set1_ps(a->d[m])), _mm256_load_ps(y[m] + 8 * side));
                     if (min) r = _mm256_fmadd_ps(low, _mm256_set1_ps(a->d_sum[m]), r);

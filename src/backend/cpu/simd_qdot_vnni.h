@@ -49,25 +49,25 @@ INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsig
     const struct cpu_qact *a = t->a;
     const uint8_t *w = t->w;
     __m512 y[CPU_MAX_MR];
-#pragma GCC unroll 12
+    UNROLL(12)
     for (unsigned m = 0; m < mr; m++) y[m] = _mm512_setzero_ps();
     for (uint32_t b = 0; b < t->n_blocks; b++, a++, w += block) {
         for (unsigned h = 0; h < n_halves; h++) {
             __m512i acc[CPU_MAX_MR][2];
-#pragma GCC unroll 12
+            UNROLL(12)
             for (unsigned m = 0; m < mr; m++) {
                 acc[m][0] = zero_log2 ? _mm512_slli_epi32(_mm512_set1_epi32(a->minus_sum[halves ? h : 2][m]), zero_log2) : _mm512_setzero_si512();
                 acc[m][1] = _mm512_setzero_si512();
             }
-#pragma GCC unroll 8
+            UNROLL(8)
             for (unsigned i = 0; i < groups; i++) {
                 const unsigned g = h * groups + i;
                 const __m512i q = group_of(w, bits, g);
-#pragma GCC unroll 12
+                UNROLL(12)
                 for (unsigned m = 0; m < mr; m++) acc[m][i % chains] = _mm512_dpbusd_epi32(acc[m][i % chains], q, four_of(a->q[m] + 4 * g));
             }
             const __m512 scale = scale_of(w + plane + h * scale_bytes, f16);
-#pragma GCC unroll 12
+            UNROLL(12)
             for (unsigned m = 0; m < mr; m++) {
                 const __m512i sum = chains == 2 ? _mm512_add_epi32(acc[m][0], acc[m][1]) : acc[m][0];
                 y[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(a->d[m])), y[m]);
@@ -75,11 +75,11 @@ INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsig
         }
         if (!min) continue;
         const __m512 low = scale_of(w + plane + scale_bytes, f16);
-#pragma GCC unroll 12
+        UNROLL(12)
         for (unsigned m = 0; m < mr; m++) y[m] = _mm512_fmadd_ps(low, _mm512_set1_ps(a->d_sum[m]), y[m]);
     }
     float out[CPU_MAX_MR][QPANEL];
-#pragma GCC unroll 12
+    UNROLL(12)
     for (unsigned m = 0; m < mr; m++) _mm512_storeu_ps(out[m], y[m]);
     for (unsigned m = 0; m < mr; m++) emit_panel(&t->epilogue, m, out[m]);
 }

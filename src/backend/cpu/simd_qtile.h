@@ -5,6 +5,19 @@
  * Integer sums are exact; the f32 sum over blocks is one chain in the order of k, whatever the tile around it. */
 #include "backend/cpu/qpack.h"
 
+/* The loops of a tile are unrolled, but for sanitizers: their checks on each step of some hundred bodies take minutes to compile. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNROLL(n)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define UNROLL(n)
+#endif
+#endif
+#ifndef UNROLL
+#define PRAGMA(text) _Pragma(#text)
+#define UNROLL(n) PRAGMA(GCC unroll n)
+#endif
+
 /* Row m of a panel's sums, finished and written. */
 INLINE void emit_panel(const struct cpu_tile *t, uint32_t m, const float y[QPANEL]) {
     const bool plain = t->act == ACT_NONE && t->n_cols >= QPANEL && !(t->soft_cap > 0);
@@ -16,8 +29,10 @@ INLINE void emit_panel(const struct cpu_tile *t, uint32_t m, const float y[QPANE
 }
 
 #if defined(__AVX512VNNI__)
+#define QMR MR
 #include "backend/cpu/simd_qdot_vnni.h"
 #else
+#define QMR 6 /* what sixteen registers hold */
 #include "backend/cpu/simd_qdot_avx2.h"
 #endif
 
@@ -25,7 +40,7 @@ INLINE void emit_panel(const struct cpu_tile *t, uint32_t m, const float y[QPANE
     static __attribute__((noinline)) void q_##kind##_##mr(const struct cpu_qtile *t) { qtile_body(t, mr, __VA_ARGS__); }
 #define FIRST_SIX(M, kind, ...) \
     M(kind, 1, __VA_ARGS__) M(kind, 2, __VA_ARGS__) M(kind, 3, __VA_ARGS__) M(kind, 4, __VA_ARGS__) M(kind, 5, __VA_ARGS__) M(kind, 6, __VA_ARGS__)
-#if MR > 6
+#if QMR > 6
 #define QTILES(kind, ...)                                                                                              \
     FIRST_SIX(QTILE, kind, __VA_ARGS__) QTILE(kind, 7, __VA_ARGS__) QTILE(kind, 8, __VA_ARGS__) QTILE(kind, 9, __VA_ARGS__) \
     QTILE(kind, 10, __VA_ARGS__) QTILE(kind, 11, __VA_ARGS__) QTILE(kind, 12, __VA_ARGS__)
@@ -45,7 +60,7 @@ QTILES(Q5_K, 5, 0, false, false, true)
 QTILES(Q6_K, 6, 5, false, true, false)
 
 static void k_qtile(enum qpack_kind kind, const struct cpu_qtile *t) {
-    static void (*const ALL[QPACK_COUNT][MR])(const struct cpu_qtile *) = {[QPACK_Q4_0] = ROW(Q4_0), [QPACK_Q4_1] = ROW(Q4_1), [QPACK_Q5_0] = ROW(Q5_0), [QPACK_Q5_1] = ROW(Q5_1),
+    static void (*const ALL[QPACK_COUNT][QMR])(const struct cpu_qtile *) = {[QPACK_Q4_0] = ROW(Q4_0), [QPACK_Q4_1] = ROW(Q4_1), [QPACK_Q5_0] = ROW(Q5_0), [QPACK_Q5_1] = ROW(Q5_1),
                                                                                   [QPACK_Q8_0] = ROW(Q8_0), [QPACK_Q4_K] = ROW(Q4_K), [QPACK_Q5_K] = ROW(Q5_K), [QPACK_Q6_K] = ROW(Q6_K)};
     ALL[kind][t->epilogue.mr - 1](t);
 }

@@ -43,14 +43,17 @@ void cpu_slabs_free(struct cpu_backend *be) {
 static uint32_t round_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * to; }
 
 /* Row `row` of the stacked parts as f32: in place when it is, else widened into `wide`. */
-static const float *part_row(const struct weight_desc *d, uint32_t row, float *wide) {
+static const float *part_row(const struct cpu_kernels *k, const struct weight_desc *d, uint32_t row, float *wide) {
     uint32_t i = 0;
     while (row >= d->parts[i].rows) row -= d->parts[i++].rows;
     const struct weight_part *p = &d->parts[i];
     if (!p->data) return memset(wide, 0, d->cols * sizeof *wide);
     const unsigned char *src = (const unsigned char *)p->data + row * dtype_row_bytes(p->dtype, d->cols);
-    if (p->dtype == DTYPE_F32 && (uintptr_t)src % sizeof(float) == 0) return (const float *)(const void *)src;
-    dtype_to_f32(p->dtype, src, wide, d->cols);
+    if (p->dtype == DTYPE_F32 && !p->scale.data && (uintptr_t)src % sizeof(float) == 0) return (const float *)(const void *)src;
+    if (p->dtype == DTYPE_F8_E4M3 || p->dtype == DTYPE_F8_E5M2) {
+        k->from_f8(p->dtype, src, d->cols, wide);
+        weight_scale_row(p, d->cols, row, wide);
+    } else weight_row(p, d->cols, row, wide);
     return wide;
 }
 
@@ -68,12 +71,12 @@ static void pack_panel(const struct cpu_kernels *k, const struct weight_desc *d,
     if (n < nr) memset(out, 0, (size_t)cols * nr * sizeof *out);
     for (uint32_t m = 0; m < n; m += 4) {
         const uint32_t group = n - m < 4 ? n - m : 4;
-        const float *row = part_row(d, first + m, room);
+        const float *row = part_row(k, d, first + m, room);
         bool adjacent = true;
-        for (uint32_t i = 1; i < group; i++) adjacent &= part_row(d, first + m + i, room + (size_t)i * cols) == row + (size_t)i * cols;
+        for (uint32_t i = 1; i < group; i++) adjacent &= part_row(k, d, first + m + i, room + (size_t)i * cols) == row + (size_t)i * cols;
         if (adjacent) k->pack_rows(row, cols, group, cols, 1, out + m, nr);
         else
-            for (uint32_t i = 0; i < group; i++) k->pack_rows(part_row(d, first + m + i, room), cols, 1, cols, 1, out + m + i, nr);
+            for (uint32_t i = 0; i < group; i++) k->pack_rows(part_row(k, d, first + m + i, room), cols, 1, cols, 1, out + m + i, nr);
     }
 }
 
@@ -109,9 +112,9 @@ static const uint8_t *raw_row(const struct weight_part *p, uint32_t row, uint32_
     return p->data ? (const uint8_t *)p->data + (size_t)row * dtype_row_bytes(p->dtype, cols) : NULL;
 }
 
-const float *cpu_table_row(const struct weight *weight, uint32_t row, float *wide) {
+const float *cpu_table_row(const struct cpu_kernels *k, const struct weight *weight, uint32_t row, float *wide) {
     const struct cpu_weight *w = cpu_weight(weight);
-    return w->form == CPU_F32 ? w->data + (size_t)row * weight->cols : part_row(&w->desc, row, wide);
+    return w->form == CPU_F32 ? w->data + (size_t)row * weight->cols : part_row(k, &w->desc, row, wide);
 }
 
 void cpu_widen_panel(const struct cpu_kernels *k, const struct cpu_weight *w, uint32_t panel, float *room, float *out) {
@@ -123,7 +126,7 @@ static bool can_quantise(const struct cpu_backend *be, const struct weight_desc 
     enum qpack_kind kind;
     for (uint32_t i = 0; i < d->n_parts; i++) {
         const struct weight_part *p = &d->parts[i];
-        if (!p->data || !qpack_find(p->dtype, &kind) || (i + 1 < d->n_parts && p->rows % QPANEL)) return false;
+        if (!p->data || p->scale.data || !qpack_find(p->dtype, &kind) || (i + 1 < d->n_parts && p->rows % QPANEL)) return false;
     }
     return be->kernels->qtile && !be->exact && d->cols % QBLOCK == 0;
 }
@@ -168,9 +171,10 @@ static gllm_status prepare_quantised(struct cpu_backend *be, const struct weight
     return GLLM_OK;
 }
 
-static bool any_quantised(const struct weight_desc *d) {
+/* A part takes less memory as the file has it than any f32 form: quantised blocks, and types of 8 bits. */
+static bool any_narrow(const struct weight_desc *d) {
     for (uint32_t i = 0; i < d->n_parts; i++)
-        if (d->parts[i].data && dtype_is_quantised(d->parts[i].dtype)) return true;
+        if (d->parts[i].data && dtype_traits(d->parts[i].dtype)->bits < 16) return true;
     return false;
 }
 
@@ -185,29 +189,24 @@ static gllm_status prepare_native(const struct weight_desc *d, struct cpu_weight
 static gllm_status prepare_rows(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
     const struct weight_part *p = &d->parts[0];
     const bool table = d->role == WEIGHT_TABLE;
-    if (table && d->n_parts == 1 && p->data && p->dtype == DTYPE_F32 && (uintptr_t)p->data % sizeof(float) == 0) {
+    if (table && d->n_parts == 1 && p->data && p->dtype == DTYPE_F32 && !p->scale.data && (uintptr_t)p->data % sizeof(float) == 0) {
         w->data = p->data;
         w->borrowed = true;
         return GLLM_OK;
     }
-    if (table && any_quantised(d)) return prepare_native(d, w); /* few of its rows are ever read */
+    if (table && any_narrow(d)) return prepare_native(d, w); /* few of its rows are ever read */
     uint64_t n = d->role == WEIGHT_VECTOR ? round_up(d->cols, CPU_MAX_NR) : (uint64_t)rows * d->cols;
     float *out = slab_alloc(be, n * sizeof *out);
     if (!out) return err_nomem(err, d->name);
     w->data = out;
     if (d->role == WEIGHT_VECTOR) memset(out, 0, n * sizeof *out);
-    for (uint32_t i = 0; i < d->n_parts; i++) {
-        size_t count = (size_t)d->parts[i].rows * (d->role == WEIGHT_VECTOR ? 1 : d->cols);
-        if (d->parts[i].data) dtype_to_f32(d->parts[i].dtype, d->parts[i].data, out, count);
-        else memset(out, 0, count * sizeof *out);
-        out += count;
-    }
+    weight_values(d, out);
     return GLLM_OK;
 }
 
 static gllm_status prepare(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
     if (d->role != WEIGHT_MATRIX) return prepare_rows(be, d, rows, w, err);
-    if (!any_quantised(d)) return prepare_matrix(be, d, rows, w, err);
+    if (!any_narrow(d)) return prepare_matrix(be, d, rows, w, err);
     return can_quantise(be, d) ? prepare_quantised(be, d, rows, w, err) : prepare_native(d, w);
 }
 
@@ -231,17 +230,19 @@ void cpu_weight_free(struct backend *be, struct weight *w) {
     free(w);
 }
 
-/* For the default precision: quantised parts keep about their file's size. */
+/* For the default precision: narrow parts keep about their file's size, whether packed or read in place. */
 uint64_t cpu_weight_bytes(const struct weight_desc *d) {
-    uint64_t rows = 0, quantised = 0;
+    uint64_t rows = 0, narrow = 0;
     enum qpack_kind kind;
     for (uint32_t i = 0; i < d->n_parts; i++) {
-        rows += d->parts[i].rows;
-        if (d->parts[i].data && qpack_find(d->parts[i].dtype, &kind))
-            quantised += (uint64_t)(d->parts[i].rows + QPANEL - 1) / QPANEL * (d->cols / QBLOCK) * qpack_block_bytes(kind);
+        const struct weight_part *p = &d->parts[i];
+        rows += p->rows;
+        if (!p->data) continue;
+        if (qpack_find(p->dtype, &kind)) narrow += (uint64_t)(p->rows + QPANEL - 1) / QPANEL * (d->cols / QBLOCK) * qpack_block_bytes(kind);
+        else narrow += (uint64_t)p->rows * dtype_row_bytes(p->dtype, d->cols);
     }
     if (d->role == WEIGHT_VECTOR) return (uint64_t)round_up(d->cols, CPU_MAX_NR) * sizeof(float);
-    if (any_quantised(d)) return d->role == WEIGHT_TABLE ? 0 : quantised;
+    if (any_narrow(d)) return d->role == WEIGHT_TABLE ? 0 : narrow;
     if (d->role == WEIGHT_TABLE) return rows * d->cols * sizeof(float);
     return (rows + CPU_MAX_NR - 1) / CPU_MAX_NR * CPU_MAX_NR * d->cols * sizeof(float);
 }

@@ -61,13 +61,7 @@ static gllm_status ref_weight_prepare(struct backend *be, const struct weight_de
         free(w);
         return err_nomem(err, d->name);
     }
-    float *at = w->data;
-    for (uint32_t i = 0; i < d->n_parts; i++) {
-        size_t n = (size_t)d->parts[i].rows * (d->role == WEIGHT_VECTOR ? 1 : d->cols);
-        if (d->parts[i].data) dtype_to_f32(d->parts[i].dtype, d->parts[i].data, at, n);
-        else memset(at, 0, n * sizeof *at);
-        at += n;
-    }
+    weight_values(d, w->data);
     *out = &w->base;
     return GLLM_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tensor/half.h"
+#include "tensor/quant.h"
 
 static const float *values(const struct weight *w) { return w ? ((const struct ref_weight *)w)->data : NULL; }
 static const float *table_row(const struct weight *w, uint32_t row) { return values(w) + (size_t)row * w->cols; }
@@ -198,14 +199,18 @@ static void prepare_heads(const struct op_store_kv *a, const float *x, uint32_t 
 }
 
 static void kv_write(const struct kv_cache *c, unsigned char *at, uint32_t slot, const double *y) {
+    float x[32]; /* a block of Q8_0 */
+    at += slot * dtype_row_bytes(c->dtype, c->d_head);
     for (uint32_t i = 0; i < c->d_head; i++) {
-        size_t k = (size_t)slot * c->d_head + i;
-        if (c->dtype == DTYPE_F16) ((uint16_t *)(void *)at)[k] = f16_from_f32((float)y[i]);
-        else ((float *)(void *)at)[k] = (float)y[i];
+        x[i % 32] = (float)y[i];
+        if (c->dtype == DTYPE_F16) ((uint16_t *)(void *)at)[i] = f16_from_f32(x[i % 32]);
+        else if (c->dtype == DTYPE_F32) ((float *)(void *)at)[i] = x[i % 32];
+        else if (i % 32 == 31) quant_to_q8_0(x, at + dtype_row_bytes(DTYPE_Q8_0, i / 32 * 32));
     }
 }
-static double kv_read(const struct kv_cache *c, const unsigned char *at, size_t k) {
-    return c->dtype == DTYPE_F16 ? f16_to_f32(((const uint16_t *)(const void *)at)[k]) : ((const float *)(const void *)at)[k];
+static void kv_read(const struct kv_cache *c, const unsigned char *at, uint32_t slot, float *out) {
+    const size_t row = dtype_row_bytes(c->dtype, c->d_head);
+    dtype_to_f32(c->dtype, at + slot * row, out, c->d_head);
 }
 
 static gllm_status run_store_kv(const struct op_store_kv *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
@@ -229,28 +234,29 @@ static gllm_status run_store_kv(const struct op_store_kv *a, const uint32_t *ste
     return GLLM_OK;
 }
 
-/* Query row `row` at place `at` of sequence s, one head. p has room for at + 1 values. */
-static void attend_cached(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, uint32_t s, uint32_t row, uint32_t at, uint32_t head, double *p) {
+/* Query row `row` at place `at` of sequence s, one head. p has room for at + 1 values, o for d_head and as many f32 values behind them. */
+static void attend_cached(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, uint32_t s, uint32_t row, uint32_t at, uint32_t head, double *p, double *o) {
     const struct kv_cache *c = &a->cache;
     const uint32_t d = c->d_head, kv = head / (a->n_head / c->n_kv), first = a->window && at + 1 > a->window ? at + 1 - a->window : 0;
     const uint32_t *pages = step + l->pages + step[l->page_first + s];
     const float *q = row_of(&a->q, row) + (size_t)head * d;
+    float *wide = (float *)(void *)(o + d);
     double top = -INFINITY, sum = 0;
     for (uint32_t j = first; j <= at; j++) {
-        const unsigned char *k = kv_head(c, pages[j / KV_PAGE], kv);
         double dot = 0;
-        for (uint32_t i = 0; i < d; i++) dot += q[i] * kv_read(c, k, (size_t)(j % KV_PAGE) * d + i);
+        kv_read(c, kv_head(c, pages[j / KV_PAGE], kv), j % KV_PAGE, wide);
+        for (uint32_t i = 0; i < d; i++) dot += (double)q[i] * wide[i];
         dot *= a->scale;
         p[j] = a->soft_cap > 0 ? a->soft_cap * tanh(dot / a->soft_cap) : dot;
         top = fmax(top, p[j]);
     }
     for (uint32_t j = first; j <= at; j++) sum += p[j] = exp(p[j] - top);
-    float *out = row_of(&a->out, row) + (size_t)head * d;
-    for (uint32_t i = 0; i < d; i++) {
-        double o = 0;
-        for (uint32_t j = first; j <= at; j++) o += p[j] * kv_read(c, kv_head(c, pages[j / KV_PAGE], kv), (size_t)(KV_PAGE + j % KV_PAGE) * d + i);
-        out[i] = (float)(o / sum);
+    for (uint32_t i = 0; i < d; i++) o[i] = 0;
+    for (uint32_t j = first; j <= at; j++) {
+        kv_read(c, kv_head(c, pages[j / KV_PAGE], kv), KV_PAGE + j % KV_PAGE, wide);
+        for (uint32_t i = 0; i < d; i++) o[i] += p[j] * wide[i];
     }
+    for (uint32_t i = 0; i < d; i++) row_of(&a->out, row)[(size_t)head * d + i] = (float)(o[i] / sum);
 }
 
 static gllm_status run_attend(const struct op_attend *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
@@ -259,11 +265,11 @@ static gllm_status run_attend(const struct op_attend *a, const uint32_t *step, c
         uint32_t n = step[l->past + s] + step[l->starts + s + 1] - step[l->starts + s];
         longest = n > longest ? n : longest;
     }
-    double *p = malloc((size_t)longest * sizeof *p);
+    double *p = malloc(((size_t)longest + 2 * a->cache.d_head) * sizeof *p);
     if (!p) return err_nomem(err, "attention row");
     for (uint32_t i = 0; i < step[STEP_N_TOK]; i++) {
         const uint32_t s = step[l->seq + i], at = step[l->past + s] + i - step[l->starts + s];
-        for (uint32_t h = 0; h < a->n_head; h++) attend_cached(a, step, l, s, i, at, h, p);
+        for (uint32_t h = 0; h < a->n_head; h++) attend_cached(a, step, l, s, i, at, h, p, p + longest);
     }
     free(p);
     return GLLM_OK;

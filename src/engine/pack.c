@@ -1,0 +1,75 @@
+#include "engine/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+void packed_free(struct packed *p) {
+    free(p->ids);
+    free(p->types);
+    free(p->start);
+    *p = (struct packed){0};
+}
+
+static bool reserve(struct packed *p, size_t tokens) {
+    if (p->n + 2 > p->room) {
+        const size_t room = 2 * p->room + 64;
+        size_t *start = realloc(p->start, room * sizeof *start);
+        if (!start) return false;
+        if (!p->start) start[0] = 0;
+        p->start = start;
+        p->room = room;
+    }
+    const size_t need = p->start[p->n] + tokens;
+    if (need <= p->capacity) return true;
+    int32_t *ids = realloc(p->ids, 2 * need * sizeof *ids);
+    if (ids) p->ids = ids;
+    uint8_t *types = realloc(p->types, 2 * need);
+    if (types) p->types = types;
+    if (!ids || !types) return false;
+    p->capacity = 2 * need;
+    return true;
+}
+
+gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *err) {
+    if (!reserve(p, e->count)) return err_nomem(err, "tokens");
+    const size_t at = p->start[p->n];
+    if (e->count) {
+        memcpy(p->ids + at, e->ids, e->count * sizeof *e->ids);
+        memcpy(p->types + at, e->types, e->count);
+    }
+    p->start[++p->n] = at + e->count;
+    return GLLM_OK;
+}
+
+/* Texts [first, last) as one packed forward. */
+static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t first, size_t last, gllm_error *err) {
+    const struct packed *p = r->packed;
+    const size_t n = last - first, base = p->start[first];
+    uint32_t *starts = malloc((2 * n + 1) * sizeof *starts);
+    float *raw = malloc(n * r->dim * sizeof *raw);
+    gllm_status status = starts && raw ? GLLM_OK : err_nomem(err, "batch");
+    if (status == GLLM_OK) {
+        for (size_t i = 0; i <= n; i++) starts[i] = (uint32_t)(p->start[first + i] - base);
+        for (size_t i = 0; i < n; i++) starts[n + 1 + i] = p->pool_from;
+        struct batch b = {.n_tok = starts[n], .n_seq = (uint32_t)n, .tokens = p->ids + base, .types = p->types + base, .starts = starts, .pool_from = starts + n + 1};
+        status = model_run(m, &b, r->pooling, raw, err);
+    }
+    for (size_t i = 0; status == GLLM_OK && i < n; i++) r->each(r->user, first + i, raw + i * r->dim);
+    free(starts);
+    free(raw);
+    return status;
+}
+
+gllm_status packed_run(struct model *m, struct packed_run *r, gllm_error *err) {
+    const size_t *start = r->packed->start, n = r->packed->n;
+    for (size_t first = 0, last; first < n; first = last) {
+        for (last = first + 1; last < n && start[last + 1] - start[first] <= r->budget && last - first < r->budget; last++) {}
+        double begin = clock_ms();
+        TRY(run_batch(m, r, first, last, err));
+        r->compute_ms += clock_ms() - begin;
+        if (r->progress && !r->progress(r->progress_user, last, n) && last < n) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu texts", last, n);
+    }
+    return GLLM_OK;
+}

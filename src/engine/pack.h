@@ -1,0 +1,29 @@
+/* pack.h - many texts as ids, one after the other, and their forwards: packed by a budget of tokens, without padding. */
+#ifndef GLLM_ENGINE_PACK_H
+#define GLLM_ENGINE_PACK_H
+#include "engine/engine.h"
+
+struct packed { /* all-zero at first; packed_free at last */
+    int32_t *ids;
+    uint8_t *types;
+    size_t *start;      /* [n + 1] where each text begins in ids */
+    size_t n, capacity, room;
+    uint32_t pool_from; /* tokens that pooling leaves out at the start of each text */
+};
+gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *err); /* as the next text */
+void packed_free(struct packed *p);
+
+/* One forward after the other on the model's worker: as many whole texts as fit the budget, at least one. */
+struct packed_run {
+    const struct packed *packed;
+    uint32_t budget;
+    enum pool_kind pooling; /* 0: the model's own */
+    uint32_t dim;           /* values that the model gives for each text */
+    void (*each)(void *user, size_t text, const float *row); /* row [dim] */
+    void *user;
+    gllm_progress_fn progress; /* NULL: none; false ends with GLLM_CANCELED */
+    void *progress_user;
+    double compute_ms;      /* added to */
+};
+gllm_status packed_run(struct model *m, struct packed_run *r, gllm_error *err);
+#endif

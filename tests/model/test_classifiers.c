@@ -1,0 +1,225 @@
+/* test_classifiers.c - logits and scores of whole cross-encoders and classifiers against the reference libraries' values
+ * (tools/make_classifier_goldens.py), through the public API, on every backend and instruction level; order, truncation, refusals, and the promise that a
+ * pair's score does not depend on its company. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gllm.h"
+
+#define GOLDEN "tests/golden/classifiers"
+static const char *const TARGETS[][2] = {{"ref", ""}, {"cpu", "portable"}, {"cpu", "avx2"}, {"cpu", "avx512"}};
+
+static gllm_client *open_client(const char *dir, const char *backend, uint32_t threads, uint32_t batch) { /* NULL: not on this machine */
+    gllm_options o;
+    gllm_error err = {0};
+    gllm_client *c;
+    gllm_options_init(&o);
+    o.model = dir, o.backend = backend, o.threads = threads, o.max_batch_tokens = batch;
+    gllm_status s = gllm_client_open(&c, &o, &err);
+    if (s == GLLM_UNSUPPORTED && strstr(err.message, "instruction level")) return NULL;
+    if (s != GLLM_OK) fail_msg("%s: %s", dir, err.message);
+    return c;
+}
+
+static double worst_of(const float *a, const json_t *list, size_t n) {
+    double worst = 0;
+    assert_int_equal(json_array_size(list), n);
+    for (size_t i = 0; i < n; i++) {
+        double e = fabs((double)a[i] - json_number_value(json_array_get(list, i)));
+        worst = e <= worst ? worst : e;
+    }
+    return worst;
+}
+
+static gllm_str text_at(const json_t *k, const char *key) {
+    const json_t *t = json_object_get(k, key);
+    return (gllm_str){json_string_value(t), json_string_length(t)};
+}
+
+static gllm_classes *classify(gllm_client *c, const gllm_str *texts, const gllm_str *pairs, size_t n, gllm_scores scores) {
+    gllm_classify_request r;
+    gllm_error err = {0};
+    gllm_classes *e;
+    gllm_classify_request_init(&r);
+    r.inputs = texts, r.pairs = pairs, r.n_inputs = n, r.scores = scores;
+    if (gllm_classify(c, &r, &e, &err) != GLLM_OK) fail_msg("%s", err.message);
+    return e;
+}
+
+static gllm_rankings *rerank(gllm_client *c, gllm_str query, const gllm_str *documents, size_t n, gllm_scores scores, uint32_t top_n) {
+    gllm_rerank_request r;
+    gllm_error err = {0};
+    gllm_rankings *e;
+    gllm_rerank_request_init(&r);
+    r.query = query, r.documents = documents, r.n_documents = n, r.scores = scores, r.top_n = top_n;
+    if (gllm_rerank(c, &r, &e, &err) != GLLM_OK) fail_msg("%s", err.message);
+    return e;
+}
+
+static void check_case(gllm_client *c, const char *name, const json_t *k, double *worst) {
+    static const struct {
+        gllm_scores scores;
+        const char *key;
+    } KINDS[] = {{GLLM_SCORES_RAW, "logits"}, {GLLM_SCORES_PROBABILITY, "probabilities"}, {GLLM_SCORES_MODEL, "scores"}};
+    const bool pair = json_object_get(k, "pair") != NULL;
+    gllm_str a = text_at(k, "text"), b = pair ? text_at(k, "pair") : (gllm_str){0};
+    for (unsigned i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        const json_t *expected = json_object_get(k, KINDS[i].key);
+        if (!expected) continue;
+        gllm_classes *e = classify(c, &a, pair ? &b : NULL, 1, KINDS[i].scores);
+        double off = worst_of(e->scores, expected, e->n_labels);
+        if (!(off <= 1e-5)) fail_msg("%s: %s of \"%s\" are off by %g", name, KINDS[i].key, a.ptr, off);
+        if (e->n_labels == 1 && pair) {
+            gllm_rankings *r = rerank(c, a, &b, 1, KINDS[i].scores, 0);
+            assert_memory_equal(&r->items[0].score, e->scores, sizeof(float));
+            gllm_rankings_free(r);
+        }
+        *worst = off > *worst ? off : *worst;
+        gllm_classes_free(e);
+    }
+}
+
+static void check_model(const char *name) {
+    char dir[512], path[600];
+    json_error_t je;
+    double worst = 0;
+    snprintf(dir, sizeof dir, GOLDEN "/%s", name);
+    snprintf(path, sizeof path, "%s/expected.json", dir);
+    json_t *root = json_load_file(path, 0, &je), *labels = json_object_get(root, "labels"), *cases = json_object_get(root, "cases");
+    if (!root) fail_msg("%s: %s", path, je.text);
+    for (unsigned t = 0; t < sizeof TARGETS / sizeof *TARGETS; t++) {
+        setenv("GLLM_CPU_ISA", TARGETS[t][1], 1);
+        gllm_client *c = open_client(dir, TARGETS[t][0], 2, 0);
+        unsetenv("GLLM_CPU_ISA");
+        if (!c) {
+            print_message("skipped %s: not on this processor\n", TARGETS[t][1]);
+            continue;
+        }
+        gllm_str text = {"x", 1};
+        gllm_classes *e = classify(c, &text, NULL, 1, GLLM_SCORES_RAW);
+        assert_int_equal(e->n_labels, json_array_size(labels));
+        for (size_t i = 0; i < e->n_labels; i++) assert_string_equal(e->labels[i], json_string_value(json_array_get(labels, i)));
+        gllm_classes_free(e);
+        assert_true(json_array_size(cases) >= 5);
+        for (size_t i = 0; i < json_array_size(cases); i++) check_case(c, name, json_array_get(cases, i), &worst);
+        gllm_client_close(c);
+    }
+    print_message("%-22s within %.1e\n", name, worst);
+    json_decref(root);
+}
+
+static void test_families(void **state) {
+    (void)state;
+    struct dirent **names;
+    int n = scandir(GOLDEN, &names, NULL, alphasort), seen = 0;
+    assert_true(n > 2);
+    for (int i = 0; i < n; i++) {
+        if (names[i]->d_name[0] != '.') check_model(names[i]->d_name), seen++;
+        free(names[i]);
+    }
+    free(names);
+    assert_true(seen >= 10);
+}
+
+/* 100 documents of many lengths: every score has the bits that it has alone, whatever the batch and the threads; sorted, stable, cut to top_n. */
+static void test_company(void **state) {
+    (void)state;
+    enum { N = 100 };
+    static char room[N][400];
+    gllm_str documents[N], query = {"the age of whales", GLLM_NTS};
+    for (unsigned i = 0; i < N; i++) {
+        room[i][0] = '\0';
+        for (unsigned k = 0; k < i % 37; k++) strcat(room[i], k * i % 3 ? "wisdom " : "sea star ");
+        documents[i] = (gllm_str){room[i], GLLM_NTS};
+    }
+    static const uint32_t SHAPES[][2] = {{1, 0}, {2, 64}, {3, 4096}};
+    float alone[N];
+    gllm_client *c = open_client(GOLDEN "/bert", "cpu", 1, 0);
+    uint64_t tokens = 0;
+    for (unsigned i = 0; i < N; i++) {
+        gllm_rankings *r = rerank(c, query, &documents[i], 1, GLLM_SCORES_PROBABILITY, 0);
+        alone[i] = r->items[0].score;
+        assert_true(alone[i] > 0 && alone[i] < 1);
+        tokens += r->usage.prompt_tokens;
+        gllm_rankings_free(r);
+    }
+    gllm_client_close(c);
+    for (unsigned s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++) {
+        c = open_client(GOLDEN "/bert", "cpu", SHAPES[s][0], SHAPES[s][1]);
+        gllm_rankings *r = rerank(c, query, documents, N, GLLM_SCORES_PROBABILITY, 0), *top = rerank(c, query, documents, N, GLLM_SCORES_PROBABILITY, 7);
+        assert_int_equal(r->count, N);
+        assert_int_equal(top->count, 7);
+        assert_int_equal(r->usage.prompt_tokens, tokens);
+        for (unsigned i = 0; i < N; i++) {
+            const gllm_ranking *x = &r->items[i];
+            assert_memory_equal(&x->score, &alone[x->index], sizeof(float));
+            if (i) assert_true(x[-1].score > x->score || (x[-1].score == x->score && x[-1].index < x->index));
+            if (i < 7) assert_int_equal(top->items[i].index, x->index);
+        }
+        gllm_rankings_free(r);
+        gllm_rankings_free(top);
+        gllm_client_close(c);
+    }
+}
+
+static void test_limits(void **state) {
+    (void)state;
+    static char words[1200];
+    for (unsigned i = 0; i < 200; i++) strcat(words, "sea ");
+    gllm_client *c = open_client(GOLDEN "/bert", "cpu", 2, 0);
+    gllm_str query = {"the whale", GLLM_NTS}, many = {words, GLLM_NTS}, few = {"star", GLLM_NTS};
+    gllm_rankings *r = rerank(c, query, &many, 1, GLLM_SCORES_RAW, 0); /* the document is cut, the query kept */
+    assert_int_equal(r->items[0].tokens, 48);
+    assert_true(r->items[0].truncated && r->items[0].full_tokens > 200 && !r->items[0].query_truncated && r->n_truncated == 1);
+    gllm_rankings_free(r);
+    r = rerank(c, many, &few, 1, GLLM_SCORES_RAW, 0);
+    assert_true(r->items[0].truncated && r->items[0].query_truncated);
+    gllm_rankings_free(r);
+
+    gllm_rerank_request q;
+    gllm_error err;
+    gllm_rerank_request_init(&q);
+    q.query = query, q.documents = &many, q.n_documents = 1, q.truncate = GLLM_TRUNCATE_NONE;
+    assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_TOO_LONG);
+    assert_null(r);
+    assert_non_null(strstr(err.message, "document 0 has"));
+    q.truncate = GLLM_TRUNCATE_END, q.n_documents = 0;
+    assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_INVALID);
+    assert_string_equal(err.message, "documents: found none, expected at least one text");
+    gllm_str bad = {"a\xff", 2};
+    q.documents = &bad, q.n_documents = 1;
+    assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_INVALID);
+    assert_non_null(strstr(err.message, "document 0: "));
+    gllm_embed_request e;
+    gllm_embeddings *v;
+    gllm_embed_request_init(&e);
+    e.inputs = &query, e.n_inputs = 1;
+    assert_int_equal(gllm_embed(c, &e, &v, &err), GLLM_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "is a reranker"));
+    gllm_client_close(c);
+
+    q.documents = &few;
+    c = open_client(GOLDEN "/bert-many", "cpu", 2, 0);
+    assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "4 labels"));
+    gllm_client_close(c);
+    c = open_client("tests/golden/models/bert-mean", "cpu", 2, 0);
+    assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_UNSUPPORTED);
+    assert_string_equal(err.message, "bert-mean is an embedder (bert): it has no classification head");
+    gllm_client_close(c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families), cmocka_unit_test(test_company), cmocka_unit_test(test_limits)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
