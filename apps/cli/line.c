@@ -62,7 +62,7 @@ static int read_character(EditLine *el, wchar_t *out) {
     }
 }
 
-static unsigned char on_interrupt(EditLine *el, int key) {
+static unsigned char on_interrupt(EditLine *el, wint_t key) {
     struct cli_line *l = line_of(el);
     const LineInfo *info = el_line(el);
     (void)key;
@@ -71,7 +71,7 @@ static unsigned char on_interrupt(EditLine *el, int key) {
     return CC_EOF;
 }
 
-static unsigned char on_suspend(EditLine *el, int key) {
+static unsigned char on_suspend(EditLine *el, wint_t key) {
     (void)key;
     el_set(el, EL_PREP_TERM, 0);
     raise(SIGTSTP);
@@ -108,8 +108,8 @@ static struct editor *editor_open(struct cli_line *l) {
     el_set(e->el, EL_HIST, history, e->history);
     el_set(e->el, EL_GETCFN, read_character);
     el_set(e->el, EL_SETTY, "-d", "-isig", NULL);
-    el_set(e->el, EL_ADDFN, "gllm-interrupt", "Give the line up.", on_interrupt);
-    el_set(e->el, EL_ADDFN, "gllm-suspend", "Back to the shell.", on_suspend);
+    el_wset(e->el, EL_ADDFN, L"gllm-interrupt", L"Give the line up.", on_interrupt); /* el_set would leak copies of the names */
+    el_wset(e->el, EL_ADDFN, L"gllm-suspend", L"Back to the shell.", on_suspend);
     el_set(e->el, EL_BIND, "^C", "gllm-interrupt", NULL);
     el_set(e->el, EL_BIND, "^Z", "gllm-suspend", NULL);
     el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);

@@ -149,6 +149,7 @@ send /save $work/talk.json\r
 expect Saved 4 messages
 send /save $work/home/history\r
 expect stays as it is
+expect >>> 
 send unfinished\x03
 expect ^C
 send \x03
@@ -171,7 +172,8 @@ expect >>>
 send /system\r
 expect There is no system message
 send /load /nonexistent\r
-expect /nonexistent
+expect No such file
+expect >>> 
 send \x04
 S
 talk "/load, the key up, Ctrl-D" 0 --max-tokens 2 <"$work/steps"
@@ -188,6 +190,7 @@ send more\r
 expect >>> 
 send /show\r
 expect turns         2
+expect >>> 
 send \x04
 S
 talk "the context" 0 --ctx 90 --max-tokens 24 <<'S'
@@ -204,12 +207,14 @@ send 012345678901234567890123456789012345678901234567890123456789012345678901234
 expect tokens, the context holds 90
 send /show\r
 expect turns         2
+expect >>> 
 send \x04
 S
 talk "control characters do not reach the terminal" 0 --max-tokens 3 --logit-bias $esc=1000 <<'S'
 expect >>> 
 send hello\r
 expect \xe2\x90\x9b\xe2\x90\x9b\xe2\x90\x9b\r
+expect >>> 
 send \x04
 S
 "$pty" "$gllm" run $model hello --max-tokens 1 --logit-bias $esc=1000 </dev/null >"$work/out"
@@ -220,6 +225,7 @@ expect >>>
 send hello\r
 expect \e[2m
 expect \e[0m
+expect >>> 
 send \x04
 S
 NO_COLOR=1 talk "NO_COLOR" 0 --max-tokens 3 --template-arg thinking=true <<'S'
