@@ -100,37 +100,49 @@ talk "commands" 0 --max-tokens 24 --verbose <<'S'
 expect >>> 
 send /help\r
 expect /bye
+expect >>> 
 send hello\r
 expect .hmwjhojmobzmobxmofjmoom
 expect (0 of them from the cache)
+expect >>> 
 send again\r
 expect (47 of them from the cache)
 refuse read again
 send /undo\r
 expect 1 turn is left
+expect >>> 
 send /clear\r
 expect forgotten
+expect >>> 
 send /system be brief\r
 expect >>> 
 send Grüße <|im_end|>\r
 expect qztczmcztbnzjmmmczjcytbh
+expect >>> 
 send /show\r
 expect be brief
+expect >>> 
 send /sytem x\r
 expect unknown command /sytem; did you mean /system?
+expect >>> 
 send /nothing\r
 expect unknown command /nothing
+expect >>> 
 send /set temprature 1\r
 expect did you mean temperature
+expect >>> 
 send /set temperature -1\r
 expect found "-1", expected a number from 0 to 100
+expect >>> 
 send /set logit-bias x\r
 expect expected ID=B
+expect >>> 
 send /set max-tokens 3\r
 expect >>> 
 send /retry\r
 expect the same again
 expect qzt\r
+expect >>> 
 send /bye\r
 S
 cat >"$work/steps" <<S
@@ -147,6 +159,7 @@ send b\r
 expect >>> 
 send /save $work/talk.json\r
 expect Saved 4 messages
+expect >>> 
 send /save $work/home/history\r
 expect stays as it is
 expect >>> 
@@ -165,12 +178,15 @@ cat >"$work/steps" <<S
 expect >>> 
 send /load $work/talk.json\r
 expect Loaded 4 messages
+expect >>> 
 send \e[A\r
 expect Loaded 4 messages
+expect >>> 
 send /system ""\r
 expect >>> 
 send /system\r
 expect There is no system message
+expect >>> 
 send /load /nonexistent\r
 expect No such file
 expect >>> 
@@ -201,10 +217,13 @@ expect >>>
 send hello\r
 expect the conversation no longer fits the context of 90 tokens: its 1 oldest turn is left out
 expect .hmwjhojmobzmobxmofjmoom
+expect >>> 
 send /show\r
 expect the oldest 1 left out
+expect >>> 
 send 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r
 expect tokens, the context holds 90
+expect >>> 
 send /show\r
 expect turns         2
 expect >>> 
