@@ -93,7 +93,7 @@ static bool is_f8(enum dtype t) { return t == DTYPE_F8_E4M3 || t == DTYPE_F8_E5M
 /* The scale beside X.weight [rows, cols]: one for all, one a row, or in the tiles that config.json tells; its shape says which. */
 static gllm_status take_scale(const struct binder *s, struct weight_part *p, const char *name, uint32_t cols, gllm_error *err) {
     const struct quant_cfg *q = s->cfg && s->cfg->quant.method ? &s->cfg->quant : NULL;
-    char full[2 * NAME_ROOM + 16], found[200], tiles[64] = "";
+    char full[FULL_ROOM + 16], found[200], tiles[64] = "";
     snprintf(full, sizeof full, "%s_scale_inv", name);
     const struct tensor *t = weights_find(s->w, full);
     if (!t) {
