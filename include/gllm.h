@@ -1,4 +1,4 @@
-/* gllm.h - local text embeddings (reranking and generation follow). The only public header.
+/* gllm.h - local text embeddings and text generation (reranking follows). The only public header.
  *
  * In three steps:
  *     gllm_options opt;  gllm_options_init(&opt);  opt.model = "sentence-transformers/all-MiniLM-L6-v2";
@@ -405,6 +405,9 @@ typedef struct gllm_model_info { /* one block */
     size_t n_tensors; const gllm_tensor_info *tensors;
     size_t n_plans; const gllm_memory_plan *plans; /* one for each device that answers */
     uint32_t n_labels;          /* of a classification head; 0: none */
+    size_t n_chat_templates; const char *const *chat_templates; /* names ("default", "tool_use"); none for an encoder */
+    const char *rope;           /* generators: the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" for an encoder */
+    uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one
@@ -420,6 +423,7 @@ typedef struct gllm_client_info {
     uint32_t threads, dim, max_tokens;
     bool normalize;
     double load_ms;
+    uint32_t n_ctx; /* generators: tokens that the context holds, prompt and answer; 0: an encoder */
 } gllm_client_info;
 GLLM_API gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err); /* set out->struct_size first */
 

@@ -21,14 +21,20 @@ enum cli_kind {
     CLI_NAME,   /* const char *, one of `choices` */
     CLI_NUMBER, /* uint32_t from low to high; 0 when not given */
     CLI_REAL,   /* double above 0; 0 when not given */
-    CLI_SHARE   /* struct cli_share: a number of 0 or more */
+    CLI_SHARE,  /* struct cli_share: a number from 0 to high */
+    CLI_SIGNED, /* struct cli_share: a number from -high to high */
+    CLI_LIST    /* struct cli_list: texts; the option may be given again */
 };
 struct cli_share {
     double value;
     bool given;
 };
+struct cli_list {
+    const char **items; /* owned; the texts are borrowed */
+    size_t count;
+};
 struct cli_option {
-    char group;  /* the verbs that take it (cli_verb.groups); 'a': every verb */
+    char group;  /* the verbs that take it (cli_verb.groups); 'a': every verb; 's': sampling, which help only names */
     char letter; /* -l for --name; 0: none */
     const char *name;
     enum cli_kind kind;
@@ -43,10 +49,11 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
     int format, normalize, pooling, truncate, precision, kv_cache;
-    const char *stop, *grammar, *json_schema;
+    const char *system, *chat_template, *tools, *grammar, *json_schema;
+    struct cli_list stop, template_args, logit_bias;
     uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;
     double bound;
-    struct cli_share temperature, top_p, min_p;
+    struct cli_share temperature, top_p, min_p, typical_p, repetition_penalty, presence_penalty, frequency_penalty;
     uint32_t top_n;
     bool raw, each, raw_scores;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
@@ -65,6 +72,9 @@ extern const struct cli_verb cli_verbs[]; /* main.c; ends with a NULL name */
 bool cli_takes(const struct cli_verb *v, const struct cli_option *o);
 int cli_options_parse(const struct cli_verb *v, int argc, char **argv, struct cli_options *o);
 void cli_options_free(struct cli_options *o);
+/* One option as if it were given with `value`, which is borrowed; NULL: as if it never were. */
+int cli_option_set(const struct cli_option *o, const char *value, struct cli_options *out);
+int cli_options_copy(const struct cli_options *o, struct cli_options *out); /* without operands; cli_options_free in any case */
 /* Fills gllm_options from what every verb takes; the model is the first operand. */
 void cli_model_options(const struct cli_options *o, gllm_options *out);
 /* Which of `names` (NULL-terminated) a mistyped word was meant to be; NULL: none is near. */
@@ -87,8 +97,10 @@ int cli_no_memory(void);
 void cli_note(const struct cli_options *o, const char *format, ...) __attribute__((format(printf, 2, 3))); /* unless --quiet */
 void cli_catch_signals(void); /* SIGINT, SIGTERM and SIGHUP are noted, the second one kills */
 int cli_interrupted(void);    /* 128 + signal, or 0 */
+/* A conversation lives on after Ctrl-C: from the first call on SIGINT never kills, and one that came is forgotten. Others stay. */
+void cli_forget_interrupt(void);
 unsigned cli_columns(FILE *f); /* of the terminal; 0 when it is none */
-enum cli_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD };
+enum cli_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD, STYLE_DIM };
 /* The escape sequence that starts a style, "" when f is no terminal, TERM is dumb or NO_COLOR is set. Static. */
 const char *cli_style(FILE *f, enum cli_style style);
 double cli_now_ms(void);
@@ -150,6 +162,75 @@ int cli_writer_open(struct cli_writer *w, const struct cli_options *o);
 int cli_writer_add(struct cli_writer *w, const gllm_embeddings *e);
 /* Ends the output: whole when `status` is EXIT_OK, else a file of --out is not made. Gives `status`, or what went wrong here. */
 int cli_writer_close(struct cli_writer *w, const char *model, int status);
+
+/* ---- request.c: a generation from the options ---- */
+struct cli_request {
+    gllm_generate_request r; /* its prompt or messages and its callback are the caller's to fill */
+    gllm_str *stop;
+    gllm_logit_bias *bias;
+    char *args, *template, *tools, *form;
+};
+int cli_request_open(struct cli_request *q, const struct cli_options *o); /* cli_request_close in any case */
+void cli_request_close(struct cli_request *q);
+
+/* ---- printer.c: an answer as it comes, on standard output ----
+ * To a file or pipe: its bytes. On a terminal control characters show as pictures, since nobody vouches for what a model writes, and
+ * what stands between <think> and </think> is dim. */
+struct cli_printer {
+    bool terminal, dim;
+    char held[8]; /* the beginning of a mark */
+    size_t n_held, shown; /* shown: bytes of the answer */
+    char last; /* byte written; 0: none */
+};
+/* `prompt`: the text that the answer goes on from, which may have opened <think>; ptr NULL: none. */
+void cli_printer_begin(struct cli_printer *p, gllm_str prompt);
+bool cli_printer_add(struct cli_printer *p, const char *text, size_t len); /* false: the output is broken */
+void cli_printer_end(struct cli_printer *p);
+
+/* ---- completion_json.c: the bodies that OpenAI's routes answer with ---- */
+int cli_print_completion(gllm_client *client, const gllm_completion *c, bool chat);
+
+/* ---- line.c: lines from a person, with editing and history where libedit is ---- */
+struct cli_line;
+enum cli_line_end { LINE_TEXT, LINE_INTERRUPTED, LINE_END }; /* a line; Ctrl-C; Ctrl-D, or the input is at its end */
+int cli_line_open(struct cli_line **out, const char *history); /* history: a file, mode 0600, one line each; NULL: none */
+/* *text is borrowed until the next call, without its newline; NULL unless LINE_TEXT. *empty: Ctrl-C on an empty line. */
+enum cli_line_end cli_line_read(struct cli_line *l, const char *prompt, const char **text, bool *empty);
+void cli_line_remember(struct cli_line *l, const char *text); /* in the history, at once in its file */
+void cli_line_close(struct cli_line *l); /* NULL ok */
+
+/* ---- run.c ---- */
+/* What there is to say after an answer: a full context, and with --verbose tokens and speed. */
+void cli_tell_answer(const struct cli_options *o, const gllm_completion *c);
+int cli_chat_fail(const gllm_error *err); /* cli_fail, with what helps a model that has no chat template */
+
+/* ---- conversation.c: run on a terminal; commands.c: its /commands ---- */
+struct talk_message {
+    char *role, *content, *extra; /* owned; extra as gllm_message has it, or NULL */
+    size_t len;
+    bool partial; /* the answer was stopped */
+};
+struct talk {
+    gllm_client *client;
+    const char *model;
+    FILE *out; /* where commands answer: the terminal */
+    struct cli_options options; /* as /set left them */
+    char **kept;                /* [n_kept] texts that options borrow, owned */
+    size_t n_kept;
+    struct talk_message *list; /* [count] the system message, if any, first */
+    size_t count, room, from;  /* from: the first message after the system's that still fits the context */
+    int32_t *seen;             /* [n_seen] tokens of the last prompt and answer */
+    size_t n_seen;
+    uint32_t n_ctx, used, tries; /* used: tokens of the context; tries: /retry since the last question */
+};
+int cli_conversation(gllm_client *client, const struct cli_options *o);
+size_t talk_start(const struct talk *t); /* 1 with a system message, else 0 */
+int talk_add(struct talk *t, const char *role, const char *content, size_t len, const char *extra);
+void talk_cut(struct talk *t, size_t count);              /* forgets the messages from `count` on */
+int talk_system(struct talk *t, const char *text);        /* sets it; "" takes it away */
+int talk_answer(struct talk *t);                          /* the next message of the model; EXIT_OK also when it was stopped */
+int talk_keep(struct talk *t, const char *text, const char **out); /* a copy that lives as long as the conversation */
+void talk_command(struct talk *t, char *line, bool *leave); /* "/name rest"; *leave: the conversation is over */
 
 /* ---- the verbs ---- */
 int verb_embed(const struct cli_options *o);

@@ -53,21 +53,34 @@ static void help_option(const struct cli_option *o) {
         cli_wrap(stdout, text, 6);
         return;
     }
-    printf("%-*s", LEFT, left);
+    printf("%-*s  ", LEFT - 2, left);
     cli_wrap(stdout, text, LEFT);
+}
+
+/* The options of sampling and of how a model is run, by name; the manual page says more. */
+static void help_names(const struct cli_verb *v) {
+    char text[1024];
+    size_t at = 0;
+    for (const struct cli_option *o = cli_table; o->name; o++)
+        if (cli_takes(v, o) && (o->group == 's' || o->group == 'd') && at < sizeof text)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s--%s%s%s", at ? ", " : "", o->name, o->value ? " " : "", o->value ? o->value : "");
+    fputs("  ", stdout);
+    cli_wrap(stdout, text, 2);
 }
 
 void cli_help(const struct cli_verb *v) {
     printf("usage: gllm %s\n", v->usage);
     cli_wrap(stdout, v->summary, 0);
+    const bool many = strchr(v->groups, 's') != NULL; /* then what every model takes is only named, too */
     for (const struct cli_option *o = cli_table; o->name; o++)
-        if (cli_takes(v, o) && o->group != 'a') help_option(o);
+        if (cli_takes(v, o) && o->group != 'a' && o->group != 's' && !(many && o->group == 'd')) help_option(o);
+    if (many) help_names(v);
     puts("  --quiet, -q; --verbose, -v; --help, -h");
     for (const char *e = v->examples; *e; e += strcspn(e, "\n") + 1) printf("%s  %.*s\n", e == v->examples ? "examples:\n" : "", (int)strcspn(e, "\n"), e);
 }
 
 void cli_overview(FILE *f) {
-    fprintf(f, "gllm %s - local embeddings\nusage: gllm VERB MODEL [INPUT…] [options]\n\n", gllm_version_string());
+    fprintf(f, "gllm %s - local embeddings and text generation\nusage: gllm VERB MODEL [INPUT…] [options]\n\n", gllm_version_string());
     for (const struct cli_verb *v = cli_verbs; v->name; v++) {
         fprintf(f, "  %-10s  ", v->name);
         cli_wrap(f, v->summary, 14);
@@ -77,6 +90,6 @@ void cli_overview(FILE *f) {
     fputs("  man         ", f);
     cli_wrap(f, "The manual page, for man -l -.", 14);
     fputc('\n', f);
-    cli_wrap(f, "MODEL is a directory, or ORG/NAME or NAME under $GLLM_HOME/models (default ~/.gllm/models). "
+    cli_wrap(f, "MODEL is a directory, a .gguf file, or ORG/NAME or NAME under $GLLM_HOME/models (default ~/.gllm/models). "
                 "'gllm VERB --help' tells a verb's options.", 0);
 }

@@ -22,7 +22,14 @@ static void print_json(const gllm_model_info *i, bool tensors) {
            i->normalize ? "true" : "false", (unsigned long long)i->n_params, (unsigned long long)i->file_bytes, i->n_layer, i->n_head, i->n_kv, i->d_model, i->d_head, i->d_ff, i->n_vocab, i->max_tokens, i->dim);
     fputs(",\"prompts\":{", stdout);
     for (size_t k = 0; k < i->n_prompts; k++) field(i->prompts[k].name, i->prompts[k].text, k + 1 == i->n_prompts);
-    fputs("},\"memory\":[", stdout);
+    fputs("},\"rope\":", stdout);
+    cli_json_text(stdout, i->rope);
+    printf(",\"window\":%u,\"chat_templates\":[", i->window);
+    for (size_t k = 0; k < i->n_chat_templates; k++) {
+        if (k) putchar(',');
+        cli_json_text(stdout, i->chat_templates[k]);
+    }
+    fputs("],\"memory\":[", stdout);
     for (size_t k = 0; k < i->n_plans; k++) {
         const gllm_memory_plan *p = &i->plans[k];
         fputs(k ? ",{" : "{", stdout);
@@ -43,7 +50,7 @@ static void print_json(const gllm_model_info *i, bool tensors) {
     puts("}");
 }
 
-/* "  name          value", the value folded at commas and spaces to the terminal's width. */
+/* "  name           value", the value folded at commas and spaces to the terminal's width. */
 static void row(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void row(const char *name, const char *format, ...) {
     char text[1024];
@@ -51,8 +58,16 @@ static void row(const char *name, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    printf("  %-12s  ", name);
-    cli_wrap(stdout, text, 16);
+    printf("  %-13s  ", name);
+    cli_wrap(stdout, text, 17);
+}
+
+static void print_generator(const gllm_model_info *i) {
+    char window[64] = "", names[256] = "no";
+    if (i->window) snprintf(window, sizeof window, ", windows of %u tokens", i->window);
+    row("context", "at most %u tokens, rope %s, %u key and value heads%s", i->max_tokens, i->rope, i->n_kv, window);
+    for (size_t k = 0, at = 0; k < i->n_chat_templates && at < sizeof names; k++) at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", k ? ", " : "yes: ", i->chat_templates[k]);
+    row("chat template", "%s", names);
 }
 
 static void print_text(const gllm_model_info *i, bool tensors) {
@@ -63,7 +78,8 @@ static void print_text(const gllm_model_info *i, bool tensors) {
     row("parameters", "%.*f million, %s, %s, %.1f MiB", i->n_params < 1000000 ? 3 : 1, (double)i->n_params / 1e6, i->dtype,
         i->format, (double)i->file_bytes / MIB);
     row("tokenizer", "%s, %u entries, at most %u tokens a text", i->tokenizer, i->n_vocab, i->max_tokens);
-    if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");
+    if (!strcmp(i->task, "generate")) print_generator(i);
+    else if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");
     else row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
         i->similarity);
     row("licence", "%s", *i->licence ? i->licence : "not said");

@@ -20,19 +20,19 @@ const struct cli_verb cli_verbs[] = {
      "gllm tokenize all-MiniLM-L6-v2 \"unbelievable\" --pieces\n"
      "gllm tokenize all-MiniLM-L6-v2 --decode 101 7592 102\n",
      verb_tokenize, 1, SIZE_MAX},
-    {"run", "run MODEL [PROMPT] [options]", "Continues a text; the answer comes as it is made.", "jrxkd",
-     "gllm run SmolLM2-135M-Instruct.Q4_1.gguf --raw \"The capital of France is\"\n"
-     "gllm run model.gguf --raw \"Once\" --temperature 0.8 --top-p 0.9 --seed 7\n",
+    {"run", "run MODEL [PROMPT] [options]", "Answers a prompt, or converses on a terminal.", "jrsxvd",
+     "gllm run model.gguf \"Name three rivers.\" --temperature 0.7\n"
+     "gllm run model.gguf --raw \"The capital of France is\"\n",
      verb_run, 1, 2},
-    {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxkd",
+    {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxvd",
      "gllm perplexity model.gguf text.txt\n"
      "gllm perplexity model.gguf --each < text.txt\n",
      verb_perplexity, 1, 2},
-    {"info", "info MODEL [options]", "What a model is, and the memory that it takes on each device.", "jmckd",
+    {"info", "info MODEL [options]", "What a model is, and the memory that it takes on each device.", "jmcvd",
      "gllm info all-MiniLM-L6-v2 --ctx 256 --batch 32\n"
      "gllm info all-MiniLM-L6-v2 --tensors\n",
      verb_info, 1, 1},
-    {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbkd",
+    {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbvd",
      "gllm bench all-MiniLM-L6-v2 --length 128 --batch 32\n"
      "gllm bench model.gguf --prompt 512 --gen 64\n",
      verb_bench, 1, 1},

@@ -50,11 +50,12 @@ static void options_of(char group) {
 
 void cli_man(void) {
     printf(".TH GLLM 1 \"\" \"gllm %s\" \"User Commands\"\n", gllm_version_string());
-    fputs(".SH NAME\ngllm \\- local text embeddings\n"
+    fputs(".SH NAME\ngllm \\- local text embeddings and text generation\n"
           ".SH SYNOPSIS\n.B gllm\n.I VERB MODEL\n[\\fIINPUT\\fR...] [\\fIoptions\\fR]\n"
           ".SH DESCRIPTION\n"
-          "Runs embedding models in this process, without a server.\n"
+          "Runs embedding models and generators in this process, without a server.\n"
           ".I MODEL\nis a directory, or\n.I ORG/NAME\nor\n.I NAME\nof a folder under $GLLM_HOME/models.\n"
+          "A .gguf file is a model, too.\n"
           "Texts are arguments; without any, or with \\-, they are read from standard input, one a line.\n"
           "Results go to standard output, everything else to standard error. \\-\\- ends the options.\n"
           ".SH VERBS\n",
@@ -64,7 +65,10 @@ void cli_man(void) {
     puts(".SH OPTIONS OF EVERY VERB\nThe first four choose how a model is run.");
     options_of('d');
     options_of('a');
-    fputs(".SH ENVIRONMENT\n"
+    fputs(".SH CONVERSATION\n"
+          "gllm run MODEL on a terminal is a conversation. Ctrl\\-C stops an answer, Ctrl\\-D leaves, /help lists the commands.\n"
+          "What is typed is kept in $GLLM_HOME/history, readable by its owner alone.\n"
+          ".SH ENVIRONMENT\n"
           ".TP\n.B GLLM_HOME\nThe model folder's parent; default ~/.gllm.\n"
           ".TP\n.B GLLM_BACKEND\nWhat \\-\\-backend says when it is not given.\n"
           ".TP\n.B GLLM_THREADS\nWhat \\-\\-threads says when it is not given.\n"

@@ -9,6 +9,7 @@
 #define TEXT(group, name, kind, value, field, help) {group, 0, name, kind, value, NULL, 0, 0, AT(field), help}
 #define PICK(group, name, kind, value, choices, field, help) {group, 0, name, kind, value, choices, 0, 0, AT(field), help}
 #define COUNT(group, name, value, low, high, field, help) {group, 0, name, CLI_NUMBER, value, NULL, low, high, AT(field), help}
+#define SHARE(group, name, value, high, field, help) {group, 0, name, CLI_SHARE, value, NULL, 0, high, AT(field), help}
 const struct cli_option cli_table[] = {
     FLAG('j', 0, "json", json, "JSON on standard output"),
     PICK('e', "format", CLI_CHOICE, "FORM", "text|npy|f32|jsonl", format, "how vectors are written"),
@@ -34,18 +35,27 @@ const struct cli_option cli_table[] = {
     COUNT('b', "length", "L", 1, 1 << 20, length, "tokens in a text (128)"),
     COUNT('b', "seconds", "S", 1, 3600, seconds, "measure for S seconds (3)"),
     FLAG('r', 0, "raw", raw, "continue the text as it stands, no chat template"),
-    COUNT('r', "max-tokens", "N", 1, UINT32_MAX, max_tokens, "end the answer after N tokens"),
-    TEXT('r', "temperature", CLI_SHARE, "T", temperature, "0: always the likeliest token (0)"),
-    COUNT('r', "top-k", "K", 1, 1 << 24, top_k, "draw from the K likeliest tokens"),
-    TEXT('r', "top-p", CLI_SHARE, "P", top_p, "draw from the fewest that reach P"),
-    TEXT('r', "min-p", CLI_SHARE, "P", min_p, "leave out what is below P of the likeliest"),
-    COUNT('r', "seed", "N", 0, UINT32_MAX, seed, "the same seed gives the same text (0)"),
-    TEXT('r', "stop", CLI_TEXT, "TEXT", stop, "end before TEXT"),
+    TEXT('r', "system", CLI_TEXT, "TEXT", system, "what the model is told before the conversation"),
+    COUNT('r', "max-tokens", "N", 1, UINT32_MAX, max_tokens, "end an answer after N tokens"),
+    SHARE('r', "temperature", "T", 100, temperature, "0: always the likeliest token (0)"),
+    TEXT('r', "stop", CLI_LIST, "TEXT", stop, "end before TEXT; may be given again"),
+    TEXT('r', "chat-template", CLI_TEXT, "FILE|NAME", chat_template, "in place of the model's own"),
+    TEXT('r', "template-arg", CLI_LIST, "KEY=JSON", template_args, "a variable of the template: enable_thinking=false"),
+    TEXT('r', "tools", CLI_FILE, "FILE", tools, "JSON array of tools that the model may call"),
     TEXT('r', "grammar", CLI_FILE, "FILE", grammar, "the answer keeps to this GBNF grammar"),
     TEXT('r', "json-schema", CLI_FILE, "FILE", json_schema, "the answer is JSON by this schema; FILE or {…}"),
     COUNT('r', "logprobs", "N", 1, 1000, logprobs, "with --json: N likeliest tokens at each place"),
+    COUNT('s', "top-k", "K", 1, 1 << 24, top_k, "draw from the K likeliest tokens"),
+    SHARE('s', "top-p", "P", 1, top_p, "draw from the fewest tokens that reach P together"),
+    SHARE('s', "min-p", "P", 1, min_p, "leave out tokens below P of the likeliest"),
+    SHARE('s', "typical-p", "P", 1, typical_p, "draw from the tokens of most typical surprise that reach P"),
+    SHARE('s', "repetition-penalty", "X", 1000, repetition_penalty, "divide the score of every token that was there (1)"),
+    {'s', 0, "presence-penalty", CLI_SIGNED, "X", NULL, 0, 100, AT(presence_penalty), "subtract X once a token was written (0)"},
+    {'s', 0, "frequency-penalty", CLI_SIGNED, "X", NULL, 0, 100, AT(frequency_penalty), "subtract X each time a token was written (0)"},
+    TEXT('s', "logit-bias", CLI_LIST, "ID=B", logit_bias, "add B to a token's score; may be given again"),
+    COUNT('s', "seed", "N", 0, UINT32_MAX, seed, "the same seed gives the same text (0)"),
     COUNT('x', "ctx", "N", 1, 1 << 24, ctx, "tokens that the context holds"),
-    PICK('k', "kv-cache", CLI_CHOICE, "TYPE", "auto|f16|f32|q8_0", kv_cache, "generators: what keys and values are kept in"),
+    PICK('v', "kv-cache", CLI_CHOICE, "TYPE", "auto|f16|f32|q8_0", kv_cache, "generators: what keys and values are kept in"),
     FLAG('l', 0, "each", each, "with the value of each token"),
     COUNT('b', "prompt", "N", 1, 1 << 20, prompt_tokens, "generators: tokens of the prompt (512)"),
     COUNT('b', "gen", "M", 1, 1 << 20, gen, "generators: tokens of the answer (64)"),
@@ -63,6 +73,7 @@ const struct cli_option cli_table[] = {
 };
 static const char *const EXCLUSIVE[][2] = {
     {"json", "format"}, {"prompt", "prompt-name"}, {"exact", "precision"},     {"jsonl", "null"},
+    {"raw", "system"},  {"raw", "chat-template"},  {"raw", "template-arg"},   {"raw", "tools"},
     {"quiet", "verbose"}, {"decode", "pieces"},    {"decode", "no-special"}, {"decode", "pair"},
     {"grammar", "json-schema"},
 };
@@ -154,9 +165,17 @@ static int real(const struct cli_option *o, const char *value, double *out) {
 
 static int share(const struct cli_option *o, const char *value, struct cli_share *out) {
     char *end;
-    out->value = strtod(value, &end);
-    out->given = true;
-    if (end == value || *end || !(out->value >= 0) || out->value > 1e6) return cli_usage("--%s: found \"%s\", expected a number of 0 or more", o->name, value);
+    const double high = o->high, low = o->kind == CLI_SIGNED ? -high : 0, x = strtod(value, &end);
+    if (end == value || *end || !(x >= low && x <= high)) return cli_usage("--%s: found \"%s\", expected a number from %g to %g", o->name, value, low, high);
+    *out = (struct cli_share){x, true};
+    return EXIT_OK;
+}
+
+static int append(const char *value, struct cli_list *out) {
+    const char **items = realloc(out->items, (out->count + 1) * sizeof *items);
+    if (!items) return cli_no_memory();
+    out->items = items;
+    items[out->count++] = value;
     return EXIT_OK;
 }
 
@@ -168,7 +187,9 @@ static int store(const struct cli_option *o, const char *value, struct cli_optio
     case CLI_CHOICE: return choice(o, value, field);
     case CLI_NUMBER: return number(o, value, field);
     case CLI_REAL: return real(o, value, field);
-    case CLI_SHARE: return share(o, value, field);
+    case CLI_SHARE:
+    case CLI_SIGNED: return share(o, value, field);
+    case CLI_LIST: return append(value, field);
     case CLI_NAME:
         if (choice(o, value, &place)) return EXIT_USAGE;
         break;
@@ -191,7 +212,7 @@ static int parse_one(const struct cli_verb *v, int argc, char **argv, int *i, st
     if (o->kind == CLI_FIELD && !value) value = "text";
     if (o->kind != CLI_FLAG && !value && *i + 1 < argc) value = argv[++*i];
     if (o->kind != CLI_FLAG && !value) return cli_usage("%s: --%s needs a value: %s", v->name, o->name, o->choices ? o->choices : o->value);
-    if ((o->kind == CLI_FILE || o->kind == CLI_MODEL || o->kind == CLI_FIELD) && !*value) return cli_usage("%s: --%s: the value is empty", v->name, o->name);
+    if ((o->kind == CLI_FILE || o->kind == CLI_MODEL || o->kind == CLI_FIELD || o->kind == CLI_LIST) && !*value) return cli_usage("%s: --%s: the value is empty", v->name, o->name);
     given[o - cli_table] = true;
     return store(o, value, out);
 }
@@ -228,7 +249,46 @@ int cli_options_parse(const struct cli_verb *v, int argc, char **argv, struct cl
     return check_exclusive(v, given);
 }
 
-void cli_options_free(struct cli_options *o) { free(o->operands); }
+static size_t field_size(const struct cli_option *o) {
+    switch (o->kind) {
+    case CLI_FLAG: return sizeof(bool);
+    case CLI_CHOICE: return sizeof(int);
+    case CLI_NUMBER: return sizeof(uint32_t);
+    case CLI_REAL: return sizeof(double);
+    case CLI_SHARE:
+    case CLI_SIGNED: return sizeof(struct cli_share);
+    case CLI_LIST: return sizeof(struct cli_list);
+    default: return sizeof(const char *);
+    }
+}
+
+int cli_option_set(const struct cli_option *o, const char *value, struct cli_options *out) {
+    void *field = (char *)out + o->offset;
+    if (value) return store(o, value, out);
+    if (o->kind == CLI_LIST) free(((struct cli_list *)field)->items);
+    memset(field, 0, field_size(o));
+    return EXIT_OK;
+}
+
+int cli_options_copy(const struct cli_options *o, struct cli_options *out) {
+    *out = *o;
+    out->operands = NULL, out->n_operands = 0;
+    for (const struct cli_option *t = cli_table; t->name; t++) {
+        if (t->kind != CLI_LIST) continue;
+        const struct cli_list *from = (const void *)((const char *)o + t->offset);
+        struct cli_list *to = (void *)((char *)out + t->offset);
+        *to = (struct cli_list){0};
+        for (size_t i = 0; i < from->count; i++)
+            if (append(from->items[i], to)) return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
+void cli_options_free(struct cli_options *o) {
+    for (const struct cli_option *t = cli_table; t->name; t++)
+        if (t->kind == CLI_LIST) cli_option_set(t, NULL, o);
+    free(o->operands);
+}
 
 static void log_to_stderr(void *user, gllm_log_level level, const char *line) {
     const struct cli_options *o = user;

@@ -22,6 +22,12 @@ void cli_catch_signals(void) {
 }
 int cli_interrupted(void) { return caught ? EXIT_SIGNAL + caught : 0; }
 
+void cli_forget_interrupt(void) {
+    struct sigaction a = {.sa_handler = on_signal};
+    if (caught == SIGINT) caught = 0;
+    sigaction(SIGINT, &a, NULL);
+}
+
 unsigned cli_columns(FILE *f) {
     struct winsize ws = {0};
     if (!isatty(fileno(f))) return 0;
@@ -29,7 +35,7 @@ unsigned cli_columns(FILE *f) {
 }
 
 const char *cli_style(FILE *f, enum cli_style style) {
-    static const char *const START[] = {"\033[0m", "\033[1m", "\033[32m", "\033[1;31m"};
+    static const char *const START[] = {"\033[0m", "\033[1m", "\033[32m", "\033[1;31m", "\033[2m"};
     const char *off = getenv("NO_COLOR"), *term = getenv("TERM");
     bool plain = (off && *off) || !term || !strcmp(term, "dumb") || !isatty(fileno(f));
     return plain ? "" : START[style];

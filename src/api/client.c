@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "engine/generate.h"
 #include "hub/locate.h"
 
 enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024, DEFAULT_CONTEXT = 4096 };
@@ -165,7 +166,8 @@ gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_err
     TRY(engine_enter(c->engine, err));
     const struct model *m = engine_model(c->engine);
     gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
-                             .precision = c->precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms};
+                             .precision = c->precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
+                             .n_ctx = m->files.cfg.causal ? engine_context(c->engine) : 0};
     memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);
     engine_leave(c->engine);
     return GLLM_OK;

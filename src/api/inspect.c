@@ -81,6 +81,36 @@ static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_
     return GLLM_OK;
 }
 
+/* "yarn x4 from 32768 tokens, base 1e+06": the kind, how far it stretches, and the base of the frequencies. */
+static const char *rope_text(struct arena *a, const struct model_cfg *c) {
+    static const char *const KINDS[] = {[ROPE_NONE] = "none", [ROPE_DEFAULT] = "plain", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic NTK",
+                                        [ROPE_LLAMA3] = "llama3", [ROPE_YARN] = "yarn", [ROPE_LONGROPE] = "longrope"};
+    const struct rope_cfg *r = &c->ropes[0];
+    char text[128];
+    if (!c->causal) return "";
+    size_t at = (size_t)snprintf(text, sizeof text, "%s", KINDS[r->kind]);
+    if (r->factor > 0 && r->factor != 1) at += (size_t)snprintf(text + at, sizeof text - at, " x%g", r->factor);
+    if (r->n_pos_trained) at += (size_t)snprintf(text + at, sizeof text - at, " from %u tokens", r->n_pos_trained);
+    if (r->kind != ROPE_NONE) snprintf(text + at, sizeof text - at, ", base %g", r->theta);
+    return arena_strdup(a, text);
+}
+
+static uint32_t window_of(const struct model_cfg *c) {
+    for (uint32_t k = 0; c->layers && k < c->n_layer; k++)
+        if (c->layers[k].window) return c->layers[k].window;
+    return 0;
+}
+
+static gllm_status fill_generator(struct info *i, const struct model_files *f, gllm_error *err) {
+    const char **names = arena_array(&i->arena, f->chat.n_templates, sizeof *names);
+    if (!names) return err_nomem(err, "model info");
+    for (size_t k = 0; k < f->chat.n_templates; k++)
+        if (!(names[k] = arena_strdup(&i->arena, f->chat.templates[k].name))) return err_nomem(err, "model info");
+    i->base.chat_templates = names, i->base.n_chat_templates = f->chat.n_templates;
+    i->base.window = window_of(&f->cfg);
+    return (i->base.rope = rope_text(&i->arena, &f->cfg)) ? GLLM_OK : err_nomem(err, "model info");
+}
+
 static gllm_status fill(struct info *i, const struct model *m, const char *name, gllm_error *err) {
     const struct model_files *f = &m->files;
     const struct model_cfg *c = &f->cfg;
@@ -106,6 +136,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
         if (!prompts[k].name || !prompts[k].text) return err_nomem(err, "model info");
     }
     b->prompts = prompts, b->n_prompts = f->dir.n_prompts;
+    TRY(fill_generator(i, f, err));
     return fill_tensors(i, f->weights, err);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "model/chat_files.h"
 #include "model/classifier.h"
 #include "model/config.h"
@@ -34,6 +35,16 @@ static gllm_status open_directory(struct model_files *f, const char *dir, gllm_e
     return tokenizer_open(&f->tokenizer, f->dir.weights_dir, err);
 }
 
+/* general.license, a name or an SPDX expression; best effort, as a directory's. */
+static const char *gguf_licence(struct model_files *f) {
+    struct gguf_str text = {0};
+    bool found = false;
+    size_t bad;
+    if (gguf_str(weights_gguf(f->weights), "general.license", &text, &found, NULL) != GLLM_OK || !found) return NULL;
+    if (!text.len || text.len >= 64 || !utf8_valid(text.data, text.len, &bad)) return NULL;
+    return arena_strndup(&f->dir.arena, text.data, text.len);
+}
+
 static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error *err) {
     const struct arch *unused;
     TRY(weights_open(&f->weights, path, err));
@@ -43,6 +54,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
     if (!f->dir.dir || !f->dir.name) return err_nomem(err, path);
     TRY(gguf_config(f->weights, path, &f->arch, &f->dir.config, err));
     TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
+    f->dir.licence = gguf_licence(f);
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
     TRY(gguf_tokenizer(&f->tokenizer, f->weights, path, err));

@@ -16,7 +16,7 @@ static const struct chat_string *find(const struct chat_source *s, const char *n
 
 static gllm_status no_default(const struct chat_source *s, gllm_error *err) {
     char names[200] = "";
-    if (!s->n_templates) return err_set(err, GLLM_UNSUPPORTED, "the model's files have no chat template: give one, or use a raw prompt");
+    if (!s->n_templates) return err_set(err, GLLM_UNSUPPORTED, "the model's files have no chat template");
     for (size_t i = 0; i < s->n_templates && strlen(names) + strlen(s->templates[i].name) + 2 < sizeof names; i++) {
         strcat(names, " ");
         strcat(names, s->templates[i].name);
