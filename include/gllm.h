@@ -79,8 +79,8 @@ typedef enum gllm_log_level { GLLM_LOG_ERROR, GLLM_LOG_WARN, GLLM_LOG_INFO, GLLM
 /* Called on any thread, one call at a time per client; `line` is borrowed until it returns. */
 typedef void (*gllm_log_fn)(void *user, gllm_log_level level, const char *line);
 
-/* How activations are multiplied. AUTO: f32 for f32/f16/bf16 encoders. A precision that the model or the
- * device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
+/* How activations are multiplied. AUTO: f32, and int8 with quantised weights where the device is faster so (gllm_client_info tells).
+ * A precision that the model or the device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
 typedef enum gllm_precision { GLLM_PRECISION_AUTO, GLLM_PRECISION_F32, GLLM_PRECISION_BF16, GLLM_PRECISION_INT8 } gllm_precision;
 
 /* What the cache of keys and values holds. AUTO: f16, and f32 with `exact` or precision F32. Q8_0 takes 34 bytes for 32 values, about half of f16; it is for
@@ -419,7 +419,8 @@ GLLM_API void gllm_model_info_free(gllm_model_info *i);
 /* What an open client runs on. Strings live as long as the client. GLLM_CLOSED: it is closing. */
 typedef struct gllm_client_info {
     size_t struct_size;
-    const char *model, *path, *backend, *device, *isa, *precision;
+    const char *model, *path, *backend, *device, *isa;
+    const char *precision; /* of activations in products: "f32"; "int8" when this model's quantised weights are multiplied so */
     uint32_t threads, dim, max_tokens;
     bool normalize;
     double load_ms;

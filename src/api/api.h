@@ -10,7 +10,7 @@ struct gllm_client {
     struct engine *engine;
     char *name, *path; /* how the caller called the model; the directory */
     struct backend_caps caps; /* detail: the instruction level alone, "avx512" */
-    const char *backend, *precision;
+    const char *backend;
     struct log log;
     double load_ms;
 };

@@ -121,7 +121,6 @@ static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error 
     struct model *m;
     TRY(api_model_open(o, c->path, &c->log, &m, err));
     c->backend = m->backend->ops->name;
-    c->precision = "f32";
     m->backend->ops->describe(m->backend, &c->caps);
     c->caps.detail[strcspn(c->caps.detail, ",")] = '\0'; /* "avx512, 2 threads": threads has its own field */
     return start_engine(c, o, m, err);
@@ -166,7 +165,7 @@ gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_err
     TRY(engine_enter(c->engine, err));
     const struct model *m = engine_model(c->engine);
     gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
-                             .precision = c->precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
+                             .precision = c->caps.precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
                              .n_ctx = m->files.cfg.causal ? engine_context(c->engine) : 0};
     memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);
     engine_leave(c->engine);
