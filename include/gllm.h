@@ -1,4 +1,4 @@
-/* gllm.h - local text embeddings and text generation (reranking follows). The only public header.
+/* gllm.h - local text embeddings, reranking, classification and text generation. The only public header.
  *
  * In three steps:
  *     gllm_options opt;  gllm_options_init(&opt);  opt.model = "sentence-transformers/all-MiniLM-L6-v2";
