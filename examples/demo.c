@@ -126,14 +126,22 @@ static bool on_chunk(void *user, const gllm_chunk *chunk) {
     return true;
 }
 
+/* The bytes of text that fit, whole characters. */
+static int cut(const char *text, size_t most) {
+    size_t n = strlen(text);
+    if (n > most)
+        for (n = most; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;) n--;
+    return (int)n;
+}
+
 static int answer(struct demo *d, const char *question, const struct found *found, gllm_completion **out) {
     char prompt[PROMPT_SIZE];
     size_t at = 0;
     for (size_t i = 0; i < found->n_given; i++) {
         const char *text = d->passages[found->at[i]].text; /* a long one is cut, so that the question stays */
-        at += (size_t)snprintf(prompt + at, sizeof prompt - at, "[%zu] %.*s\n", i + 1, PROMPT_SIZE / (TOP + 1) - 8, text);
+        at += (size_t)snprintf(prompt + at, sizeof prompt - at, "[%zu] %.*s\n", i + 1, cut(text, PROMPT_SIZE / (TOP + 1) - 8), text);
     }
-    snprintf(prompt + at, sizeof prompt - at, "\n%s", question);
+    snprintf(prompt + at, sizeof prompt - at, "\n%.*s", cut(question, sizeof prompt - at - 2), question);
     const gllm_message messages[] = {
         {.role = "system", .content = {SYSTEM, GLLM_NTS}},
         {.role = "user", .content = {EXAMPLE, GLLM_NTS}},

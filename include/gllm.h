@@ -1,4 +1,4 @@
-/* gllm.h - local text embeddings and text generation (reranking follows). The only public header.
+/* gllm.h - local text embeddings, reranking, classification and text generation. The only public header.
  *
  * In three steps:
  *     gllm_options opt;  gllm_options_init(&opt);  opt.model = "sentence-transformers/all-MiniLM-L6-v2";
@@ -10,9 +10,11 @@
  *   - Every fallible call returns a gllm_status; `err` may be NULL, else it gets a sentence for a human that
  *     names the thing, what was found and what was expected. On failure *out is NULL and nothing is leaked.
  *   - Structs that a caller fills start with `struct_size` and are set by their *_init function, so a caller
- *     compiled against an older header keeps working. Structs that gllm returns only ever grow at the end.
+ *     compiled against an older header keeps working. Structs that gllm returns only ever grow at the end; those that
+ *     it returns in arrays keep their size.
  *   - What gllm allocates is freed by the matching *_free, which accepts NULL.
- *   - Every function may be called from any thread. A client serves any number of threads at once.
+ *   - Every function may be called from any thread. A client serves any number of threads at once; its callbacks run on
+ *     its worker, so that a call from there that would wait for the worker is GLLM_INVALID.
  *   - The library never prints, exits, or installs a signal handler. */
 #ifndef GLLM_H
 #define GLLM_H
@@ -77,8 +79,8 @@ typedef enum gllm_log_level { GLLM_LOG_ERROR, GLLM_LOG_WARN, GLLM_LOG_INFO, GLLM
 /* Called on any thread, one call at a time per client; `line` is borrowed until it returns. */
 typedef void (*gllm_log_fn)(void *user, gllm_log_level level, const char *line);
 
-/* How activations are multiplied. AUTO: f32 for f32/f16/bf16 encoders. A precision that the model or the
- * device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
+/* How activations are multiplied. AUTO: f32, and int8 with quantised weights where the device is faster so (gllm_client_info tells).
+ * A precision that the model or the device cannot honour is refused with GLLM_UNSUPPORTED, never replaced in silence. */
 typedef enum gllm_precision { GLLM_PRECISION_AUTO, GLLM_PRECISION_F32, GLLM_PRECISION_BF16, GLLM_PRECISION_INT8 } gllm_precision;
 
 /* What the cache of keys and values holds. AUTO: f16, and f32 with `exact` or precision F32. Q8_0 takes 34 bytes for 32 values, about half of f16; it is for
@@ -167,7 +169,8 @@ GLLM_API void gllm_embeddings_free(gllm_embeddings *r);
 
 /* ---- reranking and classification --------------------------------------------------------------------- */
 typedef enum gllm_scores {
-    GLLM_SCORES_PROBABILITY, /* in [0, 1]: the sigmoid of one label; of several, softmax or sigmoid as the files' problem_type says */
+    GLLM_SCORES_PROBABILITY, /* in [0, 1]: the sigmoid of one label; of several, softmax or sigmoid as the files' problem_type says. gllm_classify
+                                leaves the logits of a regression as they are: they are no probabilities */
     GLLM_SCORES_RAW,         /* the head's logits */
     GLLM_SCORES_MODEL        /* what the files' activation_fn makes of them, as sentence-transformers' CrossEncoder does */
 } gllm_scores;
@@ -175,7 +178,7 @@ typedef enum gllm_scores {
 typedef struct gllm_rerank_request { /* borrowed for the call */
     size_t struct_size;
     gllm_str query;
-    const gllm_str *documents; /* [n_documents]; invalid UTF-8 is GLLM_INVALID and names the document and the byte */
+    const gllm_str *documents; /* [n_documents]; invalid UTF-8, here and in the query, is GLLM_INVALID and names the document and the byte */
     size_t n_documents;        /* 0 is GLLM_INVALID */
     uint32_t top_n;            /* keep the best; 0: all */
     gllm_scores scores;
@@ -196,7 +199,7 @@ typedef struct gllm_ranking {
 } gllm_ranking;
 typedef struct gllm_rankings { /* one block */
     size_t count;              /* top_n, or all */
-    const gllm_ranking *items; /* [count] the best first; equal scores in the order of the documents */
+    const gllm_ranking *items; /* [count] the best first; by their logits, equal ones in the order of the documents */
     size_t n_truncated;        /* of all documents */
     gllm_usage usage;          /* of all documents */
     const char *model;
@@ -222,7 +225,7 @@ static inline void gllm_classify_request_init(gllm_classify_request *r) { gllm_c
 
 typedef struct gllm_classes { /* one block */
     size_t count, n_labels;
-    const char *const *labels;   /* [n_labels] as the files call them; they live as long as the client */
+    const char *const *labels;   /* [n_labels] as the files call them */
     const float *scores;         /* [count, n_labels] row-major, in input order */
     const uint32_t *tokens, *full_tokens; /* [count] as in gllm_embeddings */
     size_t n_truncated;
@@ -413,10 +416,11 @@ typedef struct gllm_model_info { /* one block */
 GLLM_API gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err);
 GLLM_API void gllm_model_info_free(gllm_model_info *i);
 
-/* What an open client runs on. Strings live as long as the client. */
+/* What an open client runs on. Strings live as long as the client. GLLM_CLOSED: it is closing. */
 typedef struct gllm_client_info {
     size_t struct_size;
-    const char *model, *path, *backend, *device, *isa, *precision;
+    const char *model, *path, *backend, *device, *isa;
+    const char *precision; /* of activations in products: "f32"; "int8" when this model's quantised weights are multiplied so */
     uint32_t threads, dim, max_tokens;
     bool normalize;
     double load_ms;

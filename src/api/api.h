@@ -10,10 +10,12 @@ struct gllm_client {
     struct engine *engine;
     char *name, *path; /* how the caller called the model; the directory */
     struct backend_caps caps; /* detail: the instruction level alone, "avx512" */
-    const char *backend, *precision;
+    const char *backend;
     struct log log;
     double load_ms;
 };
+/* What every *_init_sized does: a caller's struct of `size` bytes becomes the defaults [full], zeros beyond what this library knows. */
+void api_init_sized(void *out, size_t size, const void *defaults, size_t full);
 /* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
 void api_copy_sized(void *out, size_t full, const void *in, size_t size);
 size_t api_str_len(gllm_str s); /* NULL is the empty text, whatever its length says */

@@ -14,6 +14,10 @@ uint32_t gllm_version(void) { return GLLM_VERSION_MAJOR << 16 | GLLM_VERSION_MIN
 #define TEXT(x) TEXT_(x)
 const char *gllm_version_string(void) { return TEXT(GLLM_VERSION_MAJOR) "." TEXT(GLLM_VERSION_MINOR) "." TEXT(GLLM_VERSION_PATCH); }
 
+void api_init_sized(void *out, size_t size, const void *defaults, size_t full) {
+    memset(out, 0, size);
+    memcpy(out, defaults, size < full ? size : full);
+}
 void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
     size_t n = size < full ? size : full;
     memcpy(out, in, n);
@@ -43,9 +47,8 @@ const char *api_backend(const gllm_options *o) {
 }
 
 void gllm_options_init_sized(gllm_options *o, size_t size) {
-    gllm_options full = {.struct_size = size, .max_batch_tokens = DEFAULT_BATCH_TOKENS, .max_queue = DEFAULT_QUEUE};
-    memset(o, 0, size);
-    memcpy(o, &full, size < sizeof full ? size : sizeof full);
+    const gllm_options full = {.struct_size = size, .max_batch_tokens = DEFAULT_BATCH_TOKENS, .max_queue = DEFAULT_QUEUE};
+    api_init_sized(o, size, &full, sizeof full);
 }
 
 static gllm_status threads_of(const gllm_options *o, uint32_t *out, gllm_error *err) {
@@ -118,7 +121,6 @@ static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error 
     struct model *m;
     TRY(api_model_open(o, c->path, &c->log, &m, err));
     c->backend = m->backend->ops->name;
-    c->precision = "f32";
     m->backend->ops->describe(m->backend, &c->caps);
     c->caps.detail[strcspn(c->caps.detail, ",")] = '\0'; /* "avx512, 2 threads": threads has its own field */
     return start_engine(c, o, m, err);
@@ -159,11 +161,13 @@ void gllm_client_close(gllm_client *c) {
 }
 
 gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err) {
-    if (!c || !out || !out->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_describe: set out->struct_size first");
+    if (!c || !out || !out->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_describe: a client and out with its struct_size set are required");
+    TRY(engine_enter(c->engine, err));
     const struct model *m = engine_model(c->engine);
     gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
-                             .precision = c->precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
+                             .precision = c->caps.precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
                              .n_ctx = m->files.cfg.causal ? engine_context(c->engine) : 0};
     memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);
+    engine_leave(c->engine);
     return GLLM_OK;
 }

@@ -8,9 +8,8 @@
 #include "base/utf8.h"
 
 void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size) {
-    gllm_embed_request full = {.struct_size = size};
-    memset(r, 0, size);
-    memcpy(r, &full, size < sizeof full ? size : sizeof full);
+    const gllm_embed_request full = {.struct_size = size};
+    api_init_sized(r, size, &full, sizeof full);
 }
 
 static const struct hf_prompt *prompt_find(const struct hfdir *d, const char *name) {

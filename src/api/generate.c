@@ -7,9 +7,8 @@
 #include "engine/generate.h"
 
 void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size) {
-    gllm_generate_request full = {.struct_size = size, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};
-    memset(r, 0, size);
-    memcpy(r, &full, size < sizeof full ? size : sizeof full);
+    const gllm_generate_request full = {.struct_size = size, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};
+    api_init_sized(r, size, &full, sizeof full);
 }
 
 struct completion {
@@ -37,6 +36,7 @@ static bool tell(void *user, const char *text, size_t len, int32_t token, const 
 }
 
 static gllm_status fill_stops(const gllm_generate_request *r, struct completion *c, gllm_error *err) {
+    if (r->n_stop && !r->stop) return err_set(err, GLLM_INVALID, "stop is NULL, n_stop is %zu", r->n_stop);
     struct stop_string *list = arena_array(&c->arena, r->n_stop, sizeof *list);
     if (!list) return err_nomem(err, "stop strings");
     for (size_t i = 0; i < r->n_stop; i++) {
@@ -50,6 +50,7 @@ static gllm_status fill_stops(const gllm_generate_request *r, struct completion 
 }
 
 static gllm_status fill_params(const gllm_generate_request *r, struct completion *c, gllm_error *err) {
+    if (r->n_logit_bias && !r->logit_bias) return err_set(err, GLLM_INVALID, "logit_bias is NULL, n_logit_bias is %zu", r->n_logit_bias);
     struct logit_bias *bias = arena_array(&c->arena, r->n_logit_bias, sizeof *bias);
     if (!bias) return err_nomem(err, "logit_bias");
     for (size_t i = 0; i < r->n_logit_bias; i++) bias[i] = (struct logit_bias){r->logit_bias[i].id, r->logit_bias[i].bias};

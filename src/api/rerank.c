@@ -2,17 +2,16 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "base/utf8.h"
 #include "engine/classify.h"
 
 void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size) {
-    gllm_rerank_request full = {.struct_size = size};
-    memset(r, 0, size);
-    memcpy(r, &full, size < sizeof full ? size : sizeof full);
+    const gllm_rerank_request full = {.struct_size = size};
+    api_init_sized(r, size, &full, sizeof full);
 }
 void gllm_classify_request_init_sized(gllm_classify_request *r, size_t size) {
-    gllm_classify_request full = {.struct_size = size};
-    memset(r, 0, size);
-    memcpy(r, &full, size < sizeof full ? size : sizeof full);
+    const gllm_classify_request full = {.struct_size = size};
+    api_init_sized(r, size, &full, sizeof full);
 }
 
 static gllm_status check(const char *what, const void *texts, size_t n, gllm_scores scores, gllm_truncate truncate, gllm_error *err) {
@@ -20,10 +19,6 @@ static gllm_status check(const char *what, const void *texts, size_t n, gllm_sco
     if (n > UINT32_MAX) return err_set(err, GLLM_INVALID, "%s: found %zu, expected at most %u", what, n, UINT32_MAX);
     if ((unsigned)scores > GLLM_SCORES_MODEL || (unsigned)truncate > GLLM_TRUNCATE_NONE) return err_set(err, GLLM_INVALID, "scores %d or truncate %d is unknown", (int)scores, (int)truncate);
     return GLLM_OK;
-}
-
-static enum score_act act_of(const struct classifier *c, gllm_scores scores) {
-    return scores == GLLM_SCORES_RAW ? SCORE_IDENTITY : scores == GLLM_SCORES_MODEL ? c->model_act : c->class_act;
 }
 
 static gllm_str *resolved(const gllm_str *texts, size_t n) {
@@ -44,7 +39,8 @@ static void scored_free(struct scored *s) {
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-static gllm_status score(gllm_client *client, struct classify_call *call, const gllm_str *texts, const gllm_str *pairs, enum score_act act, struct scored *s, gllm_error *err) {
+/* Fills s with the logits of all texts. */
+static gllm_status run(gllm_client *client, struct classify_call *call, const gllm_str *texts, const gllm_str *pairs, struct scored *s, gllm_error *err) {
     const uint32_t n_labels = engine_model(client->engine)->files.classifier.n_labels;
     const size_t n = call->n, width = n_labels ? n_labels : 1;
     *s = (struct scored){.texts = resolved(texts, n), .pairs = resolved(pairs, pairs ? n : 0), .logits = n <= SIZE_MAX / sizeof(float) / width ? malloc(n * width * sizeof(float)) : NULL,
@@ -52,20 +48,42 @@ static gllm_status score(gllm_client *client, struct classify_call *call, const 
     if (!s->texts || !s->pairs || !s->logits || !s->tokens || !s->full_tokens || !s->first_cut) return err_nomem(err, "scores");
     call->texts = s->texts, call->pairs = pairs ? s->pairs : NULL;
     call->logits = s->logits, call->tokens = s->tokens, call->full_tokens = s->full_tokens, call->first_cut = s->first_cut;
-    TRY(engine_classify(client->engine, call, err));
-    for (size_t i = 0; i < n; i++) score_apply(act, s->logits + i * n_labels, n_labels);
+    return engine_classify(client->engine, call, err);
+}
+
+/* By descending score, NaN last: a total order. */
+static int better(const void *x, const void *y) {
+    const gllm_ranking *a = x, *b = y;
+    const bool no_a = a->score != a->score, no_b = b->score != b->score;
+    if (no_a != no_b) return no_a - no_b;
+    if (!no_a && a->score != b->score) return a->score < b->score ? 1 : -1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+/* One block: the struct, then the rankings of all documents, then the model's name. Logits are sorted, not what is made of them: near 1
+ * different logits have the same probability. */
+static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, const struct scored *s, gllm_rankings **out, gllm_error *err) {
+    const struct classifier *k = &engine_model(c->engine)->files.classifier;
+    const enum score_act act = r->scores == GLLM_SCORES_RAW ? SCORE_IDENTITY : r->scores == GLLM_SCORES_MODEL ? k->model_act : SCORE_SIGMOID;
+    const size_t n = r->n_documents, name = strlen(c->name) + 1;
+    gllm_rankings *a = calloc(1, sizeof *a + n * sizeof *a->items + name);
+    if (!a) return err_nomem(err, "rankings");
+    gllm_ranking *items = (gllm_ranking *)(void *)(a + 1);
+    for (size_t i = 0; i < n; i++) {
+        items[i] = (gllm_ranking){i, s->logits[i], s->tokens[i], s->full_tokens[i], s->tokens[i] < s->full_tokens[i], s->first_cut[i]};
+        a->n_truncated += items[i].truncated;
+        a->usage.prompt_tokens += items[i].tokens;
+    }
+    qsort(items, n, sizeof *items, better);
+    for (size_t i = 0; i < n; i++) score_apply(act, &items[i].score, 1);
+    a->count = r->top_n && r->top_n < n ? r->top_n : n;
+    a->items = items;
+    a->model = memcpy(items + n, c->name, name);
+    *out = a;
     return GLLM_OK;
 }
 
-static int better(const void *x, const void *y) {
-    const gllm_ranking *a = x, *b = y;
-    return a->score != b->score ? (a->score < b->score ? 1 : -1) : (a->index > b->index) - (a->index < b->index);
-}
-
-gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_rerank: out is NULL");
-    *out = NULL;
-    if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_rerank: a client and a request set by gllm_rerank_request_init are required");
+static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {
     gllm_rerank_request r;
     gllm_rerank_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
@@ -73,55 +91,81 @@ gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *request, gllm
     const struct classifier *k = &engine_model(c->engine)->files.classifier;
     if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", c->name, k->n_labels);
     const gllm_str query = {r.query.ptr, api_str_len(r.query)};
+    size_t bad;
+    if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
     struct classify_call call = {.query = &query, .n = r.n_documents, .truncate = r.truncate, .progress = r.progress, .progress_user = r.progress_user};
     struct scored s = {0};
-    gllm_rankings *a = NULL;
-    gllm_ranking *items = NULL;
-    gllm_status status = score(c, &call, r.documents, NULL, act_of(k, r.scores), &s, err);
-    if (status == GLLM_OK && !(a = calloc(1, sizeof *a + r.n_documents * sizeof *items))) status = err_nomem(err, "rankings");
-    if (status == GLLM_OK) {
-        items = (gllm_ranking *)(void *)(a + 1);
-        *a = (gllm_rankings){.count = r.top_n && r.top_n < r.n_documents ? r.top_n : r.n_documents, .items = items, .model = c->name, .compute_ms = call.compute_ms};
-        for (size_t i = 0; i < r.n_documents; i++) {
-            items[i] = (gllm_ranking){i, s.logits[i], s.tokens[i], s.full_tokens[i], s.tokens[i] < s.full_tokens[i], s.first_cut[i]};
-            a->n_truncated += items[i].truncated;
-            a->usage.prompt_tokens += items[i].tokens;
-        }
-        qsort(items, r.n_documents, sizeof *items, better);
-        *out = a;
-    }
+    gllm_status status = run(c, &call, r.documents, NULL, &s, err);
+    if (status == GLLM_OK) status = rankings_new(c, &r, &s, out, err);
+    if (status == GLLM_OK) (*out)->compute_ms = call.compute_ms;
     scored_free(&s);
+    return status;
+}
+
+gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_rerank: out is NULL");
+    *out = NULL;
+    if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_rerank: a client and a request set by gllm_rerank_request_init are required");
+    TRY(engine_enter(c->engine, err));
+    gllm_status status = rerank(c, request, out, err);
+    engine_leave(c->engine);
     return status;
 }
 
 void gllm_rankings_free(gllm_rankings *r) { free(r); }
 
-gllm_status gllm_classify(gllm_client *c, const gllm_classify_request *request, gllm_classes **out, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_classify: out is NULL");
-    *out = NULL;
-    if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_classify: a client and a request set by gllm_classify_request_init are required");
+/* One block: the struct, then the labels' addresses, the scores, the counts, and the texts of the labels and of the model's name. */
+static gllm_status classes_new(gllm_client *c, const gllm_classify_request *r, const struct scored *s, gllm_classes **out, gllm_error *err) {
+    const struct classifier *k = &engine_model(c->engine)->files.classifier;
+    const enum score_act act = r->scores == GLLM_SCORES_RAW ? SCORE_IDENTITY : r->scores == GLLM_SCORES_MODEL ? k->model_act : k->class_act;
+    const size_t n = r->n_inputs, values = n * k->n_labels, name = strlen(c->name) + 1;
+    size_t bytes = name;
+    for (uint32_t i = 0; i < k->n_labels; i++) bytes += strlen(k->labels[i]) + 1;
+    gllm_classes *a = calloc(1, sizeof *a + k->n_labels * sizeof(char *) + values * sizeof(float) + 2 * n * sizeof(uint32_t) + bytes);
+    if (!a) return err_nomem(err, "classes");
+    const char **labels = (const char **)(void *)(a + 1);
+    float *scores = (float *)(void *)(labels + k->n_labels);
+    uint32_t *tokens = (uint32_t *)(void *)(scores + values), *full = tokens + n;
+    char *text = (char *)(full + n);
+    memcpy(scores, s->logits, values * sizeof *scores);
+    memcpy(tokens, s->tokens, n * sizeof *tokens);
+    memcpy(full, s->full_tokens, n * sizeof *full);
+    for (size_t i = 0; i < n; i++) {
+        score_apply(act, scores + i * k->n_labels, k->n_labels);
+        a->n_truncated += tokens[i] < full[i];
+        a->usage.prompt_tokens += tokens[i];
+    }
+    for (uint32_t i = 0; i < k->n_labels; i++) {
+        labels[i] = strcpy(text, k->labels[i]);
+        text += strlen(text) + 1;
+    }
+    a->count = n, a->n_labels = k->n_labels, a->labels = labels, a->scores = scores, a->tokens = tokens, a->full_tokens = full;
+    a->model = memcpy(text, c->name, name);
+    *out = a;
+    return GLLM_OK;
+}
+
+static gllm_status classify(gllm_client *c, const gllm_classify_request *request, gllm_classes **out, gllm_error *err) {
     gllm_classify_request r;
     gllm_classify_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
     TRY(check("inputs", r.inputs, r.n_inputs, r.scores, r.truncate, err));
-    const struct classifier *k = &engine_model(c->engine)->files.classifier;
     struct classify_call call = {.n = r.n_inputs, .truncate = r.truncate, .progress = r.progress, .progress_user = r.progress_user};
     struct scored s = {0};
-    gllm_classes *a = NULL;
-    gllm_status status = score(c, &call, r.inputs, r.pairs, act_of(k, r.scores), &s, err);
-    const size_t n = r.n_inputs, values = n * k->n_labels;
-    if (status == GLLM_OK && !(a = calloc(1, sizeof *a + values * sizeof(float) + 2 * n * sizeof(uint32_t)))) status = err_nomem(err, "classes");
-    if (status == GLLM_OK) {
-        float *scores = (float *)(void *)(a + 1);
-        uint32_t *tokens = (uint32_t *)(void *)(scores + values), *full = tokens + n;
-        memcpy(scores, s.logits, values * sizeof *scores);
-        memcpy(tokens, s.tokens, n * sizeof *tokens);
-        memcpy(full, s.full_tokens, n * sizeof *full);
-        *a = (gllm_classes){.count = n, .n_labels = k->n_labels, .labels = k->labels, .scores = scores, .tokens = tokens, .full_tokens = full, .model = c->name, .compute_ms = call.compute_ms};
-        for (size_t i = 0; i < n; i++) a->n_truncated += tokens[i] < full[i], a->usage.prompt_tokens += tokens[i];
-        *out = a;
-    }
+    gllm_status status = run(c, &call, r.inputs, r.pairs, &s, err);
+    if (status == GLLM_OK) status = classes_new(c, &r, &s, out, err);
+    if (status == GLLM_OK) (*out)->compute_ms = call.compute_ms;
     scored_free(&s);
+    return status;
+}
+
+gllm_status gllm_classify(gllm_client *c, const gllm_classify_request *request, gllm_classes **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_classify: out is NULL");
+    *out = NULL;
+    if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_classify: a client and a request set by gllm_classify_request_init are required");
+    TRY(engine_enter(c->engine, err));
+    gllm_status status = classify(c, request, out, err);
+    engine_leave(c->engine);
     return status;
 }
 

@@ -4,22 +4,34 @@
 #include "api/api.h"
 
 void gllm_tokenize_request_init_sized(gllm_tokenize_request *r, size_t size) {
-    gllm_tokenize_request full = {.struct_size = size};
-    memset(r, 0, size);
-    memcpy(r, &full, size < sizeof full ? size : sizeof full);
+    const gllm_tokenize_request full = {.struct_size = size};
+    api_init_sized(r, size, &full, sizeof full);
 }
 
+static gllm_str piece_of(const struct tokenizer *t, int32_t id) {
+    gllm_str s = {0};
+    s.ptr = tokenizer_piece(t, id, &s.len);
+    return s;
+}
+
+/* One block: the struct, then the lists, then the bytes of the pieces. */
 static gllm_tokens *result(const struct tokenizer *t, const struct encoding *e) {
-    size_t n = e->count;
-    gllm_tokens *r = calloc(1, sizeof *r + n * (sizeof(gllm_str) + sizeof(uint32_t) + sizeof(int32_t)));
+    const size_t n = e->count;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) bytes += piece_of(t, e->ids[i]).len;
+    gllm_tokens *r = calloc(1, sizeof *r + n * (sizeof(gllm_str) + sizeof(uint32_t) + sizeof(int32_t)) + bytes);
     if (!r) return NULL;
     gllm_str *pieces = (gllm_str *)(void *)(r + 1);
     uint32_t *types = (uint32_t *)(void *)(pieces + n);
     int32_t *ids = (int32_t *)(void *)(types + n);
+    char *text = (char *)(ids + n);
     for (size_t i = 0; i < n; i++) {
         ids[i] = e->ids[i];
         types[i] = e->types[i];
-        pieces[i].ptr = tokenizer_piece(t, ids[i], &pieces[i].len);
+        const gllm_str piece = piece_of(t, ids[i]);
+        pieces[i] = (gllm_str){text, piece.len};
+        if (piece.len) memcpy(text, piece.ptr, piece.len);
+        text += piece.len;
     }
     r->count = n, r->ids = ids, r->types = types, r->pieces = pieces;
     return r;
@@ -39,8 +51,9 @@ static gllm_status tokenize(gllm_client *c, const gllm_tokenize_request *request
 }
 
 gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, gllm_tokens **out, gllm_error *err) {
-    if (!c || !request || !request->struct_size || !out) return err_set(err, GLLM_INVALID, "gllm_tokenize: a client, a request set by gllm_tokenize_request_init and out are required");
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_tokenize: out is NULL");
     *out = NULL;
+    if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_tokenize: a client and a request set by gllm_tokenize_request_init are required");
     TRY(engine_enter(c->engine, err));
     gllm_status status = tokenize(c, request, out, err);
     engine_leave(c->engine);
@@ -49,9 +62,10 @@ gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, 
 void gllm_tokens_free(gllm_tokens *t) { free(t); }
 
 gllm_status gllm_detokenize(gllm_client *c, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err) {
-    if (!c || !out || (n_ids && !ids)) return err_set(err, GLLM_INVALID, "gllm_detokenize: a client, ids and out are required");
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_detokenize: out is NULL");
     size_t len;
     *out = NULL;
+    if (!c || (n_ids && !ids)) return err_set(err, GLLM_INVALID, "gllm_detokenize: a client and ids are required");
     TRY(engine_enter(c->engine, err));
     gllm_status status = tokenizer_decode(engine_model(c->engine)->files.tokenizer, ids, n_ids, !keep_special, out, &len, err);
     engine_leave(c->engine);

@@ -58,6 +58,7 @@ struct backend_caps {
     char detail[160]; /* "avx512, 2 threads"; or why the device is not available and how to get it */
     uint64_t mem_total, mem_free;
     uint32_t threads;
+    const char *precision; /* of an open device: how activations are multiplied with the weights prepared so far: "f32"; "int8" with those that allow it. Static */
 };
 struct backend_options {
     uint32_t device;         /* index among devices of this kind */

@@ -115,6 +115,7 @@ const struct engine_options *engine_options_of(const struct engine *e) { return 
 
 gllm_status engine_call(struct engine *e, engine_fn fn, void *arg, gllm_error *err) {
     struct job j = {.fn = fn, .arg = arg};
+    if (pthread_equal(pthread_self(), e->worker)) return err_set(err, GLLM_INVALID, "a callback asks its own client, which waits for the callback");
     pthread_mutex_lock(&e->lock);
     if (e->closing || e->waiting >= e->opt.max_queue) {
         bool closing = e->closing;

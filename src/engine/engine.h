@@ -21,7 +21,7 @@ void engine_leave(struct engine *e);
 const struct model *engine_model(const struct engine *e); /* what only reads may be used at once */
 
 typedef gllm_status (*engine_fn)(struct model *m, void *arg, gllm_error *err);
-/* Runs fn on the worker and waits. GLLM_BUSY: the queue is full. GLLM_CLOSED: the engine is closing. */
+/* Runs fn on the worker and waits. GLLM_BUSY: the queue is full. GLLM_CLOSED: the engine is closing. GLLM_INVALID: called on the worker. */
 gllm_status engine_call(struct engine *e, engine_fn fn, void *arg, gllm_error *err);
 const struct engine_options *engine_options_of(const struct engine *e);
 #endif

@@ -1,5 +1,6 @@
 #include "model/gguf_config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static gllm_status value(const struct source *s, const char *key, double *out, b
     for (uint64_t i = 0; *found && i < e->value.count; i++) {
         double v;
         if (!element(&e->value, i, &v)) return err_set(err, GLLM_FORMAT, "%s: %s: found %s, expected a number", s->name, full.text, gguf_type_name(e->value.type));
+        if (!isfinite(v)) return err_set(err, GLLM_FORMAT, "%s: %s: found %g, expected a finite number", s->name, full.text, v);
         if (i && v != *out) return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found %g and %g, expected the same for all layers", s->name, full.text, *out, v);
         *out = v;
     }
@@ -156,7 +158,7 @@ static gllm_status rope_scaling(const struct source *outer, gllm_error *err) {
 static gllm_status default_to(const struct source *s, const char *as, double v, gllm_error *err) { return has(s, as) ? GLLM_OK : set(s, as, json_real(v), err); }
 
 static gllm_status fill_in(const struct source *s, const struct arch *arch, gllm_error *err) {
-    const double heads = get(s, "num_attention_heads"), by_width = heads >= 1 ? (double)(uint64_t)(get(s, "hidden_size") / heads) : 0;
+    const double heads = get(s, "num_attention_heads"), by_width = heads >= 1 ? floor(get(s, "hidden_size") / heads) : 0;
     double width = 0;
     bool found;
     TRY(default_to(s, "head_dim", by_width, err));

@@ -10,14 +10,21 @@
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gllm.h"
+#include "unit/temp_dir.h"
 
 #define GOLDEN "tests/golden/classifiers"
 static const char *const TARGETS[][2] = {{"ref", ""}, {"cpu", "portable"}, {"cpu", "avx2"}, {"cpu", "avx512"}};
+
+enum { N_WORDS = 5 };
+static const char *const WORDS[N_WORDS] = {"sea", "star", "the whale", "It was the best of times", "wisdom wisdom"};
 
 static gllm_client *open_client(const char *dir, const char *backend, uint32_t threads, uint32_t batch) { /* NULL: not on this machine */
     gllm_options o;
@@ -197,7 +204,10 @@ static void test_limits(void **state) {
     assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_INVALID);
     assert_string_equal(err.message, "documents: found none, expected at least one text");
     gllm_str bad = {"a\xff", 2};
-    q.documents = &bad, q.n_documents = 1;
+    q.query = bad, q.documents = &few, q.n_documents = 1;
+    assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_INVALID);
+    assert_string_equal(err.message, "query: byte 1 is not UTF-8 (0xff)");
+    q.query = query, q.documents = &bad;
     assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_INVALID);
     assert_non_null(strstr(err.message, "document 0: "));
     gllm_embed_request e;
@@ -219,7 +229,156 @@ static void test_limits(void **state) {
     gllm_client_close(c);
 }
 
+/* What a call gave stays valid when its client is gone. */
+static void test_outlives(void **state) {
+    (void)state;
+    gllm_str text = {"the whale", GLLM_NTS}, documents[] = {{"sea", GLLM_NTS}, {"star", GLLM_NTS}};
+    gllm_client *c = open_client(GOLDEN "/bert-many", "cpu", 1, 0);
+    gllm_classes *k = classify(c, &text, NULL, 1, GLLM_SCORES_RAW), *before = classify(c, &text, NULL, 1, GLLM_SCORES_RAW);
+    gllm_tokenize_request r;
+    gllm_tokens *t;
+    gllm_tokenize_request_init(&r);
+    r.text = text;
+    assert_int_equal(gllm_tokenize(c, &r, &t, NULL), GLLM_OK);
+    char first[4][64];
+    for (size_t i = 0; i < 4; i++) snprintf(first[i], sizeof first[i], "%s", before->labels[i]);
+    gllm_classes_free(before);
+    gllm_client_close(c);
+    assert_string_equal(k->model, GOLDEN "/bert-many");
+    for (size_t i = 0; i < 4; i++) assert_string_equal(k->labels[i], first[i]);
+    assert_true(t->pieces[0].len == 5 && !memcmp(t->pieces[0].ptr, "[CLS]", 5));
+    gllm_classes_free(k);
+    gllm_tokens_free(t);
+
+    c = open_client(GOLDEN "/bert", "cpu", 1, 0);
+    gllm_rankings *s = rerank(c, text, documents, 2, GLLM_SCORES_RAW, 1);
+    gllm_client_close(c);
+    assert_string_equal(s->model, GOLDEN "/bert");
+    gllm_rankings_free(s);
+}
+
+/* A client that closes under a call of another thread waits for it. */
+struct held {
+    gllm_client *c;
+    atomic_bool inside, let_go;
+    gllm_rankings *got;
+};
+static bool hold(void *user, size_t done, size_t total) {
+    struct held *h = user;
+    (void)done, (void)total;
+    atomic_store(&h->inside, true);
+    while (!atomic_load(&h->let_go)) usleep(500);
+    return true;
+}
+static void *rank_held(void *arg) {
+    struct held *h = arg;
+    gllm_str document = {"sea", GLLM_NTS};
+    gllm_rerank_request r;
+    gllm_rerank_request_init(&r);
+    r.query = (gllm_str){"the whale", GLLM_NTS}, r.documents = &document, r.n_documents = 1, r.progress = hold, r.progress_user = h;
+    gllm_rerank(h->c, &r, &h->got, NULL);
+    return NULL;
+}
+static void *close_held(void *arg) {
+    gllm_client_close(((struct held *)arg)->c);
+    return NULL;
+}
+static void test_close(void **state) {
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct held h = {.c = open_client(GOLDEN "/bert", "cpu", 1, 0)};
+        pthread_t caller, closer;
+        assert_int_equal(pthread_create(&caller, NULL, rank_held, &h), 0);
+        while (!atomic_load(&h.inside)) usleep(500);
+        assert_int_equal(pthread_create(&closer, NULL, close_held, &h), 0);
+        usleep(2000);
+        atomic_store(&h.let_go, true);
+        pthread_join(closer, NULL);
+        pthread_join(caller, NULL);
+        assert_non_null(h.got);
+        assert_string_equal(h.got->model, GOLDEN "/bert");
+        gllm_rankings_free(h.got);
+    }
+}
+
+/* ---- changed models ---- */
+
+static char *slurp(const char *path, size_t *n) {
+    FILE *f = fopen(path, "rb");
+    char *data = malloc(1 << 20);
+    if (!f || !data) fail_msg("%s: cannot be read", path);
+    *n = fread(data, 1, (1 << 20) - 1, f);
+    data[*n] = '\0';
+    fclose(f);
+    return data;
+}
+
+/* temp_dir/NAME becomes the golden bert with `bias` added to its logit and `keys` at the start of its config.json. */
+static void changed_bert(const char *name, float bias, const char *keys) {
+    static const char *const FILES[] = {"config.json", "config_sentence_transformers.json", "model.safetensors", "modules.json", "sentence_bert_config.json", "tokenizer.json", "tokenizer_config.json"};
+    for (unsigned i = 0; i < sizeof FILES / sizeof *FILES; i++) {
+        char from[300], to[300];
+        size_t n;
+        snprintf(from, sizeof from, GOLDEN "/bert/%s", FILES[i]);
+        snprintf(to, sizeof to, "%s/%s", name, FILES[i]);
+        char *data = slurp(from, &n);
+        if (i == 0) {
+            memmove(data + 1 + strlen(keys), data + 1, n);
+            memcpy(data + 1, keys, strlen(keys));
+            n += strlen(keys);
+        } else if (i == 2) {
+            uint64_t header;
+            float b;
+            memcpy(&header, data, 8);
+            const char *offsets = strstr(strstr(data + 8, "\"classifier.bias\""), "\"data_offsets\":[");
+            char *at = data + 8 + header + strtoul(offsets + strlen("\"data_offsets\":["), NULL, 10);
+            memcpy(&b, at, 4);
+            b += bias;
+            memcpy(at, &b, 4);
+        }
+        temp_write(to, data, n);
+        free(data);
+    }
+}
+
+/* Logits so large that every probability is 1 still have an order. */
+static void test_saturated(void **state) {
+    (void)state;
+    gllm_str query = {"the age of whales", GLLM_NTS}, documents[N_WORDS];
+    for (unsigned i = 0; i < N_WORDS; i++) documents[i] = (gllm_str){WORDS[i], GLLM_NTS};
+    changed_bert("large", 40, "");
+    gllm_client *c = open_client(temp_path("large"), "cpu", 1, 0);
+    gllm_rankings *raw = rerank(c, query, documents, N_WORDS, GLLM_SCORES_RAW, 0), *p = rerank(c, query, documents, N_WORDS, GLLM_SCORES_PROBABILITY, 0);
+    bool moved = false;
+    for (unsigned i = 0; i < N_WORDS; i++) {
+        assert_true(raw->items[i].score > 30 && p->items[i].score == 1);
+        assert_int_equal(p->items[i].index, raw->items[i].index);
+        moved |= p->items[i].index != i;
+    }
+    assert_true(moved);
+    gllm_rankings_free(raw);
+    gllm_rankings_free(p);
+    gllm_client_close(c);
+}
+
+/* A regression has no probabilities: a classifier shows its logits; relevance is still between 0 and 1. */
+static void test_regression(void **state) {
+    (void)state;
+    gllm_str query = {"the age of whales", GLLM_NTS}, document = {"sea", GLLM_NTS};
+    changed_bert("regression", 3, "\"problem_type\":\"regression\",");
+    gllm_client *c = open_client(temp_path("regression"), "cpu", 1, 0);
+    gllm_classes *raw = classify(c, &query, &document, 1, GLLM_SCORES_RAW), *k = classify(c, &query, &document, 1, GLLM_SCORES_PROBABILITY);
+    gllm_rankings *p = rerank(c, query, &document, 1, GLLM_SCORES_PROBABILITY, 0);
+    assert_true(raw->scores[0] > 1 && k->scores[0] == raw->scores[0]);
+    assert_true(fabs((double)p->items[0].score - 1 / (1 + exp(-(double)raw->scores[0]))) < 1e-6);
+    gllm_classes_free(raw);
+    gllm_classes_free(k);
+    gllm_rankings_free(p);
+    gllm_client_close(c);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families), cmocka_unit_test(test_company), cmocka_unit_test(test_limits)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families), cmocka_unit_test(test_company), cmocka_unit_test(test_limits), cmocka_unit_test(test_outlives),
+                                       cmocka_unit_test(test_close), cmocka_unit_test(test_saturated), cmocka_unit_test(test_regression)};
+    return cmocka_run_group_tests(tests, temp_open, temp_close);
 }

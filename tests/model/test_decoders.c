@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "gllm.h"
 #include "model/decoder.h"
 
 #define OK(expr)                                                           \
@@ -315,7 +316,28 @@ static void test_q8_cache(void **state) {
     }
 }
 
+/* The client says how this model's activations are multiplied, not what is common. */
+static void test_precision(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        gllm_options o;
+        gllm_client *c;
+        gllm_client_info info = {.struct_size = sizeof info};
+        gllm_error e = {0};
+        gllm_options_init(&o);
+        o.model = "tests/golden/decoders/gguf-small-blocks/model.gguf", o.backend = "cpu", o.threads = 1, o.exact = i == 1;
+        setenv("GLLM_CPU_ISA", i == 2 ? "portable" : "avx2", 1);
+        const gllm_status status = gllm_client_open(&c, &o, &e);
+        unsetenv("GLLM_CPU_ISA");
+        if (status == GLLM_UNSUPPORTED && strstr(e.message, "instruction level")) continue;
+        if (status != GLLM_OK) fail_msg("%s", e.message);
+        assert_int_equal(gllm_client_describe(c, &info, &e), GLLM_OK);
+        assert_string_equal(info.precision, i == 0 ? "int8" : "f32");
+        gllm_client_close(c);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families), cmocka_unit_test(test_q8_cache)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families), cmocka_unit_test(test_q8_cache), cmocka_unit_test(test_precision)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -241,6 +241,34 @@ static void test_cancel(void **state) {
     gllm_client_close(h.client);
 }
 
+/* A callback cannot wait for its own client: that is told, and nobody waits for ever. What needs no worker goes on. */
+static bool ask_again(void *user, size_t done, size_t total) {
+    struct holder *h = user;
+    gllm_embeddings *e;
+    gllm_tokens *t;
+    (void)done, (void)total;
+    h->called++;
+    h->status = embed(h->client, 0, 1, &e, &h->err);
+    gllm_embeddings_free(e);
+    assert_int_equal(tokenize(h->client, 0, &t, NULL), GLLM_OK);
+    gllm_tokens_free(t);
+    return true;
+}
+static void test_own_callback(void **state) {
+    (void)state;
+    struct holder h = {.client = open_client(EMBEDDER, 0)};
+    gllm_str text = {TEXTS[0], GLLM_NTS};
+    gllm_embed_request r;
+    gllm_embed_request_init(&r);
+    r.inputs = &text, r.n_inputs = 1, r.progress = ask_again, r.progress_user = &h;
+    assert_int_equal(gllm_embed(h.client, &r, &h.got, NULL), GLLM_OK);
+    assert_int_equal(h.called, 1);
+    assert_int_equal(h.status, GLLM_INVALID);
+    assert_string_equal(h.err.message, "a callback asks its own client, which waits for the callback");
+    gllm_embeddings_free(h.got);
+    gllm_client_close(h.client);
+}
+
 static void *close_client(void *arg) {
     gllm_client_close(arg);
     return NULL;
@@ -260,6 +288,11 @@ static void test_close(void **state) {
     usleep(100000); /* they are in line */
     assert_int_equal(pthread_create(&closer, NULL, close_client, h.client), 0);
     usleep(50000);
+    gllm_client_info info = {.struct_size = sizeof info};
+    gllm_tokens *late;
+    assert_int_equal(gllm_client_describe(h.client, &info, NULL), GLLM_CLOSED);
+    assert_int_equal(tokenize(h.client, 0, &late, NULL), GLLM_CLOSED);
+    assert_null(late);
     atomic_store(&h.let_go, true);
     pthread_join(closer, NULL);
     pthread_join(holder, NULL);
@@ -301,6 +334,6 @@ static void test_many_clients(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits), cmocka_unit_test(test_full_queue), cmocka_unit_test(test_cancel), cmocka_unit_test(test_close), cmocka_unit_test(test_many_clients)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits), cmocka_unit_test(test_full_queue), cmocka_unit_test(test_cancel), cmocka_unit_test(test_own_callback), cmocka_unit_test(test_close), cmocka_unit_test(test_many_clients)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

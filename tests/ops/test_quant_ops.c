@@ -2,6 +2,8 @@
  * kernels, against the same sums with activations rounded to 8 bits in blocks of 16. A row gives the same bits alone and in any batch. */
 #include "ops/weight_ops.h"
 
+#include "backend/cpu/kernels.h"
+
 static struct target targets[MAX_TARGETS];
 static size_t n_targets;
 static const uint32_t SHAPES[][3] = {{1, 256, 16}, {3, 512, 33}, {13, 256, 64}, {40, 768, 50}, {129, 256, 17}}; /* rows, k, n */
@@ -120,8 +122,30 @@ static void test_refusals(void **state) {
     be->ops->close(be);
 }
 
+/* Activations so small that 127 / their largest is infinite become zeros, not numbers of either sign. */
+static void test_tiny_activations(void **state) {
+    (void)state;
+    static const char *const ISAS[] = {"avx2", "avx512", "avx512_vnni"};
+    static const float TINY[] = {1e-38f, -3e-37f, 1e-45f, 9e-37f};
+    for (unsigned i = 0; i < sizeof ISAS / sizeof *ISAS; i++) {
+        const struct cpu_kernels *k;
+        struct cpu_qact a;
+        float x[QBLOCK];
+        if (cpu_kernels_choose(ISAS[i], &k, NULL) != GLLM_OK || !k->quantise) continue;
+        for (unsigned t = 0; t < sizeof TINY / sizeof *TINY; t++) {
+            for (unsigned j = 0; j < QBLOCK; j++) x[j] = j % 3 ? TINY[t] : 0;
+            for (unsigned j = QBLOCK / 2; j < QBLOCK; j++) x[j] = (float)(int)j;
+            k->quantise(x, QBLOCK, 0, &a);
+            for (unsigned j = 0; j < QBLOCK / 2; j++) assert_int_equal(a.q[0][j], 0);
+            assert_int_equal(a.minus_sum[0][0], 0);
+            assert_int_equal(a.q[0][QBLOCK - 1], 127);
+            assert_true(a.d[1][0] == 31.0f / 127.0f);
+        }
+    }
+}
+
 int main(void) {
     n_targets = targets_find(targets, true);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear), cmocka_unit_test(test_stacked), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear), cmocka_unit_test(test_stacked), cmocka_unit_test(test_refusals), cmocka_unit_test(test_tiny_activations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,6 +152,7 @@ static const struct {
     {"llama", {{.op = SET_U32, .key = "llama.feed_forward_length", .number = 47}}, GLLM_FORMAT, "blk.0.ffn_gate.weight: shape [48,32], expected [47,32]"},
     {"llama", {{.op = SET_F32, .key = "llama.attention.layer_norm_rms_epsilon", .number = -1}}, GLLM_FORMAT, "rms_norm_eps: found -1, expected 0 to 1"},
     {"llama", {{.op = SET_F32, .key = "llama.rope.freq_base", .number = 0}}, GLLM_FORMAT, "rope_theta: found 0"},
+    {"llama", {{.op = SET_F32, .key = "llama.rope.freq_base", .number = NAN}}, GLLM_FORMAT, "llama.rope.freq_base: found nan, expected a finite number"},
     {"llama", {{.op = SET_U32, .key = "llama.rope.dimension_count", .number = 7}}, GLLM_FORMAT, "7 rotary values in a head of 8, expected an even number"},
     {"llama", {{.op = RENAME, .key = "llama.attention.head_count_kv"}, {.op = ADD_U32S, .key = "llama.attention.head_count_kv", .number = 2, .count = 2}}, GLLM_UNSUPPORTED, "llama.attention.head_count_kv: found 2 and 1, expected the same for all layers"},
     {"qwen3", {{.op = SET_U32, .key = "qwen3.attention.value_length", .number = 8}}, GLLM_UNSUPPORTED, "qwen3.attention.value_length: found 8, expected the 16 of the keys"},

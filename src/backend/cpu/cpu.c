@@ -59,6 +59,7 @@ static void cpu_describe(struct backend *backend, struct backend_caps *caps) {
     struct cpu_backend *be = (struct cpu_backend *)backend;
     cpu_probe(0, caps);
     caps->threads = be->n_threads;
+    caps->precision = be->quantises ? "int8" : "f32";
     snprintf(caps->detail, sizeof caps->detail, "%s, %u thread%s", be->kernels->name, be->n_threads, be->n_threads == 1 ? "" : "s");
 }
 

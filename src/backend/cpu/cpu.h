@@ -13,6 +13,7 @@ struct cpu_backend {
     struct cpu_slab *slabs;
     unsigned n_threads;
     bool exact; /* quantised weights are multiplied as f32 */
+    bool quantises; /* a weight was prepared in form CPU_QUANT */
 };
 
 enum cpu_form {

@@ -15,7 +15,7 @@ static void k_quantise(const float *x, uint32_t k, unsigned row, struct cpu_qact
             __m128 half = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
             half = _mm_max_ps(half, _mm_movehl_ps(half, half));
             half = _mm_max_ss(half, _mm_movehdup_ps(half));
-            const float top = _mm_cvtss_f32(half), inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
+            const float top = _mm_cvtss_f32(half), inverse = inverse_of(top), d = top / 127.0f;
             const __m256i qu = _mm256_cvtps_epi32(_mm256_mul_ps(u, _mm256_set1_ps(inverse))), qv = _mm256_cvtps_epi32(_mm256_mul_ps(v, _mm256_set1_ps(inverse)));
             const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(qu, qv), 0xD8); /* packs works in each half of a register */
             _mm_storeu_si128((__m128i *)(void *)(out->q[row] + 16 * h), _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));

@@ -7,7 +7,7 @@ static void k_quantise(const float *x, uint32_t k, unsigned row, struct cpu_qact
         float sums = 0;
         for (unsigned h = 0; h < 2; h++) {
             const __m512 v = _mm512_loadu_ps(x + 16 * h);
-            const float top = _mm512_reduce_max_ps(_mm512_abs_ps(v)), inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
+            const float top = _mm512_reduce_max_ps(_mm512_abs_ps(v)), inverse = inverse_of(top), d = top / 127.0f;
             const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(inverse)));
             const int sum = _mm512_reduce_add_epi32(q);
             _mm_storeu_si128((__m128i *)(void *)(out->q[row] + 16 * h), _mm512_cvtsepi32_epi8(q));

@@ -29,6 +29,10 @@ INLINE void emit_panel(const struct cpu_tile *t, uint32_t m, const float y[QPANE
     }
 }
 
+/* What scales a half with the largest value `top` to 127. Below LEAST, where 127 / top is no number any more, all is 0. */
+#define LEAST 1e-36f
+INLINE float inverse_of(float top) { return top > LEAST ? 127.0f / top : 0; }
+
 #if defined(__AVX512VNNI__)
 #define QMR MR
 #include "backend/cpu/simd_qdot_vnni.h"

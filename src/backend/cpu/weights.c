@@ -154,6 +154,7 @@ static gllm_status prepare_quantised(struct cpu_backend *be, const struct weight
     uint64_t bytes = 0;
     struct quantising q = {.desc = d, .rows = rows, .n_panels = n_panels, .panels = calloc(n_panels, sizeof *q.panels)};
     w->form = CPU_QUANT;
+    be->quantises = true;
     w->panels = q.panels;
     if (!q.panels) return err_nomem(err, d->name);
     for (uint32_t p = 0; p < n_panels; p++) {

@@ -36,6 +36,7 @@ static void ref_close(struct backend *be) { free(be); }
 static void ref_describe(struct backend *be, struct backend_caps *caps) {
     (void)be;
     ref_probe(0, caps);
+    caps->precision = "f32";
 }
 static gllm_status ref_mem_info(struct backend *be, uint64_t *free_bytes, uint64_t *total_bytes) {
     (void)be;
