@@ -83,7 +83,7 @@ static bool rule(const struct charsmap *c, const char *s, size_t len, bool longe
         if (at >= c->n_units || (c->units[at] & (1u << 31 | 0xFF)) != byte) return found;
         uint32_t unit = c->units[at];
         at ^= offset(unit);
-        if (!(unit >> 8 & 1)) continue;
+        if (!(unit >> 8 & 1) || (longest && i + 1 < len && ((unsigned char)s[i + 1] & 0xC0) == 0x80)) continue; /* ends within a character */
         size_t from = at < c->n_units ? c->units[at] & 0x7FFFFFFF : SIZE_MAX;
         if (from >= c->n_texts || ((unsigned char)c->texts[from] & 0xC0) == 0x80) return found;
         *text = c->texts + from;

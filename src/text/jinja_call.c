@@ -7,7 +7,7 @@
 
 static gllm_status name_argument(struct jinja_run *r, struct jinja_dict *named, const struct jinja_value *key, const struct jinja_value *v) {
     if (key->kind != JINJA_STRING) return jinja_fail(r, "an argument's name cannot be a %s", jinja_kind_name(key));
-    if (jinja_dict_text(named, key->s)) return jinja_fail(r, "found the argument \"%.*s\" twice", JINJA_SHOWN(key->s));
+    if (jinja_dict_text(r, named, key->s)) return jinja_fail(r, "found the argument \"%.*s\" twice", JINJA_SHOWN(key->s));
     return jinja_dict_put(r, named, key, v);
 }
 

@@ -3,8 +3,7 @@
 
 static gllm_status name(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out) {
     for (const struct jinja_scope *s = r->scope; s; s = s->parent) {
-        const struct jinja_value *v = jinja_dict_text(&s->vars, n->v.s);
-        TRY(jinja_charge(r, s->vars.count / 16));
+        const struct jinja_value *v = jinja_dict_text(r, &s->vars, n->v.s);
         if (!v) continue;
         *out = *v;
         return GLLM_OK;
@@ -130,13 +129,22 @@ static gllm_status test(struct jinja_run *r, const struct jinja_node *n, struct 
     return GLLM_OK;
 }
 
+/* r->depth-- on the way out; a run that failed goes no further. */
+static gllm_status deeper(struct jinja_run *r) {
+    if (r->depth >= JINJA_MAX_CALLS) return jinja_fail(r, "more than %d evaluations stand within each other", JINJA_MAX_CALLS);
+    r->depth++;
+    return GLLM_OK;
+}
+
 gllm_status jinja_filters_run(struct jinja_run *r, const struct jinja_node *n, const struct jinja_value *input, struct jinja_value *out) {
     struct jinja_value v = {0};
     struct jinja_args args;
+    TRY(deeper(r));
     if (!n->a) v = *input; /* a filter block's own text */
     else if (n->a->kind == NODE_FILTER) TRY(jinja_filters_run(r, n->a, input, &v));
     else TRY(jinja_eval(r, n->a, &v));
     TRY(jinja_args_eval(r, n->args, &args));
+    r->depth--;
     r->line = n->line;
     return jinja_filter_call(r, n->v.s, &v, &args, out);
 }
@@ -174,8 +182,7 @@ static gllm_status eval(struct jinja_run *r, const struct jinja_node *n, struct 
 gllm_status jinja_eval(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out) {
     r->line = n->line;
     TRY(jinja_charge(r, 1));
-    if (r->depth >= JINJA_MAX_CALLS) return jinja_fail(r, "more than %d evaluations stand within each other", JINJA_MAX_CALLS);
-    r->depth++;
+    TRY(deeper(r));
     gllm_status status = eval(r, n, out);
     r->depth--;
     return status;

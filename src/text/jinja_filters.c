@@ -221,7 +221,7 @@ static bool float_text(struct jinja_str s, double *out) {
 }
 
 static gllm_status whole_part(struct jinja_run *r, double f, bool caller, struct jinja_value *out) {
-    if (!(f > -9.3e18 && f < 9.2233720368547748e18)) return jinja_fail(r, "int: a number exceeds 64 bits");
+    if (!(f >= -0x1p63 && f < 0x1p63)) return jinja_fail(r, "int: a number exceeds 64 bits");
     *out = jinja_int((int64_t)f, caller);
     return GLLM_OK;
 }

@@ -209,7 +209,7 @@ gllm_status jinja_list_add(struct jinja_run *r, struct jinja_list *l, const stru
 gllm_status jinja_dict_new(struct jinja_run *r, bool caller, struct jinja_value *out);
 gllm_status jinja_dict_get(struct jinja_run *r, const struct jinja_dict *d, const struct jinja_value *key, struct jinja_value **out); /* NULL: absent */
 gllm_status jinja_dict_put(struct jinja_run *r, struct jinja_dict *d, const struct jinja_value *key, const struct jinja_value *v);
-struct jinja_value *jinja_dict_text(const struct jinja_dict *d, struct jinja_str key); /* NULL: absent */
+struct jinja_value *jinja_dict_text(struct jinja_run *r, const struct jinja_dict *d, struct jinja_str key); /* NULL: absent */
 gllm_status jinja_from_json(struct jinja_run *r, const json_t *v, bool own, unsigned depth, struct jinja_value *out);
 /* The items that iterating v gives: a list's own, a dict's keys, a string's characters. A generator is used up. */
 gllm_status jinja_iterate(struct jinja_run *r, const struct jinja_value *v, struct jinja_list **out);

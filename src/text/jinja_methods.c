@@ -192,6 +192,7 @@ static gllm_status ends(struct jinja_run *r, const struct jinja_value *self, con
     TRY(window(r, self, name, args, &s, &from));
     for (size_t i = 0; i < (tuple ? what->list->count : 1); i++) {
         TRY(text_arg(r, tuple ? &what->list->items[i] : what, name, &part));
+        TRY(jinja_charge(r, 1 + part.len / 32));
         if (part.len <= s.len && (!part.len || !memcmp(name[0] == 's' ? s.p : s.p + s.len - part.len, part.p, part.len))) found = true;
     }
     *out = jinja_bool(found, false);
@@ -299,6 +300,7 @@ static gllm_status remove_end(struct jinja_run *r, const struct jinja_value *sel
     struct jinja_str s = self->s, what = {0};
     TRY(text_arg(r, &args->list[0], name, &what));
     const bool front = !strcmp(name, "removeprefix");
+    TRY(jinja_charge(r, what.len / 32));
     if (what.len && what.len <= s.len && !memcmp(front ? s.p : s.p + s.len - what.len, what.p, what.len)) jinja_str_part(s, front ? what.len : 0, s.len - what.len, &s);
     give_text(self, s, out);
     return GLLM_OK;

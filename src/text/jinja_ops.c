@@ -208,8 +208,7 @@ gllm_status jinja_attr(struct jinja_run *r, const struct jinja_value *v, struct 
     if (v->kind == JINJA_CYCLER && jinja_is(name, "current")) *out = v->cycle->items[v->cycle->at];
     if (v->kind == JINJA_MACRO && jinja_is(name, "name")) *out = v->macro->node->v;
     if (v->kind == JINJA_DICT || v->kind == JINJA_NAMESPACE) {
-        const struct jinja_value *x = jinja_dict_text(v->dict, name);
-        TRY(jinja_charge(r, v->dict->count / 16));
+        const struct jinja_value *x = jinja_dict_text(r, v->dict, name);
         if (x) *out = *x;
     }
     return GLLM_OK;

@@ -248,8 +248,8 @@ static gllm_status format_number(struct jinja_run *r, const struct spec *f, cons
     if (f->width <= 0) how[--n] = '\0';
     if (whole) {
         if (v->kind == JINJA_FLOAT && strchr("xXo", f->type)) return jinja_fail(r, "%%%c format: an integer is required, not float", f->type);
-        if (!(d >= -9.2e18 && d <= 9.2e18)) return jinja_fail(r, "%%%c format: found a number of more than 64 bits", f->type);
-        const int64_t i = v->kind == JINJA_INT ? v->i : (int64_t)d;
+        if (v->kind == JINJA_FLOAT && !(d >= -0x1p63 && d < 0x1p63)) return jinja_fail(r, "%%%c format: found a number of more than 64 bits", f->type);
+        const int64_t i = v->kind == JINJA_INT ? v->i : v->kind == JINJA_BOOL ? v->b : (int64_t)d;
         if (strchr("xXo", f->type) && i < 0) return jinja_fail(r, "%%%c format: found a negative number", f->type);
         const char type = f->type == 'u' || f->type == 'i' ? 'd' : f->type;
         if (f->precision >= 0) n += snprintf(how + n, sizeof how - (size_t)n, ".%lld", (long long)f->precision);
@@ -278,7 +278,7 @@ static gllm_status format_one(struct jinja_run *r, const struct spec *f, const s
         }
         return pad(r, o, s, f);
     }
-    if (strchr("diuxXoeEfFgG", f->type)) return format_number(r, f, v, o);
+    if (f->type && strchr("diuxXoeEfFgG", f->type)) return format_number(r, f, v, o);
     return jinja_fail(r, "found the format %%%c, expected one of s r d i u x X o e E f F g G %%", f->type);
 }
 
@@ -321,7 +321,7 @@ gllm_status jinja_format(struct jinja_run *r, struct jinja_str s, const struct j
             const char *close = memchr(s.p + i, ')', s.len - i);
             if (!close || values->kind != JINJA_DICT) return jinja_fail(r, "a format with %%(name) needs a dict");
             jinja_str_part(s, i + 1, (size_t)(close - s.p) - i - 1, &part);
-            if (!(v = jinja_dict_text(values->dict, part))) return jinja_fail(r, "a format names \"%.*s\", which the dict lacks", JINJA_SHOWN(part));
+            if (!(v = jinja_dict_text(r, values->dict, part))) return jinja_fail(r, "a format names \"%.*s\", which the dict lacks", JINJA_SHOWN(part));
             i = (size_t)(close - s.p) + 1;
         }
         struct spec f;

@@ -27,6 +27,12 @@ gllm_status jinja_charge(struct jinja_run *r, size_t steps) {
     return GLLM_OK;
 }
 
+/* The same where no error can be given: the next charge gives it. */
+static void spend(struct jinja_run *r, size_t steps) {
+    const size_t left = r->max_steps - r->steps;
+    r->steps += steps < left ? steps : left;
+}
+
 gllm_status jinja_alloc(struct jinja_run *r, size_t size, void **out) {
     *out = NULL;
     if (size > r->max_memory - r->memory) return jinja_fail(r, "takes more than %zu bytes of memory", r->max_memory);
@@ -149,7 +155,7 @@ static gllm_status equal(struct jinja_run *r, const struct jinja_value *a, const
     else if (a->kind == JINJA_UNDEFINED || a->kind == JINJA_NONE) *out = true;
     else if (a->kind == JINJA_STRING) {
         *out = jinja_same_text(a->s, b->s);
-        return *out ? jinja_charge(r, a->s.len / 32) : GLLM_OK;
+        return a->s.len == b->s.len ? jinja_charge(r, a->s.len / 32) : GLLM_OK;
     } else if (a->kind == JINJA_LIST) return equal_lists(r, a->list, b->list, depth, out);
     else if (a->kind == JINJA_DICT) return equal_dicts(r, a->dict, b->dict, depth, out);
     else *out = a->dict == b->dict; /* the same object */
@@ -212,9 +218,14 @@ gllm_status jinja_dict_new(struct jinja_run *r, bool caller, struct jinja_value 
     return GLLM_OK;
 }
 
-struct jinja_value *jinja_dict_text(const struct jinja_dict *d, struct jinja_str key) {
-    for (size_t i = 0; i < d->count; i++)
-        if (d->pairs[i].key.kind == JINJA_STRING && jinja_same_text(d->pairs[i].key.s, key)) return &d->pairs[i].value;
+struct jinja_value *jinja_dict_text(struct jinja_run *r, const struct jinja_dict *d, struct jinja_str key) {
+    spend(r, d->count / 16);
+    for (size_t i = 0; i < d->count; i++) {
+        const struct jinja_value *k = &d->pairs[i].key;
+        if (k->kind != JINJA_STRING || k->s.len != key.len) continue;
+        spend(r, key.len / 32);
+        if (jinja_same_text(k->s, key)) return &d->pairs[i].value;
+    }
     return NULL;
 }
 
@@ -230,11 +241,11 @@ static gllm_status check_key(struct jinja_run *r, const struct jinja_value *v, u
 
 gllm_status jinja_dict_get(struct jinja_run *r, const struct jinja_dict *d, const struct jinja_value *key, struct jinja_value **out) {
     *out = NULL;
-    TRY(jinja_charge(r, d->count / 16));
     if (key->kind == JINJA_STRING) {
-        *out = jinja_dict_text(d, key->s);
+        *out = jinja_dict_text(r, d, key->s);
         return GLLM_OK;
     }
+    TRY(jinja_charge(r, d->count / 16));
     TRY(check_key(r, key, 0));
     for (size_t i = 0; i < d->count; i++) {
         bool same;

@@ -14,6 +14,7 @@ struct decimal { /* a magnitude; digits are values 0 to 9, fraction without zero
     uint8_t whole[JSON_DIGITS], fraction[32];
     uint32_t n_whole, n_fraction;
     bool open; /* the bound itself does not count */
+    bool cut;  /* the bound is a bit larger than its digits here: numbers are above or below both, and none is equal to it */
 };
 struct span {
     struct rules *rules;
@@ -100,6 +101,7 @@ static struct decimal decimal_of(double v, bool open) {
         if (*p < '0' || *p > '9') continue;
         if (place >= 0 && d.n_whole < JSON_DIGITS) d.whole[d.n_whole++] = (uint8_t)(*p - '0');
         else if (place < 0 && d.n_fraction < 31) d.fraction[d.n_fraction++] = (uint8_t)(*p - '0');
+        else d.cut |= *p != '0';
         place--;
     }
     for (; place >= 0 && d.n_whole < JSON_DIGITS; place--) d.whole[d.n_whole++] = 0;
@@ -112,6 +114,8 @@ static struct expr *magnitudes(struct rules *r, double low, bool over, double hi
     if (low >= 1e18) return NULL;
     struct span s = {.rules = r, .low = decimal_of(low, over), .high = decimal_of(high, under)};
     struct expr *alt = expr_alt(r);
+    s.low.open |= s.low.cut;
+    s.high.open &= !s.high.cut;
     for (s.n = s.low.n_whole; low <= high && s.n <= s.high.n_whole; s.n++) {
         s.n_more = whole_only || s.n >= DOUBLE_DIGITS ? 0 : DOUBLE_DIGITS - s.n;
         struct expr *one = whole(&s, 0, s.n == s.low.n_whole, s.n == s.high.n_whole);

@@ -115,7 +115,7 @@ struct expr *json_string_text(struct rules *r, const char *s, size_t len) {
     return e;
 }
 
-bool json_exact(double v) { return v != floor(v) || fabs(v) <= 9007199254740992.0; }
+bool json_exact(double v) { return v != floor(v) || fabs(v) < 9007199254740992.0; }
 
 static struct expr *number_text(struct rules *r, double v) {
     char buf[40];

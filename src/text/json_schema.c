@@ -30,7 +30,7 @@ static gllm_status check_apart(struct reader *r, const json_t *list, const struc
     for (size_t i = 0; i < json_array_size(list); i++)
         for (size_t k = 0; k < i; k++)
             if (!schemas_apart(r, json_array_get(list, i), json_array_get(list, k)))
-                return schema_wrong(at, err, GLLM_UNSUPPORTED, "alternatives %zu and %zu might both fit one value, which oneOf forbids (anyOf does not)", k, i);
+                return reader_spent(r) ? one_step(r, at, err) : schema_wrong(at, err, GLLM_UNSUPPORTED, "alternatives %zu and %zu might both fit one value, which oneOf forbids (anyOf does not)", k, i);
     return GLLM_OK;
 }
 
@@ -91,7 +91,7 @@ static gllm_status merge(struct reader *r, const struct conjunction *c, struct e
     if (c->n == 1) return reader_flat(r, c->parts[0].schema, c->parts[0].at, out, err);
     json_t *all = reader_hold(r, json_object());
     for (size_t i = 0; all && i < c->n; i++) TRY(schema_merge(r, all, &c->parts[i], err));
-    TRY(rules_check(&r->rules, err));
+    TRY(one_step(r, c->parts[0].at, err)); /* whether merging took too long */
     return reader_flat(r, all, c->parts[0].at, out, err);
 }
 

@@ -1,6 +1,6 @@
 /* schema_apart.c - whether two schemas could both fit one value: what oneOf asks.
  *
- * Told apart by types, by named values, and objects by a key that both must have with values apart, or that one must have and the other cannot. */
+ * Told apart by types, by named values, and objects by a key that one must have and whose values are apart, or that the other cannot have. */
 #include <string.h>
 
 #include "text/schema_reader.h"
@@ -53,7 +53,7 @@ bool schema_requires(const json_t *v, const char *name) {
     return false;
 }
 
-/* Both are objects: a key that both must have cannot be the same, or one must have a key that the other must not have. */
+/* Both are objects: a key that `a` must have cannot have the same value in both, or b must not have it. */
 static bool objects_apart(struct reader *r, const json_t *a, const json_t *b, unsigned depth) {
     const json_t *item;
     size_t i;
@@ -87,9 +87,13 @@ static bool part_apart(struct reader *r, const json_t *a, const json_t *b, unsig
     return all_apart(r, json_object_get(a, "anyOf"), b, depth) || all_apart(r, json_object_get(a, "oneOf"), b, depth);
 }
 
+static size_t names_in(const json_t *v, const char *key) { return json_array_size(json_object_get(v, key)); }
+
 /* No value fits both, as far as can be told. */
 static bool apart(struct reader *r, const json_t *a, const json_t *b, unsigned depth) {
-    if (depth > 12 || ++r->steps > SCHEMA_MAX_STEPS) return false;
+    reader_charge(r, 1024, 1 + names_in(a, "required") / 128 + names_in(b, "required") / 128); /* looked up, not only compared */
+    reader_charge(r, 1 + names_in(a, "enum"), 1 + names_in(b, "enum"));
+    if (depth > 12 || reader_spent(r)) return false;
     if (part_apart(r, a, b, depth) || part_apart(r, b, a, depth)) return true;
     if (!json_is_object(a) || !json_is_object(b)) return false;
     return !(named_types(a) & named_types(b)) || values_apart(a, b) || objects_apart(r, a, b, depth) || objects_apart(r, b, a, depth);

@@ -7,7 +7,8 @@
 
 enum {
     MAX_KEY = 256,     /* bytes of a property's name beside additionalProperties */
-    MAX_VALUES = 10000 /* of an enum */
+    MAX_VALUES = 10000, /* of an enum */
+    TAIL = 16           /* items of a tuple in one rule: each stands inside the one before it, and expressions are walked by recursion */
 };
 
 /* Adds e, unless nothing fits it, to the alternatives. */
@@ -41,7 +42,7 @@ static gllm_status read_values(struct reader *r, const json_t *v, const struct p
     json_array_foreach(values, i, value) {
         if ((json_object_get(v, "type") && !(types & schema_type_of(value))) || (one && list && !json_equal(one, value))) continue;
         const json_t *bad = inexact(value);
-        if (bad) return schema_wrong(at, err, GLLM_UNSUPPORTED, "the value %.17g is a whole number beyond 2^53: it may not be exact", json_number_value(bad));
+        if (bad) return schema_wrong(at, err, GLLM_UNSUPPORTED, "the value %.17g is a whole number of 2^53 or more: it may not be exact", json_number_value(bad));
         offer(r, alt, json_value_text(&r->rules, value));
     }
     *out = alt && alt->n ? alt : NULL;
@@ -106,7 +107,7 @@ static gllm_status read_number(struct reader *r, const json_t *v, const struct p
         const double n = json_number_value(bound);
         if (!bound) continue;
         any = true;
-        if (!json_exact(n) && fabs(n) < 1e18) return schema_wrong(reader_below(r, at, KEYS[i], 0), err, GLLM_UNSUPPORTED, "%.17g is a whole number beyond 2^53: it may not be exact", n);
+        if (!json_exact(n) && fabs(n) < 1e18) return schema_wrong(reader_below(r, at, KEYS[i], 0), err, GLLM_UNSUPPORTED, "%.17g is a whole number of 2^53 or more: it may not be exact", n);
         if (i < 2 && (n > b.min || (n == b.min && i == 1))) b.min = n, b.over = i == 1;
         if (i >= 2 && (n < b.max || (n == b.max && i == 3))) b.max = n, b.under = i == 3;
     }
@@ -148,6 +149,7 @@ static struct expr *read_tail(struct reader *r, const struct items *a) {
         struct expr *one = with_comma(r, expr_call(g, a->rules[i]), i > 0);
         if (tail) one = json_pair(g, one, tail);
         tail = expr_repeat(g, one, a->min > i, 1);
+        if (i && i % TAIL == 0) tail = expr_call(g, new_rule(r, tail));
     }
     return tail ? tail : expr_seq(g);
 }
@@ -228,6 +230,7 @@ static gllm_status collect(struct reader *r, const json_t *v, const struct point
     struct expr *pair;
     *m = (struct members){.list = arena_array(&r->rules.arena, json_object_size(properties) + json_array_size(required), sizeof *m->list)};
     if (!m->list) return err_nomem(err, "schema");
+    reader_charge(r, json_object_size(properties) + json_array_size(required), json_array_size(required));
     json_object_foreach(properties, name, schema) {
         TRY(read_member(r, name, schema, reader_below(r, reader_below(r, at, "properties", 0), name, 0), &pair, err));
         if (pair) m->list[m->n++] = (struct member){name, new_rule(r, pair), schema_requires(v, name)};

@@ -23,10 +23,12 @@ static json_t *both_types(const json_t *a, const json_t *b) {
     return list;
 }
 
-static json_t *both_lists(const json_t *a, const json_t *b, bool common) { /* enum: what is in both; required: what is in one */
+static json_t *both_lists(struct reader *r, const json_t *a, const json_t *b, bool common) { /* enum: what is in both; required: what is in one */
     json_t *list = common ? json_array() : json_copy((json_t *)(uintptr_t)a), *item;
     size_t i, k;
+    reader_charge(r, json_array_size(a), json_array_size(b));
     json_array_foreach(b, i, item) {
+        if (reader_spent(r)) break;
         for (k = 0; k < json_array_size(a) && !json_equal(json_array_get(a, k), item); k++) {}
         if ((k < json_array_size(a)) == common) json_array_append(list, item);
     }
@@ -62,8 +64,8 @@ static json_t *both_prefixes(struct reader *r, const json_t *a, const json_t *b)
 /* Adds b's keyword to a, which has it too. NULL: the two cannot be merged. */
 static json_t *both_values(struct reader *r, const json_t *a, const json_t *b, const char *key) {
     const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
-    if (!strcmp(key, "enum")) return both_lists(x, y, true);
-    if (!strcmp(key, "required")) return both_lists(x, y, false);
+    if (!strcmp(key, "enum")) return both_lists(r, x, y, true);
+    if (!strcmp(key, "required")) return both_lists(r, x, y, false);
     if (!strcmp(key, "items") || !strcmp(key, "additionalProperties")) return both(r, x, y);
     if (!strncmp(key, "min", 3) || !strcmp(key, "exclusiveMinimum")) return schema_share(number_of(x, y, true));
     if (!strncmp(key, "max", 3) || !strcmp(key, "exclusiveMaximum")) return schema_share(number_of(x, y, false));

@@ -8,7 +8,7 @@
 #include "text/json_parts.h"
 #include "text/schema_check.h"
 
-enum { SCHEMA_MAX_STEPS = 20000 }; /* schemas looked at, in all */
+enum { SCHEMA_MAX_STEPS = 20000 }; /* schemas looked at, and thousands of values or names compared, in all */
 struct part { /* of a conjunction */
     const json_t *schema;
     const struct pointer *at;
@@ -34,7 +34,9 @@ gllm_status reader_schema(struct reader *r, const json_t *schema, const struct p
 /* schema_ref.c */
 const struct pointer *reader_below(struct reader *r, const struct pointer *at, const char *key, size_t index); /* in the arena */
 json_t *reader_hold(struct reader *r, json_t *v); /* v moves in and lives as long as r; NULL: memory is out */
-json_t *reader_without(struct reader *r, const json_t *v, const char *key); /* a copy of an object without one key, held */
+json_t *reader_without(struct reader *r, const json_t *v, const char *key); /* a copy of a schema without one keyword and without notes, held */
+void reader_charge(struct reader *r, size_t n, size_t times); /* n things are compared with `times` others: counts as steps */
+static inline bool reader_spent(const struct reader *r) { return r->steps > SCHEMA_MAX_STEPS; } /* the next schema looked at is refused */
 static inline json_t *schema_share(const json_t *v) { return json_incref((json_t *)(uintptr_t)v); } /* a reference of its own */
 bool schema_says_nothing(const json_t *v); /* true, or an object of notes */
 /* What the $ref of `from` points to, checked. */

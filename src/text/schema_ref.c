@@ -21,9 +21,17 @@ json_t *reader_hold(struct reader *r, json_t *v) {
 }
 
 json_t *reader_without(struct reader *r, const json_t *v, const char *key) {
-    json_t *copy = reader_hold(r, json_copy((json_t *)(uintptr_t)v));
-    if (copy) json_object_del(copy, key);
+    json_t *copy = reader_hold(r, json_object()), *value;
+    const char *name;
+    json_object_foreach((json_t *)(uintptr_t)v, name, value)
+        if (copy && strcmp(name, key) && !schema_is_note(name)) r->rules.failed |= json_object_set(copy, name, value) != 0;
     return copy;
+}
+
+void reader_charge(struct reader *r, size_t n, size_t times) {
+    const uint64_t work = (uint64_t)n * times / 1024; /* each is below 2^20: a schema's bytes */
+    r->steps += work < SCHEMA_MAX_STEPS ? (unsigned)work : SCHEMA_MAX_STEPS;
+    if (r->steps > SCHEMA_MAX_STEPS) r->steps = SCHEMA_MAX_STEPS + 1;
 }
 
 bool schema_says_nothing(const json_t *v) {

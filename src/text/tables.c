@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "text/impl.h"
 #include "text/models.h"
 
@@ -127,13 +128,13 @@ static gllm_status byte_level(struct builder *b, const struct pre *pre, gllm_err
     return use_decoder(b, json_pack("{s:s}", "type", "ByteLevel"), err);
 }
 
-/* The user-defined pieces, which SentencePiece finds before anything else. */
+/* The user-defined pieces, which SentencePiece finds before anything else. One that is not UTF-8 would end within a character: it is none. */
 static gllm_status user_pieces(struct builder *b, struct trie *out, gllm_error *err) {
     const struct vocab *v = &b->t->vocab;
     struct trie_key *keys = calloc(b->tables->n_tokens + 1, sizeof *keys);
     size_t n = 0;
     for (size_t i = 0; keys && i < b->tables->n_tokens; i++)
-        if (type_of(b->tables, i) == PIECE_USER_DEFINED && v->piece_len[i]) keys[n++] = (struct trie_key){v->piece[i], v->piece_len[i], (int32_t)i};
+        if (type_of(b->tables, i) == PIECE_USER_DEFINED && v->piece_len[i] && utf8_valid(v->piece[i], v->piece_len[i], NULL)) keys[n++] = (struct trie_key){v->piece[i], v->piece_len[i], (int32_t)i};
     const bool ok = keys && trie_build(out, &b->t->arena, keys, n);
     free(keys);
     return ok ? GLLM_OK : err_nomem(err, b->name);

@@ -93,6 +93,9 @@ static void test_messages(void **state) {
         {"{% set y.a = 1 %}", GLLM_INVALID, "line 1: cannot assign an attribute of a undefined, only of a namespace"},
         {"{{ range(0, 1000000) }}", GLLM_INVALID, "line 1: range: found about 1000000 numbers, expected at most 100000"},
         {"a\n{{ raise_exception('Roles must\nalternate') }}", GLLM_INVALID, "line 2: Roles must\\x0aalternate"},
+        {"{{ (-9.25e18)|int }}", GLLM_INVALID, "line 1: int: a number exceeds 64 bits"},
+        {"{{ '%\\x00' % 5 }}", GLLM_INVALID, "line 1: found the format %"},
+        {"{{ '%d' % 9223372036854775807 }}", GLLM_OK, ""},
         {"{{ strftime_now('%Q') }}", GLLM_INVALID, "line 1: strftime_now: found %Q, expected a directive of strftime"},
         {"\xFF", GLLM_FORMAT, "byte 0 is not UTF-8 (0xff)"},
     };
@@ -157,7 +160,11 @@ static void test_hostile(void **state) {
         "{% set s = 'a' * 100000 %}{% for a in range(100000) %}{{ ('a' * 50000 + 'b') in s }}{% endfor %}", "{% set s = 'a ' * 100000 %}{% for a in range(1000) %}{{ s.split()|length }}{% endfor %}", "{{ range(100000)|unique|list|length }}", "{{ range(100000)|sort|list|length }}", "{{ (range(100000)|list)|groupby('x')|list }}",
         "{% set l = range(100000)|list %}{% for a in l %}{{ -1 in l }}{% endfor %}", "{% set d = dict(range(50000)|batch(2)|list) %}{% for a in range(50000) %}{{ d[a] }}{% endfor %}", "{{ range(100000)|map('string')|join(', ' * 10000) }}", "{% for a in range(100000) %}{% set x %}{{ 'x' * 1000 }}{% endset %}{% endfor %}",
         "{% set s = 'x' * 1000000 %}{% for a in range(100000) %}{{ s[500000] }}{% endfor %}", "{% set s = 'x' * 1000000 %}{% for a in range(100000) %}{{ s[1:] }}{% endfor %}", "{% set s = 'x' * 100000 %}{% for a in range(100000) %}{% set q = s|reverse %}{% endfor %}", "{{ 'x'|slice(1000000000)|list }}", "{{ [1]|batch(1000000000, 0)|list }}",
-        "{% for a in range(100000) %}{% with b = 1 %}{% endwith %}{% macro m() %}{% endmacro %}{{ m() }}{% endfor %}", "{% set s = ' ' * 1000000 %}{% for a in range(100000) %}{% set q = s.strip() %}{% endfor %}", "{% set s = 'a' * 100000 %}{% for a in range(10000) %}{% set q = s.strip('bcdefghijklmnopqrstuvwxyz' * 1000 + 'a') %}{% endfor %}",
+        "{% for a in range(100000) %}{% with b = 1 %}{% endwith %}{% macro m() %}{% endmacro %}{{ m() }}{% endfor %}", "{% set s = ' ' * 1000000 %}{% for a in range(100000) %}{% set q = s.strip() %}{% endfor %}", "{% set k = 'a' * 200000 %}{% set d = {k ~ 1: 1, k ~ 2: 2, k ~ 3: 3, k ~ 4: 4} %}{% set q = k ~ 5 %}{% for a in range(100000) %}{{ d[q] }}{% endfor %}",
+        "{% set s = 'a' * 200000 ~ 1 %}{% set t = 'a' * 200000 ~ 2 %}{% for a in range(100000) %}{{ s == t }}{{ s == t }}{{ s == t }}{{ s == t }}{% endfor %}",
+        "{% set s = 'a' * 400000 %}{% for a in range(100000) %}{% set q = s.startswith(s) %}{% set q = s.endswith((s, s, s)) %}{% endfor %}",
+        "{% set s = 'a' * 400000 %}{% for a in range(100000) %}{% set q = s.removeprefix(s) %}{% set q = s.removesuffix(s) %}{% endfor %}",
+        "{% set s = 'a' * 100000 %}{% for a in range(10000) %}{% set q = s.strip('bcdefghijklmnopqrstuvwxyz' * 1000 + 'a') %}{% endfor %}",
     };
     (void)state;
     for (size_t i = 0; i < sizeof TEMPLATES / sizeof *TEMPLATES; i++) check_bounds(TEMPLATES[i], NULL, false);
@@ -175,6 +182,11 @@ static void test_hostile(void **state) {
     }
     char *t = repeated("", "x", JINJA_MAX_SOURCE + 1, "");
     check_bounds(t, NULL, true);
+    free(t);
+    char *chain = repeated("", "|string", 150, " is defined"); /* a long chain of long chains */
+    t = repeated("{{ x", chain, 100, " }}");
+    check_bounds(t, NULL, true);
+    free(chain);
     free(t);
     t = repeated("", "[", 1000, "");
     char *json = repeated(t, "]", 1000, "");

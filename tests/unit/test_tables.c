@@ -121,6 +121,37 @@ static void test_sentencepiece_tables(void **state) {
 }
 
 /* WordPiece's entries as converters to GGUF write them: U+2581 before what begins a word, no ## before what goes on. */
+/* A user-defined piece, or a rule of the charsmap, that would end within a character is none: the text is taken whole characters at a time. */
+static void test_parts_of_characters(void **state) {
+    static const struct tokenizer_str TOKENS[] = {{"<unk>", 5}, {"\xE2", 1}, {"\u2581", 3}, {"a", 1}, {"\u2582", 3}};
+    static const int32_t USER[] = {2, 4, 1, 1, 1}, PLAIN[] = {2, 1, 1, 1, 1};
+    static const float SCORES[] = {0, -1, -1, -1, -1};
+    enum { N_UNITS = 0x400 };
+    static unsigned char map[4 + 4 * N_UNITS + 2]; /* one rule: the byte E2 becomes "x" */
+    const struct {
+        size_t unit;
+        uint32_t value;
+    } UNITS[] = {{0, 0x100 << 10}, {0x100 ^ 0xE2, 0x200 << 10 | 1 << 8 | 0xE2}, {0x100 ^ 0xE2 ^ 0x200, 0x80000000}};
+    (void)state;
+    map[1] = N_UNITS * 4 >> 8;
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned k = 0; k < 4; k++) map[4 + 4 * UNITS[i].unit + k] = (unsigned char)(UNITS[i].value >> 8 * k);
+    map[4 + 4 * N_UNITS] = 'x';
+    for (unsigned i = 0; i < 4; i++) {
+        struct tokenizer_tables tables = empty_tables(i & 1 ? "llama" : "t5");
+        struct encoding e = {0};
+        gllm_error err = {0};
+        tables.tokens = TOKENS, tables.n_tokens = 5, tables.scores = SCORES, tables.unk = 0, tables.types = i < 2 ? USER : PLAIN, tables.add_space_prefix = 0;
+        if (i >= 2) tables.charsmap = (const char *)map, tables.charsmap_len = sizeof map;
+        struct tokenizer *t = from_tables(&tables, "parts of characters");
+        assert_int_equal(tokenizer_encode(t, "a\u2582a", 5, NULL, 0, &(struct encode_options){0}, &e, &err), GLLM_OK);
+        assert_int_equal(e.count, 3);
+        assert_true(e.ids[0] == 3 && e.ids[1] == 4 && e.ids[2] == 3);
+        encoding_free(&e);
+        tokenizer_close(t);
+    }
+}
+
 static void test_bert_tables(void **state) {
     static const char DIR[] = "tests/golden/tokenizer/bert-uncased";
     (void)state;
@@ -243,7 +274,7 @@ static void test_streams(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pre_names), cmocka_unit_test(test_ends),  cmocka_unit_test(test_sentencepiece_tables), cmocka_unit_test(test_bert_tables),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pre_names), cmocka_unit_test(test_ends),  cmocka_unit_test(test_sentencepiece_tables), cmocka_unit_test(test_bert_tables), cmocka_unit_test(test_parts_of_characters),
                                        cmocka_unit_test(test_streams),   cmocka_unit_test(test_real_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
