@@ -124,6 +124,7 @@ static void editor_add(struct editor *e, const char *text) {
 static enum cli_line_end editor_read(struct cli_line *l, const char **text) {
     int n = 0;
     el_resize(l->editor->el);
+    el_set(l->editor->el, EL_PREP_TERM, 1); /* el_gets itself does it after it has shown the prompt: what is typed between would still mean a signal or an end */
     const char *got = el_gets(l->editor->el, &n);
     if (!got && cli_interrupted() == EXIT_SIGNAL + SIGINT) l->interrupted = l->was_empty = true; /* typed before the terminal was ours */
     else if (l->interrupted) fputs("^C", l->prompt_to);
