@@ -118,7 +118,7 @@ static void test_weights(void **state) {
                                    .role = WEIGHT_MATRIX,
                                    .cols = 7,
                                    .n_parts = 2,
-                                   .parts = {{data, DTYPE_F32, 2}, {NULL, DTYPE_F32, 3}}},
+                                   .parts = {{.data = data, .dtype = DTYPE_F32, .rows = 2}, {.dtype = DTYPE_F32, .rows = 3}}},
                            d;
         struct weight *w = (struct weight *)&w;
         OK(ops->weight_prepare(be, &good, &w, err));

@@ -61,7 +61,7 @@ static struct weight *weight_of(struct scene *s, const json_t *c, const char *ke
                             .role = role,
                             .cols = cols,
                             .n_parts = 1,
-                            .parts = {{data, DTYPE_F32, (uint32_t)(role == WEIGHT_VECTOR ? n : n / cols)}}};
+                            .parts = {{.data = data, .dtype = DTYPE_F32, .rows = (uint32_t)(role == WEIGHT_VECTOR ? n : n / cols)}}};
     struct weight **w = &s->weights[s->n_weights];
     s->weight_data[s->n_weights++] = data;
     OK(s->be->ops->weight_prepare(s->be, &d, w, err));
