@@ -81,6 +81,8 @@ static gllm_status encode(gllm_client *client, gllm_str text, bool parse_special
 static gllm_status encode_request(gllm_client *client, const gllm_generate_request *r, struct encoding *e, gllm_error *err) {
     struct jinja_text text;
     if (r->prompt.ptr && r->n_messages) return err_set(err, GLLM_INVALID, "found a prompt and messages, expected one of them");
+    if (!r->n_messages && (r->tools || r->template_args || r->chat_template || r->continue_final))
+        return err_set(err, GLLM_INVALID, "%s goes with messages, and there are none", r->tools ? "tools" : r->template_args ? "template_args" : r->chat_template ? "chat_template" : "continue_final");
     if (!r->n_messages) return encode(client, r->prompt, r->parse_special, e, err);
     TRY(api_chat_render(client, r, &text, err));
     gllm_status status = api_chat_encode(client, &text, e, err);

@@ -173,6 +173,8 @@ static void test_errors(void **state) {
         {USER, "a", "{}", NULL, NULL, "tools: found an object, expected an array", GLLM_INVALID},
         {USER, "a", NULL, "[]", NULL, "template_args: found an array, expected an object", GLLM_INVALID},
         {USER, "a", NULL, NULL, "b", "found a prompt and messages", GLLM_INVALID},
+        {NULL, NULL, "[]", NULL, "b", "tools goes with messages, and there are none", GLLM_INVALID},
+        {NULL, "a", NULL, NULL, "b", "chat_template goes with messages, and there are none", GLLM_INVALID},
     };
     gllm_client *client;
     gllm_options o;
@@ -199,7 +201,7 @@ static void test_errors(void **state) {
     gllm_generate_request_init(&r);
     r.messages = USER, r.n_messages = 1, r.chat_template = "{{ messages[0].content }} w3", r.max_tokens = 4, r.ignore_eos = true;
     if (gllm_generate(client, &r, &a, &err) != GLLM_OK) fail_msg("%s", err.message);
-    r.messages = NULL, r.n_messages = 0, r.prompt = (gllm_str){"w1 w2 w3", GLLM_NTS};
+    r.messages = NULL, r.n_messages = 0, r.chat_template = NULL, r.prompt = (gllm_str){"w1 w2 w3", GLLM_NTS};
     if (gllm_generate(client, &r, &b, &err) != GLLM_OK) fail_msg("%s", err.message);
     assert_int_equal(a->prompt_tokens, 3);
     assert_int_equal(a->n_tokens, b->n_tokens);
