@@ -264,13 +264,14 @@ static int talk_lines(struct talk *t, struct cli_line *l) {
         } else if (text.data && !blank(text.data)) {
             if (single && text.data[0] == '/') talk_command(t, text.data, &leave);
             else ask(t, text.data, text.len);
+            if (cli_interrupted() == EXIT_SIGNAL + SIGINT) cli_forget_interrupt(); /* one that ended the answer; after a line, it is the next line's */
         }
         warned = end == LINE_INTERRUPTED && empty;
         free(text.data);
-        if (cli_interrupted() == EXIT_SIGNAL + SIGINT) cli_forget_interrupt();
-        if (cli_interrupted()) leave = true;
+        if (cli_interrupted() && cli_interrupted() != EXIT_SIGNAL + SIGINT) leave = true;
         if (ferror(stdout)) return cli_flush(stdout, "standard output");
     }
+    if (cli_interrupted() == EXIT_SIGNAL + SIGINT) cli_forget_interrupt(); /* one more than was needed to leave */
     return cli_interrupted();
 }
 

@@ -28,6 +28,12 @@ struct cli_line {
 
 static void remember(struct cli_line *l, const char *text);
 
+/* Ctrl-C as a signal, before the terminal was ours or where it never is: this line's, and used up with it. */
+static void take_interrupt(struct cli_line *l) {
+    l->interrupted = l->was_empty = true;
+    cli_forget_interrupt();
+}
+
 #ifdef GLLM_LIBEDIT
 #include <histedit.h>
 
@@ -125,8 +131,10 @@ static enum cli_line_end editor_read(struct cli_line *l, const char **text) {
     int n = 0;
     el_resize(l->editor->el);
     el_set(l->editor->el, EL_PREP_TERM, 1); /* el_gets itself does it after it has shown the prompt: what is typed between would still mean a signal or an end */
-    const char *got = el_gets(l->editor->el, &n);
-    if (!got && cli_interrupted() == EXIT_SIGNAL + SIGINT) l->interrupted = l->was_empty = true; /* typed before the terminal was ours */
+    const bool early = cli_interrupted() == EXIT_SIGNAL + SIGINT; /* typed before the terminal was ours: since then it is a key */
+    const char *got = early ? NULL : el_gets(l->editor->el, &n);
+    if (early) el_set(l->editor->el, EL_PREP_TERM, 0);
+    if (early || (!got && cli_interrupted() == EXIT_SIGNAL + SIGINT)) take_interrupt(l);
     else if (l->interrupted) fputs("^C", l->prompt_to);
     if (l->interrupted || !got || n <= 0) {
         fputc('\n', l->prompt_to);
@@ -207,7 +215,7 @@ static enum cli_line_end plain_read(struct cli_line *l, const char **text) {
         *text = l->buffer;
         return LINE_TEXT;
     }
-    l->interrupted = l->was_empty = errno == EINTR && cli_interrupted() == EXIT_SIGNAL + SIGINT;
+    if (errno == EINTR && cli_interrupted() == EXIT_SIGNAL + SIGINT) take_interrupt(l);
     clearerr(stdin);
     fputc('\n', l->prompt_to);
     return l->interrupted ? LINE_INTERRUPTED : LINE_END;

@@ -83,6 +83,7 @@ echo '{}' >"$work/tools"; status 1 "$gllm" run $model hello --tools "$work/tools
 "$gllm" run $model hello --max-tokens 3 >/dev/full 2>"$work/err"; code=$?
 ok "full device: exit 1" [ $code = 1 ]; ok "full device is told" says "cannot write"
 "$gllm" run $model hello --ctx 16384 --logit-bias $end=-1000 2>"$work/err" | head -c 5 >"$work/out"; ok "head ends it quietly" [ ! -s "$work/err" ]
+rm "$work/out" # what it holds is old: the loop below is to wait for the answer's
 "$gllm" run $model hello --ctx 16384 --logit-bias $end=-1000 >"$work/out" 2>"$work/err" & pid=$!
 for _ in $(seq 300); do [ -s "$work/out" ] && break; sleep 0.1; done
 kill -INT $pid; wait $pid; code=$?
