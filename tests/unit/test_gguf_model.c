@@ -132,7 +132,7 @@ static const struct {
     const char *says;
 } BAD[] = {
     {"llama", {{.op = RENAME, .key = "general.architecture"}}, GLLM_FORMAT, "general.architecture: found nothing, expected a name"},
-    {"llama", {{.op = SET_STR, .key = "general.architecture", .text = "gnome"}}, GLLM_UNSUPPORTED, "general.architecture: found \"gnome\", supported: llama, mistral3, qwen2"},
+    {"llama", {{.op = SET_STR, .key = "general.architecture", .text = "gnome"}}, GLLM_UNSUPPORTED, "general.architecture: found \"gnome\", supported: bert, "},
     {"llama", {{.op = SET_STR, .key = "general.type", .text = "mlora"}}, GLLM_UNSUPPORTED, "general.type: found \"mlora\", expected \"model\""},
     MISSING("llama", "llama.block_count"),
     MISSING("llama", "llama.context_length"),
