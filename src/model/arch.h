@@ -39,13 +39,14 @@ struct model_cfg {
     uint32_t pad_id;
     bool pad_fixed;                     /* pad_id is the architecture's own: config.json's does not count */
     uint32_t rel_buckets, rel_distance; /* T5-like relative position buckets; 0: none */
+    bool alibi;                         /* scores fall with distance, by a slope of each head */
     enum pos_rule pos;
     enum norm_kind norm;
     enum act_kind act;
+    bool glu; /* feed-forward: act(gate) up, gate and up stacked in one matrix */
     float norm_eps;
     /* decoders */
     bool causal;          /* attention to earlier tokens, through the cache; an encoder attends to all and has none */
-    bool glu;             /* feed-forward: act(gate) up, gate and up stacked in one matrix */
     bool norm_plus_one;   /* the files hold w - 1 */
     bool rope_interleaved;
     bool scale_embd;      /* word rows times sqrt(d_model) */
@@ -59,17 +60,17 @@ struct model_cfg {
 };
 
 /* Tensor names of a family. A layer's names hold one %u. The stem is followed by ".weight" and ".bias". A name that is NULL, or a bias or
- * norm marked optional whose tensor is not there, is left out. Fused names count where the files have them. */
+ * norm marked optional whose tensor is not there, is left out. Fused names count where the files have them; up_gate holds the rows of up first. */
 struct name_table {
     const char *word, *pos, *type, *embd_norm, *embd_proj, *rel_bias, *final_norm, *head;
-    const char *attn_norm_in, *q, *k, *v, *qkv, *q_norm, *k_norm, *o, *attn_norm_out, *attn_norm_res;
-    const char *ffn_norm_in, *gate, *up, *gate_up, *down, *ffn_norm_out, *ffn_norm_res;
+    const char *attn_norm_in, *q, *k, *v, *qkv, *q_norm, *k_norm, *o, *attn_norm_out, *attn_norm_res, *attn_norm_again;
+    const char *ffn_norm_in, *gate, *up, *gate_up, *up_gate, *down, *ffn_norm_out, *ffn_norm_res;
     bool optional_bias; /* a bias is bound when its tensor is there */
     /* classification: score_out(act(score_dense(first token))), each below the body's prefix or above it */
     const char *score_dense, *score_out;
     enum act_kind score_act;
 };
-extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
+extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_JINA, NAMES_JINA_QK, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
 
 /* One architecture: what it is called, how its tensors are called, and where it differs. cfg holds the defaults of the keys that its
  * config.json may leave out. */
@@ -78,11 +79,14 @@ struct arch {
     const char *model_types[4]; /* config.json's model_type; NULL-terminated when shorter */
     const char *gguf[2];        /* general.architecture; NULL-terminated when shorter */
     bool gguf_interleaved;      /* in GGUF files rotary pairs are neighbours: rows of q and k stand so, whatever config.json's files have */
+    const char *positions;      /* config.json's position_embedding_type; NULL: "absolute", or not said */
     const struct name_table *names;
+    const struct name_table *others; /* a second spelling, taken where the files have its `down`; NULL: there is one */
     const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
     struct model_cfg cfg;
 };
-const struct arch *arch_find(const char *model_type);     /* NULL: unknown */
+/* NULL: unknown. Of several with that model_type the one whose positions are these, else the first. */
+const struct arch *arch_find(const char *model_type, const char *positions);
 const struct arch *arch_find_gguf(const char *name);      /* likewise, by general.architecture */
 void arch_list(char *buf, size_t size);                   /* "bert, roberta, …" for messages */
 void arch_list_gguf(char *buf, size_t size);              /* "llama, qwen2, …" */
@@ -94,8 +98,9 @@ struct norm_weights {
 };
 struct layer {
     struct {
-        struct weight *qkv, *qkv_bias, *o, *o_bias, *q_norm, *k_norm;
+        struct weight *qkv, *qkv_bias, *o, *o_bias, *q_norm, *k_norm, *q_norm_bias, *k_norm_bias;
         struct norm_weights norm_in, norm_out, norm_res; /* before the mixer; on its branch; after the residual sum */
+        struct norm_weights norm_again;                  /* after norm_res, of its result plus what the residual stream was before */
     } attn;
     struct {
         struct weight *up, *up_bias, *down, *down_bias;

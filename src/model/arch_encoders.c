@@ -22,5 +22,11 @@ const struct arch ARCH_ENCODERS[] = {
      .model_types = {"electra"},
      .names = &NAMES_ELECTRA,
      .cfg = {.n_type = 2, .d_embd = 128, .pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
+    {.name = "jina-bert",
+     .model_types = {"bert"},
+     .positions = "alibi",
+     .names = &NAMES_JINA,
+     .others = &NAMES_JINA_QK,
+     .cfg = {.n_type = 2, .alibi = true, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU, .glu = true, .qk_norm = QK_NORM_ALL}},
     {0},
 };

@@ -59,12 +59,11 @@ static gllm_status read_act(const json_t *config, const char *name, enum act_kin
 }
 
 /* What would silently change the values if it were overlooked. */
-static gllm_status refuse_variants(const json_t *config, const char *name, gllm_error *err) {
-    const char *scheme = NULL;
+static gllm_status refuse_variants(const json_t *config, const char *name, const struct arch *arch, const char *positions, gllm_error *err) {
+    const char *expected = arch->positions ? arch->positions : "absolute";
     bool decoder = false;
-    TRY(json_str(config, name, "position_embedding_type", &scheme, err));
-    if (scheme && strcmp(scheme, "absolute"))
-        return err_set(err, GLLM_UNSUPPORTED, "%s: position_embedding_type: found \"%.60s\", expected \"absolute\"", name, scheme);
+    if (positions && strcmp(positions, expected))
+        return err_set(err, GLLM_UNSUPPORTED, "%s: position_embedding_type: found \"%.60s\", expected \"%s\"", name, positions, expected);
     TRY(json_flag(config, name, "is_decoder", &decoder, err));
     if (decoder) return err_set(err, GLLM_UNSUPPORTED, "%s: is_decoder: found true, expected an encoder (false)", name);
     return GLLM_OK;
@@ -98,16 +97,17 @@ static gllm_status read_decoder(const json_t *config, const char *name, struct a
 
 gllm_status config_read(const json_t *config, const char *name, struct arena *a, const struct arch **arch, struct model_cfg *cfg, gllm_error *err) {
     if (!json_is_object(config)) return err_set(err, GLLM_FORMAT, "%s: found %s, expected an object", name, json_kind(config));
-    const char *type = NULL;
+    const char *type = NULL, *positions = NULL;
     const json_t *root = config;
     json_t *text = NULL;
     TRY(json_object_at(config, name, "text_config", &text, err)); /* a model of text and images: its text part */
     if (text && json_object_get(text, "model_type")) config = text;
     TRY(json_str(config, name, "model_type", &type, err));
-    char known[256];
+    TRY(json_str(config, name, "position_embedding_type", &positions, err));
+    char known[512];
     arch_list(known, sizeof known);
     if (!type) return err_set(err, GLLM_FORMAT, "%s: model_type: found nothing, expected one of: %s", name, known);
-    *arch = arch_find(type);
+    *arch = arch_find(type, positions);
     if (!*arch) return err_set(err, GLLM_UNSUPPORTED, "%s: model_type: found \"%.60s\", supported: %s", name, type, known);
     *cfg = (*arch)->cfg;
     TRY(config_read_quant(root, name, a, &cfg->quant, err));
@@ -125,7 +125,8 @@ gllm_status config_read(const json_t *config, const char *name, struct arena *a,
         if (!cfg->d_embd || cfg->d_embd > 1 << 16) return err_set(err, GLLM_FORMAT, "%s: embedding_size: found %u, expected 1 to 65536", name, cfg->d_embd);
     }
     TRY(read_act(config, name, &cfg->act, err));
-    TRY(refuse_variants(config, name, err));
+    TRY(refuse_variants(config, name, *arch, positions, err));
+    TRY(config_read_encoder(config, name, cfg, err));
     cfg->n_kv = cfg->n_head;
     cfg->d_head = cfg->d_model / cfg->n_head;
     cfg->attn_scale = 1.0f / sqrtf((float)cfg->d_head);
