@@ -7,12 +7,13 @@
 #ifndef GLLM_MODEL_ARCH_H
 #define GLLM_MODEL_ARCH_H
 #include "backend/tape.h"
+#include "base/json.h"
 
 enum pos_rule {
     POS_FROM_ZERO, /* 0, 1, 2 … */
     POS_AFTER_PAD  /* fairseq: pad_id + 1, pad_id + 2 …; a pad token in the text keeps pad_id and is not counted */
 };
-enum rope_kind { ROPE_NONE, ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_LLAMA3, ROPE_YARN, ROPE_LONGROPE };
+enum rope_kind { ROPE_NONE, ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_LLAMA3, ROPE_YARN, ROPE_LONGROPE, ROPE_NTK };
 struct rope_cfg { /* rope.h says what each kind makes of them */
     enum rope_kind kind;
     double theta, factor, low_freq_factor, high_freq_factor, attention_factor, beta_fast, beta_slow, mscale, mscale_all_dim; /* 0: not given */
@@ -21,11 +22,11 @@ struct rope_cfg { /* rope.h says what each kind makes of them */
     const float *short_factor, *long_factor; /* [n_rot / 2] LongRoPE, and llama3's table in GGUF files (short_factor); NULL: none */
 };
 /* Which layers have a sliding window, where the files name one but not the layers. */
-enum window_rule { WINDOW_ALL, WINDOW_EVEN, WINDOW_NOT_EVERY_NTH, WINDOW_FROM_LAYER };
+enum window_rule { WINDOW_ALL, WINDOW_EVEN, WINDOW_NOT_EVERY_NTH, WINDOW_NOT_FIRST_OF_N, WINDOW_FROM_LAYER };
 enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_ALL }; /* RMS over each head, or over all heads together */
 enum { N_ROPES = 2 };
 struct layer_cfg { /* what differs from layer to layer */
-    uint32_t window; /* 0: none */
+    uint32_t window; /* 0: none; what op_attention makes of it */
     int rope;        /* index into ropes; -1: no positions (NoPE) */
 };
 struct quant_cfg { /* weights with scales beside them (config_quant.c) */
@@ -45,9 +46,10 @@ struct model_cfg {
     enum act_kind act;
     bool glu; /* feed-forward: act(gate) up, gate and up stacked in one matrix */
     float norm_eps;
-    /* decoders */
-    bool causal;          /* attention to earlier tokens, through the cache; an encoder attends to all and has none */
+    bool decoder;         /* config.json has a decoder's keys */
+    bool causal;          /* attention to earlier tokens only */
     bool norm_plus_one;   /* the files hold w - 1 */
+    bool no_first_norm;   /* the first layer has no norm before attention */
     bool rope_interleaved;
     bool scale_embd;      /* word rows times sqrt(d_model) */
     enum qk_norm qk_norm;
@@ -55,7 +57,7 @@ struct model_cfg {
     uint32_t n_rot, window, window_step, no_rope_step; /* window_step: of the rule; every no_rope_step-th layer is NoPE (0: none) */
     float attn_scale, attn_cap, logit_cap, rotary_share; /* attn_scale 0: 1 / sqrt(d_head); rotary_share 0: 1, of d_head */
     struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own; its theta 0: that of [0] */
-    const struct layer_cfg *layers; /* [n_layer]; NULL for encoders */
+    const struct layer_cfg *layers; /* [n_layer] */
     struct quant_cfg quant;
 };
 
@@ -66,11 +68,11 @@ struct name_table {
     const char *attn_norm_in, *q, *k, *v, *qkv, *q_norm, *k_norm, *o, *attn_norm_out, *attn_norm_res, *attn_norm_again;
     const char *ffn_norm_in, *gate, *up, *gate_up, *up_gate, *down, *ffn_norm_out, *ffn_norm_res;
     bool optional_bias; /* a bias is bound when its tensor is there */
-    /* classification: score_out(act(score_dense(first token))), each below the body's prefix or above it */
-    const char *score_dense, *score_out;
+    /* classification: score_out(score_norm(act(score_dense(first token)))), each below the body's prefix or above it */
+    const char *score_dense, *score_norm, *score_out;
     enum act_kind score_act;
 };
-extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_JINA, NAMES_JINA_QK, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
+extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_JINA, NAMES_JINA_QK, NAMES_GTE, NAMES_NOMIC, NAMES_MODERN, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
 
 /* One architecture: what it is called, how its tensors are called, and where it differs. cfg holds the defaults of the keys that its
  * config.json may leave out. */
@@ -84,6 +86,8 @@ struct arch {
     const struct name_table *others; /* a second spelling, taken where the files have its `down`; NULL: there is one */
     const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
     struct model_cfg cfg;
+    /* Reads the keys that are this family's own, after the sizes and the activation; NULL: it has none. */
+    gllm_status (*read_keys)(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
 };
 /* NULL: unknown. Of several with that model_type the one whose positions are these, else the first. */
 const struct arch *arch_find(const char *model_type, const char *positions);

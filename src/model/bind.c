@@ -269,7 +269,7 @@ static gllm_status take_attention(struct binder *s, struct layer *l, const struc
         TRY(take_norm_bias(s, &l->attn.k_norm_bias, n->k_norm, i, k_norm, err));
     }
     TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, &c->d_model, d_q, err));
-    TRY(take_norm(s, &l->attn.norm_in, s->slots->attn_norm_in ? n->attn_norm_in : NULL, i, c->d_model, err));
+    if (i || !c->no_first_norm) TRY(take_norm(s, &l->attn.norm_in, s->slots->attn_norm_in ? n->attn_norm_in : NULL, i, c->d_model, err));
     TRY(take_norm(s, &l->attn.norm_out, s->slots->attn_norm_out ? n->attn_norm_out : NULL, i, c->d_model, err));
     TRY(take_norm(s, &l->attn.norm_res, s->slots->attn_norm_res ? n->attn_norm_res : NULL, i, c->d_model, err));
     return take_norm(s, &l->attn.norm_again, s->slots->attn_norm_again ? n->attn_norm_again : NULL, i, c->d_model, err);
@@ -354,6 +354,10 @@ static gllm_status take_classifier(struct binder *s, const struct name_table *n,
     if (!n_labels) return GLLM_OK;
     move_outward(s, n->score_dense);
     TRY(take_linear(s, &out->score_dense, &out->score_dense_bias, &n->score_dense, 1, 0, &s->cfg->d_model, s->cfg->d_model, err));
+    if (n->score_norm) {
+        move_outward(s, n->score_norm);
+        TRY(take_norm(s, &out->score_norm, n->score_norm, 0, s->cfg->d_model, err));
+    }
     move_outward(s, n->score_out);
     return take_linear(s, &out->score_out, &out->score_out_bias, &n->score_out, 1, 0, &n_labels, s->cfg->d_model, err);
 }
@@ -387,16 +391,16 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
 }
 
-gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err) {
+gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {
     struct binder s = {.b = b, .cfg = c};
     for (int k = 0; k < N_ROPES; k++) {
         bool used = false;
-        for (uint32_t i = 0; c->layers && i < c->n_layer; i++) used |= c->layers[i].rope == k;
+        for (uint32_t i = 0; i < c->n_layer; i++) used |= c->layers[i].rope == k;
         if (!used) continue;
         float *freq = arena_array(b->arena, c->n_rot / 2, sizeof *freq);
         struct binding *x = append(&s, &out->freq[k]);
         if (!freq || !x) return err_nomem(err, "rotary frequencies");
-        rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &scale[k]);
+        rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &out->rope_scale[k]);
         x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{.data = freq, .dtype = DTYPE_F32, .rows = c->n_rot / 2}}};
     }
     return GLLM_OK;

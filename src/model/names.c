@@ -38,6 +38,55 @@ const struct name_table NAMES_JINA_QK = {
     .optional_bias = true,
 };
 
+const struct name_table NAMES_GTE = {
+    BERT_SCORE,
+    .word = "embeddings.word_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .embd_norm = "embeddings.LayerNorm",
+    .q = "encoder.layer.%u.attention.q_proj",
+    .k = "encoder.layer.%u.attention.k_proj",
+    .v = "encoder.layer.%u.attention.v_proj",
+    .qkv = "encoder.layer.%u.attention.qkv_proj",
+    .o = "encoder.layer.%u.attention.o_proj",
+    .attn_norm_res = "encoder.layer.%u.attn_ln",
+    .up_gate = "encoder.layer.%u.mlp.up_gate_proj",
+    .down = "encoder.layer.%u.mlp.down_proj",
+    .ffn_norm_res = "encoder.layer.%u.mlp_ln",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_NOMIC = {
+    BERT_SCORE,
+    .word = "embeddings.word_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .embd_norm = "emb_ln",
+    .qkv = "encoder.layers.%u.attn.Wqkv",
+    .o = "encoder.layers.%u.attn.out_proj",
+    .attn_norm_res = "encoder.layers.%u.norm1",
+    .gate = "encoder.layers.%u.mlp.fc12",
+    .up = "encoder.layers.%u.mlp.fc11",
+    .down = "encoder.layers.%u.mlp.fc2",
+    .ffn_norm_res = "encoder.layers.%u.norm2",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_MODERN = {
+    .word = "embeddings.tok_embeddings",
+    .embd_norm = "embeddings.norm",
+    .final_norm = "final_norm",
+    .attn_norm_in = "layers.%u.attn_norm",
+    .qkv = "layers.%u.attn.Wqkv",
+    .o = "layers.%u.attn.Wo",
+    .ffn_norm_in = "layers.%u.mlp_norm",
+    .gate_up = "layers.%u.mlp.Wi",
+    .down = "layers.%u.mlp.Wo",
+    .optional_bias = true,
+    .score_dense = "head.dense",
+    .score_act = ACT_GELU,
+    .score_norm = "head.norm",
+    .score_out = "classifier",
+};
+
 const struct name_table NAMES_MPNET = {
     .word = "embeddings.word_embeddings",
     .pos = "embeddings.position_embeddings",
