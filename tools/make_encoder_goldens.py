@@ -202,10 +202,130 @@ def make_jina():
     write_head("jina-v2", config, {"bert." + k: v for k, v in body.items()} | top, tok, logits)
 
 
+# ---- what transformers has ----
+
+SMALL = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64)
+
+
+def saved(model, seed, prefix="", becomes=""):
+    """Gives the model random values; the tensors as its class saves them (in the layout of the repositories), names below `prefix` moved below `becomes`."""
+    model.eval()
+    g = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        norm = "norm" in name.lower()
+        p.data = torch.randn(p.shape, generator=g) * (0.2 if norm else 0.3) + (1.0 if norm and name.endswith("weight") else 0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        config = json.load(open(os.path.join(folder, "config.json")))
+        tensors = {becomes + k[len(prefix):] if prefix and k.startswith(prefix) else k: v for k, v in load_file(os.path.join(folder, "model.safetensors")).items()}
+    return config, tensors, model.double()
+
+
+def runner(model, out, types):
+    """Ids and token types -> the first row of output `out`."""
+
+    def run(ids, type_ids):
+        more = {"token_type_ids": torch.tensor(type_ids[None])} if types else {}
+        with torch.no_grad():
+            return getattr(model(input_ids=torch.tensor(ids[None]), **more), out)[0].numpy()
+
+    return run
+
+
+def ntk(model, theta, factor):
+    """GTE's own scaling of rotary positions, by its formula: base theta * factor, then all frequencies divided by factor^(2 / dim)."""
+    dim = 2 * len(model.rotary_emb.inv_freq)
+    f = (theta * factor) ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim) / factor ** (2 / dim)
+    model.rotary_emb.inv_freq = f.float()
+
+
+def new_config(vocab, pad, architecture, **more):
+    auto = {"AutoConfig": "Alibaba-NLP/new-impl--configuration.NewConfig", "AutoModel": "Alibaba-NLP/new-impl--modeling.NewModel"}
+    config = dict(architectures=[architecture], auto_map=auto, model_type="new", attention_probs_dropout_prob=0.0, hidden_act="gelu", layer_norm_eps=1e-12, layer_norm_type="layer_norm",
+                  logn_attention_clip1=False, logn_attention_scale=False, pack_qkv=True, pad_token_id=pad, position_embedding_type="rope", rope_scaling=None, rope_theta=160000,
+                  type_vocab_size=0, unpad_inputs=False, use_memory_efficient_attention=False, vocab_size=vocab)
+    return config | SMALL | more
+
+
+def make_gte():
+    tok, vocab, pad = tokenizer("bert")
+    base = dict(vocab_size=vocab, pad_token_id=pad, **SMALL)
+    model = T.GteModel(T.GteConfig(type_vocab_size=0, rope_parameters={"rope_type": "default", "rope_theta": 500000.0}, **base))
+    _, tensors, model = saved(model, 21)
+    ntk(model, 500000.0, 2.0)
+    config = new_config(vocab, pad, "NewModel", rope_theta=500000, rope_scaling={"type": "ntk", "factor": 2.0})
+    prompts = {"query": "Instruct: find the sea\nQuery: "}  # as SFR-Embedding-Code-400M has it, a task and its text
+    write_embedder("gte-new-ntk-cls", config, tensors, tok, runner(model, "last_hidden_state", False), pooling="cls", prompts=prompts)
+
+    model = T.GteModel(T.GteConfig(type_vocab_size=1, **base))
+    native, tensors, model = saved(model, 22)
+    write_embedder("gte-new-types", new_config(vocab, pad, "NewModel", type_vocab_size=1), tensors, tok, runner(model, "last_hidden_state", True), normalize=False)
+    write_embedder("gte-native", native, tensors, tok, runner(model, "last_hidden_state", True))
+
+    model = T.GteForSequenceClassification(T.GteConfig(type_vocab_size=2, num_labels=1, rope_parameters={"rope_type": "default", "rope_theta": 20000.0}, **base))
+    _, tensors, model = saved(model, 23, "gte.", "new.")
+    config = new_config(vocab, pad, "NewForSequenceClassification", type_vocab_size=2, rope_theta=20000)
+    write_head("gte-new", config, tensors, tok, runner(model, "logits", True))
+
+
+def nomic_config(vocab, pad, architecture):
+    auto = {"AutoConfig": "nomic-ai/nomic-bert-2048--configuration_hf_nomic_bert.NomicBertConfig", "AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"}
+    return dict(architectures=[architecture], auto_map=auto, model_type="nomic_bert", activation_function="swiglu", causal=False, layer_norm_epsilon=1e-12, max_trained_positions=2048,
+                mlp_fc1_bias=False, mlp_fc2_bias=False, n_embd=32, n_head=4, n_inner=48, n_layer=2, n_positions=8192, pad_token_id=pad, pad_vocab_size_multiple=64, parallel_block=False,
+                prenorm=False, qkv_proj_bias=False, rotary_emb_base=1000, rotary_emb_fraction=1.0, rotary_emb_interleaved=False, rotary_emb_scale_base=None, rotary_scaling_factor=None,
+                type_vocab_size=2, use_rms_norm=False, vocab_size=vocab)
+
+
+def make_nomic():
+    tok, vocab, pad = tokenizer("bert")
+    base = dict(vocab_size=vocab, pad_token_id=pad, **SMALL)
+    native, tensors, model = saved(T.NomicBertModel(T.NomicBertConfig(**base)), 31)
+    prompts = {"search_query": "search_query: ", "search_document": "search_document: "}
+    write_embedder("nomic-mean", nomic_config(vocab, pad, "NomicBertModel"), tensors, tok, runner(model, "last_hidden_state", True), prompts=prompts)
+    write_embedder("nomic-native", native, tensors, tok, runner(model, "last_hidden_state", True), pooling="cls")
+    labels = ("no", "some", "yes")
+    model = T.NomicBertForSequenceClassification(T.NomicBertConfig(id2label=dict(enumerate(labels)), **base))
+    _, tensors, model = saved(model, 32)
+    write_head("nomic-three", nomic_config(vocab, pad, "NomicBertForSequenceClassification"), tensors, tok, runner(model, "logits", True), labels)
+
+
+def modern_config(native, local, every, thetas):
+    """The keys that the configuration files of 2024 have in place of layer_types and rope_parameters."""
+    config = {k: v for k, v in native.items() if k not in ("layer_types", "rope_parameters")}
+    return config | dict(global_attn_every_n_layers=every, local_attention=local, global_rope_theta=thetas[0], local_rope_theta=thetas[1], position_embedding_type="absolute", reference_compile=True)
+
+
+def make_modern():
+    tok, vocab, pad = tokenizer("bert")
+    special = dict(pad_token_id=pad, cls_token_id=tok.cls_token_id, sep_token_id=tok.sep_token_id, bos_token_id=tok.cls_token_id, eos_token_id=tok.sep_token_id)
+    base = dict(vocab_size=vocab, attn_implementation="eager", **special, **SMALL) | {"num_hidden_layers": 4}
+    ropes = {"full_attention": {"rope_type": "default", "rope_theta": 160000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}
+
+    def config(**more):
+        return T.ModernBertConfig(local_attention=8, rope_parameters=ropes, **base, **more)
+
+    native, tensors, model = saved(T.ModernBertModel(config()), 41)
+    run = runner(model, "last_hidden_state", False)
+    write_embedder("modernbert-mean", modern_config(native, 8, 3, (160000.0, 100.0)), tensors, tok, run)
+    write_embedder("modernbert-native-cls", native, tensors, tok, run, pooling="cls")
+    native, tensors, model = saved(T.ModernBertModel(config(attention_bias=True, mlp_bias=True, norm_bias=True, hidden_activation="silu", layer_types=["sliding_attention", "full_attention"] * 2)), 42)
+    write_embedder("modernbert-biases", native, tensors, tok, runner(model, "last_hidden_state", False))
+
+    native, tensors, model = saved(T.ModernBertForSequenceClassification(config(num_labels=1)), 43)
+    write_head("modernbert", modern_config(native, 8, 3, (160000.0, 100.0)), tensors, tok, runner(model, "logits", False))
+    labels = ("no", "some", "yes")
+    more = dict(classifier_pooling="mean", classifier_bias=True, classifier_activation="relu", norm_bias=True)
+    native, tensors, model = saved(T.ModernBertForSequenceClassification(config(id2label=dict(enumerate(labels)), **more)), 44)
+    write_head("modernbert-mean-three", native, tensors, tok, runner(model, "logits", False), labels)
+
+
 def main():
     for folder in (ENCODERS, HEADS):
         shutil.rmtree(folder, ignore_errors=True)
     make_jina()
+    make_gte()
+    make_nomic()
+    make_modern()
 
 
 if __name__ == "__main__":
