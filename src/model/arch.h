@@ -79,9 +79,10 @@ struct arch {
     const char *gguf[2];        /* general.architecture; NULL-terminated when shorter */
     bool gguf_interleaved;      /* in GGUF files rotary pairs are neighbours: rows of q and k stand so, whatever config.json's files have */
     const struct name_table *names;
-    const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
+    const struct name_table *slots; /* NULL: names. Else the family's own table: GGUF's names serve all families, and only what this one has is bound */
     struct model_cfg cfg;
 };
+static inline const struct name_table *arch_family(const struct arch *a) { return a->slots ? a->slots : a->names; } /* what the family has, whatever its tensors are called */
 const struct arch *arch_find(const char *model_type);     /* NULL: unknown */
 const struct arch *arch_find_gguf(const char *name);      /* likewise, by general.architecture */
 void arch_list(char *buf, size_t size);                   /* "bert, roberta, …" for messages */
