@@ -3,7 +3,6 @@
  * All-zero: nothing is known. Texts and lists are borrowed and live as long as the program (they come from a constant table). */
 #ifndef GLLM_MODEL_HINTS_H
 #define GLLM_MODEL_HINTS_H
-#include <stdbool.h>
 #include <stdint.h>
 
 enum hint_task { HINT_TASK_NONE, HINT_TASK_EMBED, HINT_TASK_RERANK, HINT_TASK_GENERATE };
@@ -21,9 +20,7 @@ struct model_hints {
     enum hint_normalize normalize;
     const char *query_prompt, *document_prompt; /* before a text of that kind, {task} in them stands for `instruction`; NULL: not known */
     const char *instruction;   /* what {task} is unless the caller says; for a reranker its default instruction. NULL: none */
-    const uint32_t *dims;      /* [n_dims] sizes that a vector was trained to be cut to, ascending, the whole one last */
-    uint32_t n_dims;           /* 0: the model was not trained so (when `name` is set and task is EMBED) */
-    bool any_dim;              /* every size from dims[0] to the last will do, the list names examples */
+    const uint32_t *dims;      /* sizes that a vector was trained to be cut to, ascending, 0 at the end; NULL: only the whole one */
     const char *input_before, *input_after; /* special tokens around a text where the tokenizer's files add none: "<s><encoder-only></s>"; NULL: none */
     enum hint_rerank rerank;
     const struct hint_listwise *listwise; /* of a listwise reranker; NULL: not known */
