@@ -69,6 +69,7 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
         TRY(chat_files_read(f, err));
     }
     TRY(classifier_read(f, err));
+    TRY(hints_apply(f, log, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);

@@ -5,6 +5,8 @@
 #define GLLM_MODEL_HINTS_H
 #include <stdint.h>
 
+#include "base/error.h"
+
 enum hint_task { HINT_TASK_NONE, HINT_TASK_EMBED, HINT_TASK_RERANK, HINT_TASK_GENERATE };
 enum hint_rerank { HINT_RERANK_NONE, HINT_RERANK_CROSS_ENCODER, HINT_RERANK_YES_NO, HINT_RERANK_LISTWISE };
 enum hint_normalize { HINT_NORMALIZE_NONE, HINT_NORMALIZE_ON, HINT_NORMALIZE_OFF };
@@ -15,6 +17,7 @@ struct hint_listwise {
 };
 struct model_hints {
     const char *name;          /* how the one who knows calls the model; NULL: nothing is known */
+    const char *licence;       /* never NULL when the name is not */
     enum hint_task task;
     uint32_t pooling;          /* enum pool_kind; 0: none */
     enum hint_normalize normalize;
@@ -23,6 +26,10 @@ struct model_hints {
     const uint32_t *dims;      /* sizes that a vector was trained to be cut to, ascending, 0 at the end; NULL: only the whole one */
     const char *input_before, *input_after; /* special tokens around a text where the tokenizer's files add none: "<s><encoder-only></s>"; NULL: none */
     enum hint_rerank rerank;
-    const struct hint_listwise *listwise; /* of a listwise reranker; NULL: not known */
+    struct hint_listwise listwise; /* of a listwise reranker; prefix NULL: not known */
 };
+struct model_files;
+struct log;
+/* Puts what the files of an embedder do not say into f->dir: pooling and length where there are no modules, prompts of names that are not there. */
+gllm_status hints_apply(struct model_files *f, const struct log *log, gllm_error *err);
 #endif
