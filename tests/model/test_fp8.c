@@ -32,15 +32,14 @@ static void test_config(void **state) {
         gllm_status status;
         const char *says;
     } BAD[] = {
-        {"{}", GLLM_UNSUPPORTED, "quant_method: found \"nothing\", expected fp8, fbgemm_fp8 or compressed-tensors"},
-        {"{\"quant_method\":\"awq\"}", GLLM_UNSUPPORTED, "quant_method: found \"awq\""},
-        {"{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true}", GLLM_UNSUPPORTED, "\"bitsandbytes\""},
+        {"{}", GLLM_UNSUPPORTED, "quant_method: found \"nothing\", expected awq, gptq, compressed-tensors, bitsandbytes, fp8 or fbgemm_fp8"},
+        {"{\"quant_method\":\"hqq\"}", GLLM_UNSUPPORTED, "quant_method: found \"hqq\""},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":[128]}", GLLM_FORMAT, "weight_block_size: expected two whole numbers"},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":[128,0]}", GLLM_FORMAT, "weight_block_size: expected two whole numbers"},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":[1e30,2.5]}", GLLM_FORMAT, "weight_block_size: expected two whole numbers"},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":128}", GLLM_FORMAT, "weight_block_size: found"},
         {"{\"quant_method\":\"fp8\",\"modules_to_not_convert\":[1]}", GLLM_FORMAT, "modules_to_not_convert[0]: found"},
-        {"{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\"}", GLLM_UNSUPPORTED, "format: found \"pack-quantized\", expected float-quantized"},
+        {"{\"quant_method\":\"compressed-tensors\",\"format\":\"nvfp4-pack-quantized\"}", GLLM_UNSUPPORTED, "format: found \"nvfp4-pack-quantized\", expected float-quantized, pack-quantized or int-quantized"},
         {"{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\"}", GLLM_FORMAT, "config_groups: found none"},
         {"{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}", GLLM_UNSUPPORTED, "\"sparse-24-bitmask\", expected dense"},
         {"{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"g\":3}}", GLLM_FORMAT, "g: found"},

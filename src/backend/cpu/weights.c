@@ -48,6 +48,10 @@ static const float *part_row(const struct cpu_kernels *k, const struct weight_de
     while (row >= d->parts[i].rows) row -= d->parts[i++].rows;
     const struct weight_part *p = &d->parts[i];
     if (!p->data) return memset(wide, 0, d->cols * sizeof *wide);
+    if (p->codes) {
+        codes_row(p->codes, d->cols, row, wide);
+        return wide;
+    }
     const unsigned char *src = (const unsigned char *)p->data + row * dtype_row_bytes(p->dtype, d->cols);
     if (p->dtype == DTYPE_F32 && !p->scale.data && (uintptr_t)src % sizeof(float) == 0) return (const float *)(const void *)src;
     if (p->dtype == DTYPE_F8_E4M3 || p->dtype == DTYPE_F8_E5M2) {
@@ -126,7 +130,7 @@ static bool can_quantise(const struct cpu_backend *be, const struct weight_desc 
     enum qpack_kind kind;
     for (uint32_t i = 0; i < d->n_parts; i++) {
         const struct weight_part *p = &d->parts[i];
-        if (!p->data || p->scale.data || !qpack_find(p->dtype, &kind) || (i + 1 < d->n_parts && p->rows % QPANEL)) return false;
+        if (!p->data || p->scale.data || p->codes || !qpack_find(p->dtype, &kind) || (i + 1 < d->n_parts && p->rows % QPANEL)) return false;
     }
     return be->kernels->qtile && !be->exact && d->cols % QBLOCK == 0;
 }
@@ -172,10 +176,10 @@ static gllm_status prepare_quantised(struct cpu_backend *be, const struct weight
     return GLLM_OK;
 }
 
-/* A part takes less memory as the file has it than any f32 form: quantised blocks, and types of 8 bits. */
+/* A part takes less memory as the file has it than any f32 form: codes, quantised blocks, types of 8 bits. */
 static bool any_narrow(const struct weight_desc *d) {
     for (uint32_t i = 0; i < d->n_parts; i++)
-        if (d->parts[i].data && dtype_traits(d->parts[i].dtype)->bits < 16) return true;
+        if (d->parts[i].codes || (d->parts[i].data && dtype_traits(d->parts[i].dtype)->bits < 16)) return true;
     return false;
 }
 
