@@ -408,6 +408,7 @@ typedef struct gllm_model_info { /* one block */
     size_t n_chat_templates; const char *const *chat_templates; /* names ("default", "tool_use"); none for an encoder */
     const char *rope;           /* generators: the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" for an encoder */
     uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
+    const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one

@@ -298,6 +298,16 @@ static const struct tensor *find_codes(const struct weights *w, const char *name
     return t;
 }
 
+gllm_status quant_check_plain(const struct weights *w, const struct quant_cfg *q, const char *name, gllm_error *err) {
+    char full[QUANT_NAME_ROOM + 48];
+    bool left_out;
+    if (!FORMS[q->form].tail || !strcmp(FORMS[q->form].tail, "weight")) return GLLM_OK;
+    beside(name, FORMS[q->form].tail, full);
+    if (!weights_find(w, full)) return GLLM_OK;
+    TRY(quant_left_out(q, name, &left_out, err));
+    return left_out ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: found beside %s, and quantization_config does not leave the module out", full, name);
+}
+
 bool quant_has_codes(const struct weights *w, const char *name) { return find_codes(w, name) != NULL; }
 
 /* What follows the last dot of a tensor's name. */

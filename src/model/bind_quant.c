@@ -24,10 +24,16 @@ static gllm_status module_matches(const char *key, const char *module, size_t le
     return GLLM_OK;
 }
 
-static gllm_status check_ignored(const struct quant_cfg *q, const char *name, enum dtype t, gllm_error *err) {
+gllm_status quant_left_out(const struct quant_cfg *q, const char *name, bool *out, gllm_error *err) {
     const size_t len = strlen(name) - strlen(".weight");
-    bool found = false;
-    for (size_t i = 0; !found && i < q->n_ignored; i++) TRY(module_matches(q->ignored[i], name, len, &found, err));
+    *out = false;
+    for (size_t i = 0; !*out && i < q->n_ignored; i++) TRY(module_matches(q->ignored[i], name, len, out, err));
+    return GLLM_OK;
+}
+
+static gllm_status check_ignored(const struct quant_cfg *q, const char *name, enum dtype t, gllm_error *err) {
+    bool found;
+    TRY(quant_left_out(q, name, &found, err));
     return found ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s_scale: no such tensor, nor %s_scale_inv; quantization_config does not leave out %s, which is %s", name, name, name, dtype_traits(t)->name);
 }
 
@@ -42,7 +48,7 @@ gllm_status quant_take_scale(const struct weights *w, const struct quant_cfg *q,
         snprintf(full, sizeof full, "%s_scale", name);
         t = weights_find(w, full);
     }
-    if (!t) return q && is_f8(p->dtype) ? check_ignored(q, name, p->dtype, err) : GLLM_OK;
+    if (!t) return !q ? GLLM_OK : is_f8(p->dtype) ? check_ignored(q, name, p->dtype, err) : quant_check_plain(w, q, name, err);
     if (!is_f8(p->dtype)) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside values of %s, expected F8_E4M3 or F8_E5M2", full, dtype_traits(p->dtype)->name);
     if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16 && t->dtype != DTYPE_BF16) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected F32, F16 or BF16", full, dtype_traits(t->dtype)->name);
     p->scale = (struct weight_scale){.data = t->data, .dtype = t->dtype, .row_block = p->rows, .col_block = cols};

@@ -11,6 +11,9 @@
 enum { QUANT_NAME_ROOM = 528 };
 /* The scale beside an 8-bit float, or that there is rightly none. */
 gllm_status quant_take_scale(const struct weights *w, const struct quant_cfg *q, struct weight_part *p, const char *name, uint32_t cols, gllm_error *err);
+gllm_status quant_left_out(const struct quant_cfg *q, const char *name, bool *out, gllm_error *err); /* config.json names the module */
+/* bind_codes.c: a plain weight has no codes beside it, unless its module is left out. */
+gllm_status quant_check_plain(const struct weights *w, const struct quant_cfg *q, const char *name, gllm_error *err);
 /* bind_codes.c: whether the weight is stored as codes, whatever config.json says of it. */
 bool quant_has_codes(const struct weights *w, const char *name);
 /* Fills in data, dtype and codes of a part of p->rows rows; *tensor becomes the one that holds the codes. What is computed lies in the arena. */
