@@ -287,12 +287,13 @@ static bool is_bound(const struct bindings *b, const struct tensor *t) {
 
 /* A GGUF file holds one model and nothing beside it: a tensor of a block that no part of the architecture takes (scales, experts, norms of a
  * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
-static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, gllm_error *err) {
+static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, bool lm_head, gllm_error *err) {
     for (size_t i = 0; i < weights_count(s->w); i++) {
         const struct tensor *t = weights_at(s->w, i);
         char *end = NULL;
         const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
         if ((!block && strncmp(t->name, "output", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if (!lm_head && !strcmp(t->name, "output.weight")) continue;
         if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
     }
     return GLLM_OK;
@@ -307,7 +308,7 @@ static gllm_status take_classifier(struct binder *s, const struct name_table *n,
     return take_linear(s, &out->score_out, &out->score_out_bias, &n->score_out, 1, 0, &n_labels, s->cfg->d_model, err);
 }
 
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, bool lm_head, struct model_weights *out, gllm_error *err) {
     const struct name_table *n = arch->names;
     struct binder s = {.b = b, .w = w, .cfg = c, .slots = arch->slots ? arch->slots : n, .optional_bias = n->optional_bias};
     TRY(find_prefix(&s, n->word, err));
@@ -327,9 +328,9 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
         TRY(take_ffn(&s, &out->layers[i], n, i, err));
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
-    if (n->head) TRY(take_head(&s, n, out, err));
+    if (lm_head) TRY(take_head(&s, n, out, err));
     TRY(take_classifier(&s, n, n_labels, out, err));
-    return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
+    return arch->slots ? refuse_unbound(&s, arch, lm_head, err) : GLLM_OK;
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {
