@@ -22,7 +22,7 @@ struct bindings {
 struct model_weights {
     struct weight *word, *pos, *type, *embd_proj, *embd_proj_bias, *rel, *head, *freq[N_ROPES], *score_dense, *score_dense_bias, *score_out, *score_out_bias;
     float rope_scale[N_ROPES]; /* of freq: what multiplies cos and sin */
-    struct norm_weights embd_norm, final_norm;
+    struct norm_weights embd_norm, final_norm, score_norm;
     struct layer *layers; /* [n_layer] */
 };
 struct dense_weights {

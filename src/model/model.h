@@ -13,6 +13,8 @@
 enum { MAX_EOS = 16, MAX_LABELS = 65536 };
 enum score_act { SCORE_IDENTITY, SCORE_SIGMOID, SCORE_SOFTMAX, SCORE_TANH };
 struct classifier { /* of a model with a classification head */
+    enum pool_kind pool;        /* what it looks at: the first token, or the mean */
+    enum act_kind dense_act;    /* after its dense layer */
     uint32_t n_labels;          /* 0: no such head */
     const char *const *labels;  /* [n_labels] */
     enum score_act model_act;   /* what the files say of a cross-encoder's scores; else sigmoid for one label, none for several */
