@@ -15,7 +15,7 @@
 
 #define GOLDEN "tests/golden/"
 enum { D = 32, LIMIT = 48 }; /* of all models here */
-static const char *const ENDING[] = {"qwen3", "qwen3-lm", "mistral", "mistral-add-eos", "qwen2-both-ways", "gemma3-both-ways"}; /* whose last token is </s> */
+static const char *const ENDING[] = {"qwen3", "qwen3-lm", "mistral", "mistral-add-eos", "gemma3-both-ways"}; /* whose last token is </s> */
 static const char LONG[] = "of age age of was age it times age the age the it was age of of times it age age it it times of of times of "
                            "age it times the times the of age the was the was it age times it times it it times age it of was the the of it"; /* each word a token */
 
