@@ -291,14 +291,22 @@ static bool is_bound(const struct bindings *b, const struct tensor *t) {
     return false;
 }
 
-/* A GGUF file holds one model and nothing beside it: a tensor of a block, or after them, that no part of the architecture takes (scales, experts, norms of a
+static bool is_around_blocks(const char *tensor) {
+    static const char *const STEMS[] = {"output", "dense_", "token_embd_norm", "position_embd", "token_types"};
+    bool found = false;
+    for (unsigned i = 0; i < sizeof STEMS / sizeof *STEMS; i++) found |= !strncmp(tensor, STEMS[i], strlen(STEMS[i]));
+    return found;
+}
+
+/* A GGUF file holds one model and nothing beside it: a tensor of a block, or around them, that no part of the architecture takes (scales, experts, norms of a
  * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
-static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, gllm_error *err) {
+static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, bool lm_head, gllm_error *err) {
     for (size_t i = 0; i < weights_count(s->w); i++) {
         const struct tensor *t = weights_at(s->w, i);
         char *end = NULL;
         const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
-        if ((!block && strncmp(t->name, "output", 6) && strncmp(t->name, "dense_", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if ((!block && !is_around_blocks(t->name)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if (!lm_head && !strcmp(t->name, "output.weight")) continue;
         if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
     }
     return GLLM_OK;
@@ -332,7 +340,7 @@ static struct name_table names_within(const struct name_table *all, const struct
     return out;
 }
 
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, bool lm_head, struct model_weights *out, gllm_error *err) {
     const struct name_table names = names_within(arch->names, arch_family(arch)), *n = &names;
     struct binder s = {.b = b, .w = w, .cfg = c};
     TRY(find_prefix(&s, n->word, err));
@@ -355,9 +363,9 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
         TRY(take_ffn(&s, &out->layers[i], n, i, err));
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
-    if (n->head) TRY(take_head(&s, n, out, err));
+    if (lm_head) TRY(take_head(&s, n, out, err));
     TRY(take_classifier(&s, n, arch->slots != NULL, n_labels, out, err));
-    return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
+    return arch->slots ? refuse_unbound(&s, arch, lm_head, err) : GLLM_OK;
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {

@@ -202,7 +202,7 @@ static const struct {
     {BERT, {{.op = SET_U32, .key = "bert.pooling_type", .number = 5}}, GLLM_UNSUPPORTED, "pooling_type: found 5, expected 0 to 4"},
     {BERT, {{.op = SET_U32, .key = "bert.pooling_type", .number = 4}}, GLLM_FORMAT, "pooling_type: found 4 (rank), expected a classification head"},
     NO_TENSOR(BERT, "position_embd.weight"),
-    NO_TENSOR(BERT, "token_embd_norm.bias"),
+    {BERT, {{.op = RENAME, .key = "token_embd_norm.bias"}}, GLLM_UNSUPPORTED, "token_embd_norm.biaX: found a tensor that architecture bert does not have"},
     NO_TENSOR(BERT, "blk.1.layer_output_norm.weight"),
     {BERT, {{.op = RENAME, .key = "blk.0.ffn_up.bias"}}, GLLM_UNSUPPORTED, "blk.0.ffn_up.biaX: found a tensor that architecture bert does not have"},
     {BERT, {{.op = RENAME, .key = "tokenizer.ggml.unknown_token_id"}}, GLLM_FORMAT, "a bert tokenizer needs the ids of its unknown, cls and separator tokens"},
@@ -256,6 +256,15 @@ static void test_heads(void **state) {
     model_files_close(&f);
     f = assumed(RANKER, (const struct edit[]){{.op = ADD_U32, .key = "bert.pooling_type", .number = 2}, {.op = END}});
     assert_true(!f.classifier.n_labels && f.dir.modules[1].pooling.modes[0] == HF_POOL_CLS);
+    model_files_close(&f);
+    f = assumed(BERT, (const struct edit[]){{.op = RENAME, .key = "bert.pooling_type"}, {.op = ADD_U32, .key = "bert.pooling_type", .number = 3}, {.op = END}});
+    assert_true(f.dir.modules[1].pooling.modes[0] == HF_POOL_LAST);
+    model_files_close(&f);
+    f = assumed("qwen3", (const struct edit[]){{.op = ADD_U32, .key = "qwen3.pooling_type", .number = 3}, {.op = END}});
+    assert_true(!f.generates && f.dir.modules[1].pooling.modes[0] == HF_POOL_LAST);
+    model_files_close(&f);
+    f = assumed("qwen3", (const struct edit[]){{.op = ADD_U32, .key = "qwen3.pooling_type", .number = 0}, {.op = END}});
+    assert_true(f.generates && !f.dir.n_modules);
     model_files_close(&f);
     f = assumed("gguf-encoders/distilbert-three", (const struct edit[]){{.op = END}});
     assert_true(!strcmp(f.arch.name, "distilbert") && f.classifier.n_labels == 3 && !strcmp(f.classifier.labels[1], "entailment"));
