@@ -149,7 +149,7 @@ static void check_invariance(const char *model) {
 
 static void test_invariance(void **state) {
     (void)state;
-    static const char *const MODELS[] = {"models/mpnet-mean", "encoders/jina-v2-six-heads", "encoders/jina-v2-code", "encoders/gte-new-ntk-cls", "encoders/nomic-mean", "encoders/modernbert-mean"};
+    static const char *const MODELS[] = {"models/mpnet-mean", "encoders/jina-v2-six-heads", "encoders/jina-v2-code", "encoders/gte-new-ntk-cls", "encoders/nomic-mean", "encoders/modernbert-mean", "embedders/qwen3", "embedders/codexembed2b", "embedders/qwen2-both-ways"};
     for (unsigned i = 0; i < sizeof MODELS / sizeof *MODELS; i++) {
         char dir[256];
         snprintf(dir, sizeof dir, GOLDEN "/%s", MODELS[i]);
