@@ -84,11 +84,12 @@ struct arch {
     const char *positions;      /* config.json's position_embedding_type; NULL: "absolute", or not said */
     const struct name_table *names;
     const struct name_table *others; /* a second spelling, taken where the files have its `down`; NULL: there is one */
-    const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
+    const struct name_table *slots; /* NULL: names. Else the family's own table: GGUF's names serve all families, and only what this one has is bound */
     struct model_cfg cfg;
     /* Reads the keys that are this family's own, after the sizes and the activation; NULL: it has none. */
     gllm_status (*read_keys)(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
 };
+static inline const struct name_table *arch_family(const struct arch *a) { return a->slots ? a->slots : a->names; } /* what the family has, whatever its tensors are called */
 /* NULL: unknown. Of several with that model_type the one whose positions are these, else the first. */
 const struct arch *arch_find(const char *model_type, const char *positions);
 const struct arch *arch_find_gguf(const char *name);      /* likewise, by general.architecture */
