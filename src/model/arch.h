@@ -29,8 +29,14 @@ struct layer_cfg { /* what differs from layer to layer */
     uint32_t window; /* 0: none; what op_attention makes of it */
     int rope;        /* index into ropes; -1: no positions (NoPE) */
 };
-struct quant_cfg { /* weights with scales beside them (config_quant.c) */
+/* How the weights of the modules that are not left out are stored (config_quant.c, bind_quant.c, bind_codes.c). */
+enum quant_form { QUANT_FLOAT8, QUANT_AWQ_GEMM, QUANT_AWQ_GEMV, QUANT_GPTQ, QUANT_PACKED, QUANT_INT8, QUANT_BNB };
+struct quant_cfg {
     const char *method;            /* NULL: none */
+    enum quant_form form;
+    uint32_t bits, group;          /* of codes, and inputs that share a scale; group 0: all of a row. QUANT_BNB: the tensors say */
+    bool zeros_less_one;           /* GPTQ's first version: zero points are stored less 1 */
+    bool symmetric;                /* no zero points are stored: the middle of the range stands for 0 */
     uint32_t row_block, col_block; /* of scales in tiles; 0: one scale, or one a row */
     const char *const *ignored;    /* [n_ignored] modules that are stored as they are; "re:" begins a regular expression */
     size_t n_ignored;

@@ -1,14 +1,14 @@
 #include "model/bind.h"
 
+#include "model/bind_quant.h"
 #include "model/rope.h"
-#include "text/regex.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_ROOM = 256, FULL_ROOM = 2 * NAME_ROOM + 16 };
+enum { NAME_ROOM = 256, FULL_ROOM = QUANT_NAME_ROOM };
 
 struct binder { /* what the functions below share */
     struct bindings *b;
@@ -62,59 +62,14 @@ static const struct tensor *find(const struct binder *s, const char *name, uint3
     return weights_find(s->w, legacy);
 }
 
-/* A key of a list of modules: a name, what it begins with, or what it ends with; or a regular expression from its first letter on. */
-static gllm_status module_matches(const char *key, const char *module, size_t len, bool *out, gllm_error *err) {
-    const size_t n = strlen(key);
-    if (strncmp(key, "re:", 3)) {
-        *out = n <= len && ((!strncmp(key, module, n) && (n == len || module[n] == '.')) || (!strncmp(key, module + len - n, n) && (n == len || module[len - n - 1] == '.')));
-        return GLLM_OK;
-    }
-    struct regex *re;
-    struct regex_scan scan = {0};
-    struct regex_span span = {0};
-    TRY(regex_open(&re, key + 3, n - 3, "config.json: quantization_config", err));
-    regex_begin(&scan, re, module, len);
-    *out = regex_next(&scan, &span) && span.match; /* the first span begins the text */
-    regex_end(&scan);
-    regex_free(re);
-    return GLLM_OK;
-}
+static const struct quant_cfg *quant_of(const struct binder *s) { return s->cfg && s->cfg->quant.method ? &s->cfg->quant : NULL; }
 
-static gllm_status check_ignored(const struct quant_cfg *q, const char *name, enum dtype t, gllm_error *err) {
-    const size_t len = strlen(name) - strlen(".weight");
-    bool found = false;
-    for (size_t i = 0; !found && i < q->n_ignored; i++) TRY(module_matches(q->ignored[i], name, len, &found, err));
-    return found ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s_scale: no such tensor, nor %s_scale_inv; quantization_config does not leave out %s, which is %s", name, name, name, dtype_traits(t)->name);
-}
-
-static bool is_f8(enum dtype t) { return t == DTYPE_F8_E4M3 || t == DTYPE_F8_E5M2; }
-
-/* The scale beside X.weight [rows, cols]: one for all, one a row, or in the tiles that config.json tells; its shape says which. */
-static gllm_status take_scale(const struct binder *s, struct weight_part *p, const char *name, uint32_t cols, gllm_error *err) {
-    const struct quant_cfg *q = s->cfg && s->cfg->quant.method ? &s->cfg->quant : NULL;
-    char full[FULL_ROOM + 16], found[200], tiles[64] = "";
-    snprintf(full, sizeof full, "%s_scale_inv", name);
-    const struct tensor *t = weights_find(s->w, full);
-    if (!t) {
-        snprintf(full, sizeof full, "%s_scale", name);
-        t = weights_find(s->w, full);
-    }
-    if (!t) return q && is_f8(p->dtype) ? check_ignored(q, name, p->dtype, err) : GLLM_OK;
-    if (!is_f8(p->dtype)) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside values of %s, expected F8_E4M3 or F8_E5M2", full, dtype_traits(p->dtype)->name);
-    if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16 && t->dtype != DTYPE_BF16) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected F32, F16 or BF16", full, dtype_traits(t->dtype)->name);
-    p->scale = (struct weight_scale){.data = t->data, .dtype = t->dtype, .row_block = p->rows, .col_block = cols};
-    if (tensor_count(t) == 1) return GLLM_OK;
-    if (t->shape[0] == p->rows && tensor_count(t) == p->rows) {
-        p->scale.row_block = 1;
-        return GLLM_OK;
-    }
-    if (q && q->row_block) {
-        const uint32_t down = (p->rows - 1) / q->row_block + 1, across = (cols - 1) / q->col_block + 1;
-        p->scale.row_block = q->row_block, p->scale.col_block = q->col_block;
-        if (t->rank == 2 && t->shape[0] == down && t->shape[1] == across) return GLLM_OK;
-        snprintf(tiles, sizeof tiles, " or [%u,%u] for tiles of %u x %u", down, across, q->row_block, q->col_block);
-    }
-    return err_set(err, GLLM_FORMAT, "%s: shape %s, expected [], [%u,1]%s", full, tensor_shape_text(t->shape, t->rank, found, sizeof found), p->rows, tiles);
+/* Adds the weight of a module that is stored as codes as the next part of a binding. `name`: as it would be called if it were not. */
+static gllm_status add_codes(const struct binder *s, struct binding *b, const char *name, uint32_t rows, uint32_t cols, gllm_error *err) {
+    const uint32_t i = b->desc.n_parts++;
+    b->desc.parts[i].rows = rows;
+    b->desc.cols = cols;
+    return quant_take_codes(s->w, quant_of(s), s->b->arena, name, cols, &b->desc.parts[i], &b->tensors[i], err);
 }
 
 /* Adds one tensor as the next part of a binding after checking its shape: [rows, cols], or [cols] for a vector. */
@@ -131,7 +86,7 @@ static gllm_status add_part(const struct binder *s, struct binding *b, const str
     b->tensors[i] = t;
     b->desc.parts[i] = (struct weight_part){.data = t->data, .dtype = t->dtype, .rows = rows};
     b->desc.cols = vector ? b->desc.cols + rows : cols;
-    return vector || dtype_is_quantised(t->dtype) ? GLLM_OK : take_scale(s, &b->desc.parts[i], name, cols, err);
+    return vector || dtype_is_quantised(t->dtype) ? GLLM_OK : quant_take_scale(s->w, quant_of(s), &b->desc.parts[i], name, cols, err);
 }
 
 /* One weight from one to three names stacked along rows; rows[i] of each. */
@@ -144,7 +99,8 @@ static gllm_status take(struct binder *s, struct weight **slot, enum weight_role
         const struct tensor *t = find(s, names[i], layer, suffix, old, full);
         if (!b->desc.name) b->desc.name = arena_strdup(s->b->arena, full);
         if (!b->desc.name) return err_nomem(err, full);
-        TRY(add_part(s, b, t, full, rows[i], cols, err));
+        if (role != WEIGHT_VECTOR && quant_has_codes(s->w, full)) TRY(add_codes(s, b, full, rows[i], cols, err));
+        else TRY(add_part(s, b, t, full, rows[i], cols, err));
     }
     return GLLM_OK;
 }
@@ -155,7 +111,7 @@ static gllm_status take_table(struct binder *s, struct weight **slot, const char
 
 static bool present(const struct binder *s, const char *name, uint32_t layer, const char *suffix) {
     char full[FULL_ROOM];
-    return name && find(s, name, layer, suffix, NULL, full);
+    return name && (find(s, name, layer, suffix, NULL, full) || quant_has_codes(s->w, full));
 }
 
 static gllm_status take_linear(struct binder *s, struct weight **w, struct weight **bias, const char *const *names, uint32_t n, uint32_t layer, const uint32_t *rows, uint32_t cols, gllm_error *err) {
