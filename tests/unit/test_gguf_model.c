@@ -202,7 +202,7 @@ static const struct {
     {BERT, {{.op = SET_U32, .key = "bert.pooling_type", .number = 5}}, GLLM_UNSUPPORTED, "pooling_type: found 5, expected 0 to 4"},
     {BERT, {{.op = SET_U32, .key = "bert.pooling_type", .number = 4}}, GLLM_FORMAT, "pooling_type: found 4 (rank), expected a classification head"},
     NO_TENSOR(BERT, "position_embd.weight"),
-    {BERT, {{.op = RENAME, .key = "token_embd_norm.bias"}}, GLLM_UNSUPPORTED, "token_embd_norm.biaX: found a tensor that architecture bert does not have"},
+    NO_TENSOR(BERT, "token_embd_norm.bias"),
     NO_TENSOR(BERT, "blk.1.layer_output_norm.weight"),
     {BERT, {{.op = RENAME, .key = "blk.0.ffn_up.bias"}}, GLLM_UNSUPPORTED, "blk.0.ffn_up.biaX: found a tensor that architecture bert does not have"},
     {BERT, {{.op = RENAME, .key = "tokenizer.ggml.unknown_token_id"}}, GLLM_FORMAT, "a bert tokenizer needs the ids of its unknown, cls and separator tokens"},
