@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "base/file.h"
+#include "base/number.h"
 
 struct info { /* the public struct first */
     gllm_model_info base;
@@ -88,9 +88,9 @@ static const char *rope_text(struct arena *a, const struct model_cfg *c) {
     char text[128];
     if (!c->causal) return "";
     size_t at = (size_t)snprintf(text, sizeof text, "%s", KINDS[r->kind]);
-    if (r->factor > 0 && r->factor != 1) at += (size_t)snprintf(text + at, sizeof text - at, " x%g", r->factor);
+    if (r->factor > 0 && r->factor != 1) at += (size_t)number_print(text + at, sizeof text - at, " x%g", r->factor);
     if (r->n_pos_trained) at += (size_t)snprintf(text + at, sizeof text - at, " from %u tokens", r->n_pos_trained);
-    if (r->kind != ROPE_NONE) snprintf(text + at, sizeof text - at, ", base %g", r->theta);
+    if (r->kind != ROPE_NONE) number_print(text + at, sizeof text - at, ", base %g", r->theta);
     return arena_strdup(a, text);
 }
 
