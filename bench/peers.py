@@ -59,11 +59,11 @@ class Embeddings(C.Structure):
 class Gllm:
     name = "gllm"
 
-    def __init__(self, model, lib, threads, batch_tokens):
+    def __init__(self, path, lib, threads, batch_tokens=0):
         self.lib, self.client, self.error = C.CDLL(lib), C.c_void_p(), C.create_string_buffer(512)
         o = Options()
         self.lib.gllm_options_init_sized(C.byref(o), C.c_size_t(Options.rest.offset))
-        o.model, o.threads, o.backend = model.path.encode(), threads, b"cpu"
+        o.model, o.threads, o.backend = path.encode(), threads, b"cpu"
         if batch_tokens:
             o.max_batch_tokens = batch_tokens
         self.check(self.lib.gllm_client_open(C.byref(self.client), C.byref(o), self.error))
@@ -92,23 +92,25 @@ class Gllm:
 
 
 # ---- ONNX Runtime -----------------------------------------------------------------------------------------------------------------------
-def onnx_graph(m):
-    """MiniLM in ORT's fused operators. mask_index holds the length of each row (right padding)."""
+def onnx_graph(m, pairs=False):
+    """MiniLM in ORT's fused operators. mask_index holds the length of each row (right padding). Ends in vectors, of pairs in the logits of a
+    cross-encoder's head (pooler.dense, classifier)."""
     from onnx import helper, numpy_helper, TensorProto as T
     c, w, nodes, inits = m.cfg, m.w, [], []
 
     def const(name, value):
-        inits.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        inits.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def op(kind, inputs, outputs, domain="com.microsoft", **attr):
         nodes.append(helper.make_node(kind, inputs, outputs, domain=domain, **attr))
         return outputs[0]
     e, eps = "embeddings.", c["layer_norm_eps"]
-    x = op("EmbedLayerNormalization", ["ids", "", const("word", w[e + "word_embeddings.weight"]), const("pos", w[e + "position_embeddings.weight"]), "", const("lnw", w[e + "LayerNorm.weight"]),
+    x = op("EmbedLayerNormalization", ["ids", "types" if pairs else "", const("word", w[e + "word_embeddings.weight"]), const("pos", w[e + "position_embeddings.weight"]),
+                                       const("type", w[e + "token_type_embeddings.weight"]) if pairs else "", const("lnw", w[e + "LayerNorm.weight"]),
                                        const("lnb", w[e + "LayerNorm.bias"]), "", ""], ["x0", "unused_mask"], epsilon=eps)
-    # every token is of type 0: its row is added to the position table, so that the operator reads one table less
-    inits[1].CopyFrom(numpy_helper.from_array(w[e + "position_embeddings.weight"] + w[e + "token_type_embeddings.weight"][0], "pos"))
+    if not pairs: # every token is of type 0: its row is added to the position table, so that the operator reads one table less
+        inits[1].CopyFrom(numpy_helper.from_array(w[e + "position_embeddings.weight"] + w[e + "token_type_embeddings.weight"][0], "pos"))
     for i in range(c["num_hidden_layers"]):
         p, a = f"encoder.layer.{i}.", f"encoder.layer.{i}.attention.self."
         qkv = np.concatenate([w[a + n + ".weight"].T for n in ("query", "key", "value")], 1)
@@ -122,10 +124,18 @@ def onnx_graph(m):
         y = op("MatMul", [y, const(f"down{i}", w[p + "output.dense.weight"].T)], [f"down_{i}"], domain="")
         x = op("SkipLayerNormalization", [y, x, const(f"n2w{i}", w[p + "output.LayerNorm.weight"]), const(f"n2b{i}", w[p + "output.LayerNorm.bias"]),
                                           const(f"db{i}", w[p + "output.dense.bias"])], [f"n2_{i}"], epsilon=eps)
-    s = op("MatMul", ["pool", x], ["sum"], domain="")  # pool [batch, 1, length]: 1 / tokens where there is one
-    op("LpNormalization", [s], ["vectors"], domain="", axis=-1, p=2)
-    g = helper.make_graph(nodes, "encoder", [helper.make_tensor_value_info("ids", T.INT32, ["b", "n"]), helper.make_tensor_value_info("lengths", T.INT32, ["b"]),
-                                             helper.make_tensor_value_info("pool", T.FLOAT, ["b", 1, "n"])], [helper.make_tensor_value_info("vectors", T.FLOAT, ["b", 1, c["hidden_size"]])], inits)
+    info = helper.make_tensor_value_info
+    inputs = [info("ids", T.INT32, ["b", "n"]), info("lengths", T.INT32, ["b"]), info("types", T.INT32, ["b", "n"]) if pairs else info("pool", T.FLOAT, ["b", 1, "n"])]
+    if pairs:
+        x = op("Gather", [x, const("first", np.array(0, np.int64))], ["cls"], domain="", axis=1)
+        x = op("Gemm", [x, const("dense", w["pooler.dense.weight"]), const("denseb", w["pooler.dense.bias"])], ["dense_"], domain="", transB=1)
+        x = op("Tanh", [x], ["pooled"], domain="")
+        op("Gemm", [x, const("out", w["classifier.weight"]), const("outb", w["classifier.bias"])], ["logits"], domain="", transB=1)
+    else:
+        x = op("MatMul", ["pool", x], ["sum"], domain="")  # pool [batch, 1, length]: 1 / tokens where there is one
+        op("LpNormalization", [x], ["vectors"], domain="", axis=-1, p=2)
+    outputs = [info("logits", T.FLOAT, ["b", 1])] if pairs else [info("vectors", T.FLOAT, ["b", 1, c["hidden_size"]])]
+    g = helper.make_graph(nodes, "encoder", inputs, outputs, inits)
     return helper.make_model(g, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)], ir_version=9).SerializeToString()
 
 
@@ -246,6 +256,24 @@ def once(run, seconds):
     return statistics.median(times)
 
 
+def compare(name, programs, runs, rounds, seconds):
+    """Rounds of all programs in turn on one piece of work; the first is ours, the second says what is right. Prints a line, gives its figures."""
+    want = runs[1]()
+    for p, r in zip(programs, runs):
+        far = float(np.abs(r() - want).max())
+        assert far < 5e-3, f"{p.name} is {far} away from {programs[1].name}: not the same computation"
+    times = [[once(r, seconds) for r in runs] for _ in range(rounds)]
+    med = [statistics.median(t[k] for t in times) * 1e3 for k in range(len(programs))]
+    line = f"{name:38s}" + "".join(f"  {p.name} {t:9.2f}" for p, t in zip(programs, med))
+    entry = {"work": name, "ms": dict(zip((p.name for p in programs), med)), "ratio": {}}
+    for k in range(1, len(programs)):
+        r = sorted(t[k] / t[0] for t in times)
+        entry["ratio"][programs[k].name] = [r[0], statistics.median(r), r[-1]]
+        line += f"  | {programs[k].name} {statistics.median(r):.2f}x ({r[0]:.2f} to {r[-1]:.2f})"
+    print(line, flush=True)
+    return entry
+
+
 def works(m):
     rng = random.Random(1)
     mixed = sorted((rng.randint(26, 256) for _ in range(32)), key=lambda n: rng.random())
@@ -282,26 +310,13 @@ def main():
     todo = [(name, *zip(*(m.text(n, i) for i, n in enumerate(lengths)))) for name, lengths in works(m)]
     with tempfile.TemporaryDirectory() as tmp:
         write_gguf(m, tmp + "/model.gguf")
-        all_ = [Gllm(m, o.lib, o.threads, o.batch_tokens), Ort(onnx_graph(m), o.threads),
+        all_ = [Gllm(o.model, o.lib, o.threads, o.batch_tokens), Ort(onnx_graph(m), o.threads),
                 Llama(tmp + "/model.gguf", o.threads, max(sum(map(len, ids)) for _, _, ids in todo), max(len(t) for _, t, _ in todo))]
         report = []
         print(f"{o.rounds} rounds, {o.threads} threads; milliseconds a batch (median), ratio = peer's time / gllm's in the same round (median, range)")
         for name, texts, ids in todo:
             runs = [p.prepare(list(texts), list(ids)) for p in all_]
-            want = runs[1]()
-            for p, r in zip(all_, runs):
-                far = float(np.abs(r() - want).max())
-                assert far < 5e-3, f"{p.name} is {far} away from onnxruntime: not the same computation"
-            times = [[once(r, o.seconds) for r in runs] for _ in range(o.rounds)]
-            med = [statistics.median(t[k] for t in times) * 1e3 for k in range(len(all_))]
-            line = f"{name:38s}" + "".join(f"  {p.name} {t:9.2f}" for p, t in zip(all_, med))
-            entry = {"work": name, "ms": dict(zip((p.name for p in all_), med)), "ratio": {}}
-            for k in range(1, len(all_)):
-                r = sorted(t[k] / t[0] for t in times)
-                entry["ratio"][all_[k].name] = [r[0], statistics.median(r), r[-1]]
-                line += f"  | {all_[k].name} {statistics.median(r):.2f}x ({r[0]:.2f} to {r[-1]:.2f})"
-            print(line, flush=True)
-            report.append(entry)
+            report.append(compare(name, all_, runs, o.rounds, o.seconds))
     size = os.path.getsize(os.path.join(o.model, "model.safetensors")) / 2**20
     print(f"process start to exit with one short text: {ms:.1f} ms (median of 15); peak resident {rss:.1f} MiB, model file {size:.1f} MiB")
     report.append({"work": "cold start", "ms": ms, "rss_mib": rss, "file_mib": size})
