@@ -16,13 +16,17 @@ static void field(const char *name, const char *value, bool last) {
 static void print_json(const gllm_model_info *i, bool tensors) {
     putchar('{');
     field("model", i->name, false), field("path", i->path, false), field("architecture", i->architecture, false), field("format", i->format, false);
-    field("dtype", i->dtype, false), field("tokenizer", i->tokenizer, false), field("task", i->task, false), field("licence", i->licence, false);
+    field("dtype", i->dtype, false), field("quantisation", i->quantisation, false), field("tokenizer", i->tokenizer, false), field("task", i->task, false), field("licence", i->licence, false);
     field("pooling", i->pooling, false), field("similarity", i->similarity, false), field("default_prompt", i->default_prompt, false);
     printf("\"normalize\":%s,\"parameters\":%llu,\"file_bytes\":%llu,\"layers\":%u,\"heads\":%u,\"kv_heads\":%u,\"d_model\":%u,\"d_head\":%u,\"d_ff\":%u,\"vocab\":%u,\"max_tokens\":%u,\"dimensions\":%u",
            i->normalize ? "true" : "false", (unsigned long long)i->n_params, (unsigned long long)i->file_bytes, i->n_layer, i->n_head, i->n_kv, i->d_model, i->d_head, i->d_ff, i->n_vocab, i->max_tokens, i->dim);
     fputs(",\"prompts\":{", stdout);
     for (size_t k = 0; k < i->n_prompts; k++) field(i->prompts[k].name, i->prompts[k].text, k + 1 == i->n_prompts);
-    fputs("},\"rope\":", stdout);
+    printf("},\"alias\":");
+    cli_json_text(stdout, i->alias);
+    fputs(",\"trained_dimensions\":[", stdout);
+    for (size_t k = 0; k < i->n_dims; k++) printf("%s%u", k ? "," : "", i->dims[k]);
+    fputs("],\"rope\":", stdout);
     cli_json_text(stdout, i->rope);
     printf(",\"window\":%u,\"chat_templates\":[", i->window);
     for (size_t k = 0; k < i->n_chat_templates; k++) {
@@ -70,6 +74,14 @@ static void print_generator(const gllm_model_info *i) {
     row("chat template", "%s", names);
 }
 
+/* What the registry knows beside the files. */
+static void print_known(const gllm_model_info *i) {
+    row("alias", "%s", i->alias);
+    if (strcmp(i->task, "embed")) return;
+    if (i->n_dims) row("dimensions", "%u to %u: trained to be cut (Matryoshka)", i->dims[0], i->dim);
+    else row("dimensions", "%u alone: not trained to be cut", i->dim);
+}
+
 static void print_text(const gllm_model_info *i, bool tensors) {
     printf("%s%s%s\n", cli_style(stdout, STYLE_BOLD), i->name, cli_style(stdout, STYLE_PLAIN));
     row("path", "%s", i->path);
@@ -77,11 +89,13 @@ static void print_text(const gllm_model_info *i, bool tensors) {
         i->d_head, i->d_model, i->d_ff);
     row("parameters", "%.*f million, %s, %s, %.1f MiB", i->n_params < 1000000 ? 3 : 1, (double)i->n_params / 1e6, i->dtype,
         i->format, (double)i->file_bytes / MIB);
+    if (*i->quantisation) row("quantisation", "%s", i->quantisation);
     row("tokenizer", "%s, %u entries, at most %u tokens a text", i->tokenizer, i->n_vocab, i->max_tokens);
     if (!strcmp(i->task, "generate")) print_generator(i);
     else if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");
     else row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
         i->similarity);
+    if (*i->alias) print_known(i);
     row("licence", "%s", *i->licence ? i->licence : "not said");
     for (size_t k = 0; k < i->n_prompts; k++)
         row("prompt", "%s%s: \"%s\"", i->prompts[k].name, !strcmp(i->prompts[k].name, i->default_prompt) ? " (default)" : "",

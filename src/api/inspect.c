@@ -4,7 +4,7 @@
 
 #include "api/api.h"
 #include "base/file.h"
-#include "hub/locate.h"
+#include "model/bind_quant.h"
 
 struct info { /* the public struct first */
     gllm_model_info base;
@@ -17,7 +17,7 @@ static const char *pooling_text(struct arena *a, const struct head *h) {
     return arena_strdup(a, text);
 }
 
-static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_error *err) {
+static gllm_status fill_tensors(struct info *i, const struct weights *w, const struct quant_cfg *q, gllm_error *err) {
     size_t n = weights_count(w);
     uint64_t count[DTYPE_COUNT] = {0};
     gllm_tensor_info *list = arena_array(&i->arena, n, sizeof *list);
@@ -30,7 +30,7 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_er
         if (!list[k].name || !list[k].file) return err_nomem(err, "tensors");
         memcpy(list[k].shape, t->shape, sizeof list[k].shape);
         count[t->dtype] += tensor_count(t);
-        if (dtype_is_weight(t->dtype)) i->base.n_params += tensor_count(t);
+        i->base.n_params += quant_params(q, t);
     }
     unsigned most = DTYPE_F32;
     for (unsigned d = 0; d < DTYPE_COUNT; d++)
@@ -96,6 +96,16 @@ static const char *rope_text(struct arena *a, const struct model_cfg *c) {
     return arena_strdup(a, text);
 }
 
+/* "awq, 4 bits, groups of 128": the method and how its codes are laid out. */
+static const char *quantisation_text(struct arena *a, const struct quant_cfg *q) {
+    char text[128];
+    if (!q->method) return "";
+    size_t at = (size_t)snprintf(text, sizeof text, "%s, %u bits", q->method, q->bits);
+    if (q->group) snprintf(text + at, sizeof text - at, ", groups of %u", q->group);
+    else if (q->row_block) snprintf(text + at, sizeof text - at, ", tiles of %u x %u", q->row_block, q->col_block);
+    return arena_strdup(a, text);
+}
+
 static uint32_t window_of(const struct model_cfg *c) {
     for (uint32_t k = 0; c->layers && k < c->n_layer; k++)
         if (c->layers[k].window) return c->layers[k].window;
@@ -112,6 +122,14 @@ static gllm_status fill_generator(struct info *i, const struct model_files *f, g
     return (i->base.rope = rope_text(&i->arena, &f->cfg)) ? GLLM_OK : err_nomem(err, "model info");
 }
 
+static gllm_status fill_known(struct info *i, const struct model_hints *h, gllm_error *err) {
+    gllm_model_info *b = &i->base;
+    b->alias = arena_strdup(&i->arena, h->name ? h->name : "");
+    b->dims = h->dims;
+    while (h->dims && h->dims[b->n_dims]) b->n_dims++;
+    return b->alias ? GLLM_OK : err_nomem(err, "model info");
+}
+
 static gllm_status fill(struct info *i, const struct model *m, const char *name, gllm_error *err) {
     const struct model_files *f = &m->files;
     const struct model_cfg *c = &f->cfg;
@@ -123,7 +141,8 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
     b->task = f->generates ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
-    b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : "");
+    b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : f->hints.licence ? f->hints.licence : "");
+    b->quantisation = quantisation_text(a, &c->quant);
     b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);
     b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";
     b->file_bytes = weights_file_bytes(f->weights);
@@ -131,14 +150,15 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->max_tokens = f->max_tokens, b->dim = f->classifier.n_labels ? 0 : m->head.dim, b->n_labels = f->classifier.n_labels, b->normalize = m->head.normalize;
     b->default_prompt = arena_strdup(a, f->dir.default_prompt_name ? f->dir.default_prompt_name : "");
     gllm_prompt_info *prompts = arena_array(a, f->dir.n_prompts, sizeof *prompts);
-    if (!b->name || !b->path || !b->licence || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");
+    if (!b->name || !b->path || !b->licence || !b->quantisation || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");
     for (size_t k = 0; k < f->dir.n_prompts; k++) {
         prompts[k] = (gllm_prompt_info){arena_strdup(a, f->dir.prompts[k].name), arena_strdup(a, f->dir.prompts[k].text)};
         if (!prompts[k].name || !prompts[k].text) return err_nomem(err, "model info");
     }
     b->prompts = prompts, b->n_prompts = f->dir.n_prompts;
+    TRY(fill_known(i, &f->hints, err));
     TRY(fill_generator(i, f, err));
-    return fill_tensors(i, f->weights, err);
+    return fill_tensors(i, f->weights, &c->quant, err);
 }
 
 gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err) {
@@ -149,19 +169,17 @@ gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_
     gllm_options_init(&o);
     api_copy_sized(&o, sizeof o, opt, opt->struct_size);
     struct log log = {o.log, o.log_user};
-    char *home = NULL, *path = NULL;
+    char *path = NULL;
     struct model_files files;
     struct model *m = NULL;
     struct info *i = NULL;
-    gllm_status status = api_home(o.home, &home, err);
-    if (status == GLLM_OK) status = hub_locate(o.model, home, &path, err);
-    if (status == GLLM_OK) status = model_files_open(&files, path, &log, err);
+    gllm_status status = api_locate(&o, &path, err);
+    if (status == GLLM_OK) status = api_files_open(&files, path, &log, err);
     if (status == GLLM_OK) status = model_open(&m, &files, NULL, &log, err);
     if (status == GLLM_OK && !(i = calloc(1, sizeof *i))) status = err_nomem(err, "model info");
     if (status == GLLM_OK) status = fill(i, m, o.model, err);
     if (status == GLLM_OK) status = fill_plans(i, m, &o, ctx, batch, err);
     model_close(m);
-    free(home);
     free(path);
     if (status != GLLM_OK) gllm_model_info_free(i ? &i->base : NULL);
     else *out = &i->base;

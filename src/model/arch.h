@@ -29,8 +29,14 @@ struct layer_cfg { /* what differs from layer to layer */
     uint32_t window; /* 0: none; what op_attention makes of it */
     int rope;        /* index into ropes; -1: no positions (NoPE) */
 };
-struct quant_cfg { /* weights with scales beside them (config_quant.c) */
+/* How the weights of the modules that are not left out are stored (config_quant.c, bind_quant.c, bind_codes.c). */
+enum quant_form { QUANT_FLOAT8, QUANT_AWQ_GEMM, QUANT_AWQ_GEMV, QUANT_GPTQ, QUANT_PACKED, QUANT_INT8, QUANT_BNB };
+struct quant_cfg {
     const char *method;            /* NULL: none */
+    enum quant_form form;
+    uint32_t bits, group;          /* of codes, and inputs that share a scale; group 0: all of a row. QUANT_BNB: the tensors say */
+    bool zeros_less_one;           /* GPTQ's first version: zero points are stored less 1 */
+    bool symmetric;                /* no zero points are stored: the middle of the range stands for 0 */
     uint32_t row_block, col_block; /* of scales in tiles; 0: one scale, or one a row */
     const char *const *ignored;    /* [n_ignored] modules that are stored as they are; "re:" begins a regular expression */
     size_t n_ignored;
@@ -84,11 +90,12 @@ struct arch {
     const char *positions;      /* config.json's position_embedding_type; NULL: "absolute", or not said */
     const struct name_table *names;
     const struct name_table *others; /* a second spelling, taken where the files have its `down`; NULL: there is one */
-    const struct name_table *slots; /* NULL: names. Else a norm is bound only where this table has one: GGUF's names serve all families */
+    const struct name_table *slots; /* NULL: names. Else the family's own table: GGUF's names serve all families, and only what this one has is bound */
     struct model_cfg cfg;
     /* Reads the keys that are this family's own, after the sizes and the activation; NULL: it has none. */
     gllm_status (*read_keys)(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
 };
+static inline const struct name_table *arch_family(const struct arch *a) { return a->slots ? a->slots : a->names; } /* what the family has, whatever its tensors are called */
 /* NULL: unknown. Of several with that model_type the one whose positions are these, else the first. */
 const struct arch *arch_find(const char *model_type, const char *positions);
 const struct arch *arch_find_gguf(const char *name);      /* likewise, by general.architecture */

@@ -9,6 +9,7 @@
 #include "model/config.h"
 #include "model/end_tokens.h"
 #include "model/gguf_config.h"
+#include "model/gguf_head.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
 
@@ -45,7 +46,7 @@ static const char *gguf_licence(struct model_files *f) {
     return arena_strndup(&f->dir.arena, text.data, text.len);
 }
 
-static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error *err) {
+static gllm_status open_gguf(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
     const struct arch *unused;
     TRY(weights_open(&f->weights, path, err));
     const char *slash = strrchr(path, '/');
@@ -54,6 +55,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
     if (!f->dir.dir || !f->dir.name) return err_nomem(err, path);
     TRY(gguf_config(f->weights, path, &f->arch, &f->dir.config, err));
     TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
+    TRY(gguf_head(&f->dir, !f->cfg.causal, log, err));
     f->dir.licence = gguf_licence(f);
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
@@ -63,8 +65,9 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
 }
 
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
-    TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, err));
+    TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, log, err));
     TRY(classifier_read(f, err));
+    TRY(hints_apply(f, log, err));
     f->generates = f->cfg.causal && !f->classifier.n_labels && !hfdir_pools(&f->dir);
     if (f->generates) {
         TRY(end_tokens_read(f, err));
@@ -77,11 +80,16 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
     return GLLM_OK;
 }
 
-gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+gllm_status model_files_open_hinted(struct model_files *f, const char *path, const struct model_hints *hints, const struct log *log, gllm_error *err) {
     *f = (struct model_files){0};
+    if (hints) f->hints = *hints;
     gllm_status status = open_all(f, path, log, err);
     if (status != GLLM_OK) model_files_close(f);
     return status;
+}
+
+gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+    return model_files_open_hinted(f, path, NULL, log, err);
 }
 
 void model_files_close(struct model_files *f) {
