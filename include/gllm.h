@@ -143,7 +143,7 @@ typedef struct gllm_embed_request { /* borrowed for the call */
     uint32_t dimensions;     /* cut each vector to its first `dimensions` values, before normalising; 0: all.
                                 More than the model has, or a size that it is known not to be trained for: GLLM_INVALID */
     gllm_normalize normalize; /* MODEL: as the model's files say */
-    gllm_pooling pooling;     /* MODEL: as the model's files say */
+    gllm_pooling pooling;     /* MODEL: as the model's files say; of a generator whose files name none: GLLM_UNSUPPORTED, unless one is named here */
     gllm_truncate truncate;   /* default END; NONE makes a text above the limit GLLM_TOO_LONG */
     gllm_progress_fn progress; /* NULL: none */
     void *progress_user;
@@ -407,8 +407,8 @@ typedef struct gllm_model_info { /* one block */
     size_t n_plans; const gllm_memory_plan *plans; /* one for each device that answers */
     uint32_t n_labels;          /* of a classification head; 0: none */
     size_t n_chat_templates; const char *const *chat_templates; /* names ("default", "tool_use"); none for an encoder */
-    const char *rope;           /* generators: the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" for an encoder */
-    uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
+    const char *rope;           /* the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" where there are none */
+    uint32_t window;            /* of layers with a sliding window: tokens seen, causal ones backwards, others to either side; 0: all see everything */
     const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
     size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
     const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
