@@ -43,10 +43,11 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, const s
 /* What a device takes beside weights: the buffers of one forward, and for a generator its cache. */
 static gllm_status plan_memory(gllm_memory_plan *p, const struct model *m, const gllm_options *o, uint32_t ctx, uint32_t batch, gllm_error *err) {
     const struct model_cfg *c = &m->files.cfg;
-    const uint64_t n_tok = (ctx ? ctx : c->causal ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || c->causal) ? batch : 1);
+    const bool cached = m->files.generates;
+    const uint64_t n_tok = (ctx ? ctx : cached ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || cached) ? batch : 1);
     if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
     p->cache_dtype = "";
-    if (!c->causal) p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
+    if (!cached) p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
     else {
         struct engine_options e = {.n_ctx = (uint32_t)n_tok};
         TRY(api_kv_dtype(o, m, &e.kv_dtype, err));
@@ -83,15 +84,15 @@ static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_
 
 /* "yarn x4 from 32768 tokens, base 1e+06": the kind, how far it stretches, and the base of the frequencies. */
 static const char *rope_text(struct arena *a, const struct model_cfg *c) {
-    static const char *const KINDS[] = {[ROPE_NONE] = "none", [ROPE_DEFAULT] = "plain", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic NTK",
+    static const char *const KINDS[] = {[ROPE_DEFAULT] = "plain", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic NTK",
                                         [ROPE_LLAMA3] = "llama3", [ROPE_YARN] = "yarn", [ROPE_LONGROPE] = "longrope"};
     const struct rope_cfg *r = &c->ropes[0];
     char text[128];
-    if (!c->causal) return "";
+    if (r->kind == ROPE_NONE) return "";
     size_t at = (size_t)snprintf(text, sizeof text, "%s", KINDS[r->kind]);
     if (r->factor > 0 && r->factor != 1) at += (size_t)snprintf(text + at, sizeof text - at, " x%g", r->factor);
     if (r->n_pos_trained) at += (size_t)snprintf(text + at, sizeof text - at, " from %u tokens", r->n_pos_trained);
-    if (r->kind != ROPE_NONE) snprintf(text + at, sizeof text - at, ", base %g", r->theta);
+    snprintf(text + at, sizeof text - at, ", base %g", r->theta);
     return arena_strdup(a, text);
 }
 
@@ -139,7 +140,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = c->causal ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
+    b->task = f->generates ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : f->hints.licence ? f->hints.licence : "");
     b->quantisation = quantisation_text(a, &c->quant);
     b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);

@@ -14,7 +14,7 @@ struct binder { /* what the functions below share */
     struct bindings *b;
     const struct weights *w;
     const struct model_cfg *cfg;
-    bool optional_bias;
+    bool optional_bias, optional_norm_bias; /* GGUF's names leave any linear layer's bias out; a norm's only where the family does */
     char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
 };
 
@@ -140,7 +140,7 @@ static gllm_status add_one(struct binder *s, gllm_error *err) {
 /* The bias of a layer norm. */
 static gllm_status take_norm_bias(struct binder *s, struct weight **slot, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
     char full[FULL_ROOM];
-    if (s->cfg->norm != NORM_LAYER || (s->optional_bias && !find(s, name, layer, ".bias", ".beta", full))) return GLLM_OK;
+    if (s->cfg->norm != NORM_LAYER || (s->optional_norm_bias && !find(s, name, layer, ".bias", ".beta", full))) return GLLM_OK;
     return take_vector(s, slot, name, layer, ".bias", ".beta", n, err);
 }
 
@@ -293,12 +293,13 @@ static bool is_bound(const struct bindings *b, const struct tensor *t) {
 
 /* A GGUF file holds one model and nothing beside it: a tensor of a block, or after them, that no part of the architecture takes (scales, experts, norms of a
  * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
-static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, gllm_error *err) {
+static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, bool lm_head, gllm_error *err) {
     for (size_t i = 0; i < weights_count(s->w); i++) {
         const struct tensor *t = weights_at(s->w, i);
         char *end = NULL;
         const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
         if ((!block && strncmp(t->name, "output", 6) && strncmp(t->name, "dense_", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if (!lm_head && !strcmp(t->name, "output.weight")) continue;
         if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
     }
     return GLLM_OK;
@@ -332,12 +333,13 @@ static struct name_table names_within(const struct name_table *all, const struct
     return out;
 }
 
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, bool lm_head, struct model_weights *out, gllm_error *err) {
     const struct name_table names = names_within(arch->names, arch_family(arch)), *n = &names;
     struct binder s = {.b = b, .w = w, .cfg = c};
     TRY(find_prefix(&s, n->word, err));
     if (!arch->slots && arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
     s.optional_bias = n->optional_bias;
+    s.optional_norm_bias = arch->slots ? arch->slots->optional_bias : n->optional_bias;
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
     if (!out->layers) return err_nomem(err, "layers");
     TRY(take_table(&s, &out->word, n->word, c->n_vocab, c->d_embd, err));
@@ -355,9 +357,9 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
         TRY(take_ffn(&s, &out->layers[i], n, i, err));
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
-    if (n->head) TRY(take_head(&s, n, out, err));
+    if (lm_head) TRY(take_head(&s, n, out, err));
     TRY(take_classifier(&s, n, arch->slots != NULL, n_labels, out, err));
-    return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
+    return arch->slots ? refuse_unbound(&s, arch, lm_head, err) : GLLM_OK;
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {

@@ -89,7 +89,7 @@ static gllm_status read_head(struct model_files *f, const char *name, gllm_error
     TRY(json_str(f->dir.config, name, "classifier_pooling", &pooling, err));
     if (pooling && strcmp(pooling, "cls") && strcmp(pooling, "mean")) return err_set(err, GLLM_UNSUPPORTED, "%s: classifier_pooling: found \"%.60s\", expected cls or mean", name, pooling);
     c->pool = pooling && !strcmp(pooling, "mean") ? POOL_MEAN : POOL_CLS;
-    c->dense_act = f->arch.names->score_act;
+    c->dense_act = arch_family(&f->arch)->score_act;
     return config_read_act(f->dir.config, name, "classifier_activation", &c->dense_act, err);
 }
 

@@ -143,8 +143,18 @@ static gllm_status read_rotary_width(const json_t *config, const char *name, str
     return GLLM_OK;
 }
 
+/* `is_causal: false` makes an embedder of any decoder. Gemma's own key also says that a window is counted from end to end. */
+static gllm_status read_mask(const json_t *config, const char *name, struct model_cfg *c, gllm_error *err) {
+    bool both_ways = false;
+    TRY(json_flag(config, name, "is_causal", &c->causal, err));
+    TRY(json_flag(config, name, "use_bidirectional_attention", &both_ways, err));
+    if (both_ways) c->causal = false, c->window /= 2;
+    return GLLM_OK;
+}
+
 gllm_status config_read_positions(const json_t *config, const char *name, struct arena *a, struct model_cfg *c, gllm_error *err) {
     TRY(read_window(config, name, c, err));
+    if (c->decoder) TRY(read_mask(config, name, c, err));
     if (c->ropes[0].kind != ROPE_NONE) {
         TRY(read_rotary_width(config, name, c, err));
         TRY(read_ropes(config, name, c, a, err));

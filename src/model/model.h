@@ -28,11 +28,12 @@ struct model_files { /* read and checked, no device yet */
     struct tokenizer *tokenizer;
     struct arch arch; /* a copy: a GGUF file has its own names and pairing */
     struct model_cfg cfg;
+    bool generates;      /* a causal model whose files name no pooling; one that pools is an embedder, and its head is not bound */
     uint32_t max_tokens; /* longest input, special tokens included */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
     struct classifier classifier;
-    struct chat_source chat; /* of a causal model */
+    struct chat_source chat; /* of a generator */
     struct model_hints hints;
 };
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
@@ -62,7 +63,7 @@ struct model {
     struct weights **dense_weights;   /* [modules] likewise, the files they lie in */
     struct head head;
     struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
-    struct decoder *decoder;          /* of a causal model, opened at its first use */
+    struct decoder *decoder;          /* of a generator, opened at its first use */
     struct token_bytes *token_bytes;  /* likewise at the first grammar */
     struct log log;
 };
@@ -78,7 +79,7 @@ struct batch {
     const uint32_t *starts;     /* [n_seq + 1] */
     const uint32_t *pool_from;  /* [n_seq] */
 };
-/* Runs one forward. pooling 0: the model's own; else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
+/* Runs one forward without a cache. pooling 0: the model's own (a generator has none); else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
  * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.
  * GLLM_INVALID: an id outside the vocabulary. */
 gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err);
