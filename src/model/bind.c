@@ -237,7 +237,7 @@ static gllm_status take_up_gate(struct binder *s, struct layer *l, const char *n
     TRY(take(s, &l->ffn.up, WEIGHT_MATRIX, &name, 1, i, ".weight", NULL, &both, c->d_model, err));
     struct binding *b = &s->b->list[s->b->count - 1];
     struct weight_part *parts = b->desc.parts;
-    if (parts[0].scale.data) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside a matrix of up and gate", b->desc.name);
+    if (parts[0].scale.data || parts[0].codes) return err_set(err, GLLM_UNSUPPORTED, "%s: found up and gate in one matrix as codes or with a scale, expected plain values", b->desc.name);
     if (present(s, name, i, ".bias")) return err_set(err, GLLM_UNSUPPORTED, "%s: found a bias beside it, expected none", b->desc.name);
     parts[0].rows = c->d_ff;
     parts[1] = parts[0];
