@@ -337,7 +337,7 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     const struct name_table names = names_within(arch->names, arch_family(arch)), *n = &names;
     struct binder s = {.b = b, .w = w, .cfg = c};
     TRY(find_prefix(&s, n->word, err));
-    if (arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
+    if (!arch->slots && arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
     s.optional_bias = n->optional_bias;
     s.optional_norm_bias = arch->slots ? arch->slots->optional_bias : n->optional_bias;
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
