@@ -7,7 +7,9 @@
 #include "engine/generate.h"
 #include "hub/locate.h"
 
-enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024, DEFAULT_CONTEXT = 4096 };
+enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024 };
+/* A reranker's holds the longest prompt that is advised, or a block of documents. */
+static const uint32_t DEFAULT_CONTEXTS[] = {[RANKER_NONE] = 4096, [RANKER_PAIR] = 8192, [RANKER_LIST] = 16384};
 
 uint32_t gllm_version(void) { return GLLM_VERSION_MAJOR << 16 | GLLM_VERSION_MINOR << 8 | GLLM_VERSION_PATCH; }
 #define TEXT_(x) #x
@@ -87,7 +89,7 @@ gllm_status api_model_open(const gllm_options *o, const char *path, const struct
 }
 
 uint32_t api_context(const gllm_options *o, const struct model *m) {
-    const uint32_t most = m->files.cfg.n_pos, asked = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXT;
+    const uint32_t most = m->files.cfg.n_pos, asked = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXTS[m->files.ranker.kind];
     if (asked <= most) return asked;
     if (o->n_ctx) log_line(&m->log, GLLM_LOG_WARN, "a context of %u tokens is above the model's %u, which count", asked, most);
     return most;

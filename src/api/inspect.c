@@ -121,7 +121,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = c->causal ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
+    b->task = c->causal ? (f->ranker.kind == RANKER_NONE ? "generate" : "rerank") : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : "");
     b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);
     b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";

@@ -11,6 +11,7 @@
 #include "model/gguf_config.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
+#include "model/ranker.h"
 
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
 static uint32_t longest_input(const struct model_files *f, const struct log *log) {
@@ -67,8 +68,8 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
     if (f->cfg.causal) {
         TRY(end_tokens_read(f, err));
         TRY(chat_files_read(f, err));
-    }
-    TRY(classifier_read(f, err));
+        TRY(ranker_read(f, err));
+    } else TRY(classifier_read(f, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);

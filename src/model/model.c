@@ -170,6 +170,7 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
     if (f->classifier.n_labels) m->head = (struct head){.modes = {POOL_CLS}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
     else if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
     TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, &m->net, err));
+    if (f->cfg.causal) TRY(bind_ranker(&m->bindings, f->weights, &f->arch, &f->cfg, &f->ranker, &m->net, err));
     const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
     if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);

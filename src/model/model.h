@@ -7,11 +7,11 @@
 #include "format/weights.h"
 #include "model/arch.h"
 #include "model/bind.h"
+#include "model/ranker.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
 enum { MAX_EOS = 16, MAX_LABELS = 65536 };
-enum score_act { SCORE_IDENTITY, SCORE_SIGMOID, SCORE_SOFTMAX, SCORE_TANH };
 struct classifier { /* of a model with a classification head */
     uint32_t n_labels;          /* 0: no such head */
     const char *const *labels;  /* [n_labels] */
@@ -28,7 +28,8 @@ struct model_files { /* read and checked, no device yet */
     uint32_t max_tokens; /* longest input, special tokens included */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
-    struct classifier classifier;
+    struct classifier classifier; /* of an encoder */
+    struct ranker ranker;     /* of a causal model */
     struct chat_source chat; /* of a causal model */
 };
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
