@@ -11,6 +11,7 @@
 
 /* The prompt, its tokens and the limits are those of the model's published code (jinaai/jina-reranker-v3, modeling.py). */
 enum { BLOCK_DOCUMENTS = 125, DOCUMENT_TOKENS = 2048, QUERY_TOKENS = 512 };
+enum { FRAME_TOKENS = 100, PASSAGE_TOKENS = 12 }; /* at least so many are around the documents, and around each */
 static const char EMBED[] = "<|embed_token|>", RERANK[] = "<|rerank_token|>";
 static const char OPENING[] = "<|im_start|>system\n"
                               "You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to the query. "
@@ -111,15 +112,16 @@ static void write_block(struct rank_text *t, const struct list *l, const struct 
     add(t, CLOSING);
 }
 
-/* The published rule for how many documents a block has. */
-static size_t block_size(const struct list *l, size_t first, uint32_t max_length) {
-    int64_t left = (int64_t)max_length - 2 * (int64_t)l->query.tokens;
+/* How many documents the context can hold at most: each has some tokens around it. */
+static size_t block_size(const struct list *l, size_t first, uint32_t n_ctx) {
+    int64_t left = (int64_t)n_ctx - FRAME_TOKENS - 2 * (int64_t)l->query.tokens;
     size_t n = 0;
-    while (first + n < l->c->n && n < BLOCK_DOCUMENTS && (!n || left > DOCUMENT_TOKENS)) left -= l->documents[first + n++].tokens;
+    for (; first + n < l->c->n && n < BLOCK_DOCUMENTS; n++)
+        if ((left -= l->documents[first + n].tokens + PASSAGE_TOKENS) < 0 && n) break;
     return n;
 }
 
-/* The tokens of a block, with fewer documents where the context is too small for what the rule allows. */
+/* The tokens of a block, with fewer documents where there are more tokens around them. */
 static gllm_status encode_block(const struct model_files *f, const struct list *l, struct block *b, uint32_t n_ctx, gllm_error *err) {
     for (;; b->n--) {
         struct rank_text t = {0};
