@@ -11,7 +11,7 @@ The tokenizer is byte-level BPE with Qwen's splitting expression, a few merges (
   list           jina-reranker-v3: projector and special tokens; the scores by an independent reading of its published code
   judge          a Llama whose template has no system message: scores of the published question, asked by its template
 Beside them as GGUF: plain.gguf (nothing tells) and rank.gguf (cls.output of two rows, the prompt as template "rerank").
-expected.json of each: queries, documents, instructions, raw scores; one prompt at a time, in f32, attention in its plain form.
+Where the real file is, it also makes tests/golden/real/qwen2.5-coder-judge.json. expected.json of each: queries, documents, instructions, raw scores; one prompt at a time, in f32, attention in its plain form.
 """
 import json
 import os
@@ -290,6 +290,35 @@ def to_gguf(model, tok, name, rank):
     w.write_header_to_file(), w.write_kv_data_to_file(), w.write_tensors_to_file(), w.close()
 
 
+def make_real():
+    """tests/golden/real/qwen2.5-coder-judge.json: the real file as a judge, dequantised, its own template rendered by transformers."""
+    from make_real_goldens import FILES, MODELS, ROOT, make_tokenizer
+    repo, name = FILES["qwen2.5-coder"]
+    folder = os.path.join(MODELS, repo.replace("/", "--"))
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        return print(f"left out: no {path}; scripts/models qwen fetches it")
+    tok = T.PreTrainedTokenizerFast(tokenizer_object=make_tokenizer(path, False))
+    tok.chat_template = gguf.GGUFReader(path).fields["tokenizer.chat_template"].contents()
+    model = T.AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32, attn_implementation="eager").eval()
+    documents = ["James Lind showed in 1747 that citrus fruit cures scurvy, and the navy gave its sailors lemon juice.", "An octopus has three hearts and blue blood.",
+                 "Sailors on long voyages ate salt beef and biscuit.", ""]
+
+    def ask(query, document, instruction):
+        text = f"<Instruct>: {INSTRUCTION if instruction is None else instruction}\n<Query>: {query}\n<Document>: {document}"
+        text = tok.apply_chat_template([{"role": "system", "content": JUDGE}, {"role": "user", "content": text}], tokenize=False, add_generation_prompt=True, enable_thinking=False)
+        return tok(text, add_special_tokens=False)["input_ids"]
+
+    cases = []
+    for query, instruction in [("What cured sailors of scurvy on long voyages?", None), ("How many hearts has an octopus?", "Find the passage that answers the question")]:
+        ids = [ask(query, d, instruction) for d in documents]
+        scores = [float(f"{raw_score(model, tok, i):.9g}") for i in ids]
+        cases.append({"query": query, "instruction": instruction, "documents": documents, "tokens": [len(i) for i in ids], "scores": scores})
+        print("qwen2.5-coder", [round(s, 3) for s in scores])
+    made = f"transformers {T.__version__}, torch {torch.__version__.split('+')[0]}"
+    json.dump({"made_with": made, "cases": cases}, open(os.path.join(ROOT, "qwen2.5-coder-judge.json"), "w"), indent=1)
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
@@ -301,6 +330,7 @@ def main():
     make_list()
     to_gguf(model, tok, "plain.gguf", False)
     to_gguf(model, tok, "rank.gguf", True)
+    make_real()
 
 
 if __name__ == "__main__":
