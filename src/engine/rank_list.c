@@ -13,13 +13,19 @@
 enum { BLOCK_DOCUMENTS = 125, DOCUMENT_TOKENS = 2048, QUERY_TOKENS = 512 };
 enum { FRAME_TOKENS = 100, PASSAGE_TOKENS = 12 }; /* at least so many are around the documents, and around each */
 static const char EMBED[] = "<|embed_token|>", RERANK[] = "<|rerank_token|>";
-static const char OPENING[] = "<|im_start|>system\n"
-                              "You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to the query. "
-                              "If the query is a question, how relevant a passage is depends on how well it answers the question. "
-                              "If not, try to analyze the intent of the query and assess how well each passage satisfies the intent. "
-                              "If an instruction is provided, you should follow the instruction when determining the ranking."
-                              "<|im_end|>\n<|im_start|>user\n";
-static const char CLOSING[] = "\n</query><|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
+static const struct hint_listwise PUBLISHED = { /* for a model of which nothing is known beside its files */
+    .prefix = "<|im_start|>system\n"
+              "You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to the query. "
+              "If the query is a question, how relevant a passage is depends on how well it answers the question. "
+              "If not, try to analyze the intent of the query and assess how well each passage satisfies the intent. "
+              "If an instruction is provided, you should follow the instruction when determining the ranking."
+              "<|im_end|>\n<|im_start|>user\n",
+    .lead = "I will provide you with {n} passages, each indicated by a numerical identifier. Rank the passages based on their relevance to query: {query}\n",
+    .instruction = "<instruct>\n{task}\n</instruct>\n",
+    .passage = "<passage id=\"{i}\">\n{document}<|embed_token|>\n</passage>",
+    .query = "<query>\n{query}<|rerank_token|>\n</query>",
+    .suffix = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+};
 
 struct short_text { /* a caller's text as the model is to see it: cut, without the two tokens; owned */
     char *text;
@@ -87,29 +93,38 @@ static gllm_status shorten_all(const struct model_files *f, struct list *l, gllm
     return GLLM_OK;
 }
 
-static void add(struct rank_text *t, const char *s) { rank_text_add(t, s, strlen(s), false); }
-static void add_short(struct rank_text *t, const struct short_text *s) { rank_text_add(t, s->text, s->len, true); }
+struct hole { /* {name} in a text: the caller's, or a number */
+    const char *name;
+    const struct short_text *text; /* NULL: the number */
+    size_t number;
+};
 
-static void write_block(struct rank_text *t, const struct list *l, const struct block *b) {
-    char line[96];
-    add(t, OPENING);
-    snprintf(line, sizeof line, "I will provide you with %zu passages, each indicated by a numerical identifier. ", b->n);
-    add(t, line);
-    add(t, "Rank the passages based on their relevance to query: ");
-    add_short(t, &l->query);
-    add(t, "\n");
-    if (l->instruction.len) add(t, "<instruct>\n"), add_short(t, &l->instruction), add(t, "\n</instruct>\n");
-    for (size_t i = 0; i < b->n; i++) {
-        snprintf(line, sizeof line, "<passage id=\"%zu\">\n", i);
-        add(t, line);
-        add_short(t, &l->documents[b->first + i]);
-        add(t, EMBED);
-        add(t, "\n</passage>\n");
+static void add(struct rank_text *t, const char *pattern, const struct hole *holes, size_t n_holes) {
+    char number[24];
+    for (const char *s = pattern; *s;) {
+        const struct hole *h = holes;
+        while (h < holes + n_holes && strncmp(s, h->name, strlen(h->name))) h++;
+        const bool hole = h < holes + n_holes;
+        const size_t n = hole ? strlen(h->name) : 1;
+        if (!hole) rank_text_add(t, s, n, false);
+        else if (h->text) rank_text_add(t, h->text->text, h->text->len, true);
+        else rank_text_add(t, number, (size_t)snprintf(number, sizeof number, "%zu", h->number), false);
+        s += n;
     }
-    add(t, "<query>\n");
-    add_short(t, &l->query);
-    add(t, RERANK);
-    add(t, CLOSING);
+}
+
+static void write_block(struct rank_text *t, const struct hint_listwise *p, const struct list *l, const struct block *b) {
+    const struct hole query[] = {{"{query}", &l->query, 0}, {"{n}", NULL, b->n}}, task = {"{task}", &l->instruction, 0};
+    add(t, p->prefix, NULL, 0);
+    add(t, p->lead, query, 2);
+    if (l->instruction.len) add(t, p->instruction, &task, 1);
+    for (size_t i = 0; i < b->n; i++) {
+        const struct hole passage[] = {{"{document}", &l->documents[b->first + i], 0}, {"{i}", NULL, i}};
+        add(t, p->passage, passage, 2);
+        add(t, "\n", NULL, 0);
+    }
+    add(t, p->query, query, 1);
+    add(t, p->suffix, NULL, 0);
 }
 
 /* How many documents the context can hold at most: each has some tokens around it. */
@@ -125,7 +140,7 @@ static size_t block_size(const struct list *l, size_t first, uint32_t n_ctx) {
 static gllm_status encode_block(const struct model_files *f, const struct list *l, struct block *b, uint32_t n_ctx, gllm_error *err) {
     for (;; b->n--) {
         struct rank_text t = {0};
-        write_block(&t, l, b);
+        write_block(&t, f->hints.listwise.prefix ? &f->hints.listwise : &PUBLISHED, l, b);
         const struct encode_options opt = {.parse_special = true, .plain = t.plain, .n_plain = t.n_plain};
         gllm_status status = t.failed ? err_nomem(err, "prompt") : tokenizer_encode(f->tokenizer, t.text, t.len, NULL, 0, &opt, &b->ids, err);
         rank_text_free(&t);

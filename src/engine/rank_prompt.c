@@ -51,20 +51,20 @@ static void add_caller(struct rank_text *t, gllm_str s) { rank_text_add(t, s.ptr
 
 /* ---- prompts, each as the texts before and after the document ---- */
 
-static void add_question(struct rank_text *t, const struct rank_question *q) {
+static void add_question(struct rank_text *t, const struct rank_question *q, const char *usual) {
     add(t, "<Instruct>: ");
     if (q->instruction.ptr) add_caller(t, q->instruction);
-    else add(t, INSTRUCTION);
+    else add(t, usual ? usual : INSTRUCTION);
     add(t, "\n<Query>: ");
     add_caller(t, q->query);
     add(t, "\n<Document>: ");
 }
 
-static void published(const struct rank_question *q, struct rank_text *before, struct rank_text *after) {
+static void published(const struct model_files *f, const struct rank_question *q, struct rank_text *before, struct rank_text *after) {
     add(before, PREFIX_OPEN);
     add(before, JUDGE);
     add(before, PREFIX_END);
-    add_question(before, q);
+    add_question(before, q, f->hints.instruction);
     add(after, SUFFIX);
 }
 
@@ -168,7 +168,7 @@ static gllm_status by_judge(const struct model_files *f, const struct rank_quest
         struct rank_text user = {0};
         json_t *messages = json_array();
         if (one) add(&user, JUDGE), add(&user, "\n\n");
-        add_question(&user, q);
+        add_question(&user, q, NULL);
         rank_text_add(&user, m.text, m.len, true);
         const bool ok = messages && !user.failed && (one || add_message(messages, "system", JUDGE, sizeof JUDGE - 1)) && add_message(messages, "user", user.text, user.len);
         status = ok ? render(f, messages, &m, before, after, err) : err_nomem(err, "messages");
@@ -232,7 +232,7 @@ gllm_status rank_prompt_open(struct rank_prompt *p, const struct model_files *f,
     if (q->judge) status = by_judge(f, q, &p->before, &after, err);
     else if (r->roles) status = by_roles(f, q, &p->before, &after, err);
     else if (r->pattern) status = from_pattern(r, q, &p->before, &after, err);
-    else published(q, &p->before, &after);
+    else published(f, q, &p->before, &after);
     if (status == GLLM_OK && (p->before.failed || after.failed)) status = err_nomem(err, "prompt");
     if (status == GLLM_OK) status = encode(f, &p->before, &e, err);
     p->n_before = e.count;

@@ -4,6 +4,7 @@
 const struct arch ARCH_ENCODERS[] = {
     {.name = "bert",
      .model_types = {"bert"},
+     .gguf = {"bert"},
      .names = &NAMES_BERT,
      .cfg = {.n_type = 2, .pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {.name = "roberta",

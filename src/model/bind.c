@@ -14,7 +14,6 @@ struct binder { /* what the functions below share */
     struct bindings *b;
     const struct weights *w;
     const struct model_cfg *cfg;
-    const struct name_table *slots;
     bool optional_bias;
     char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
 };
@@ -237,9 +236,9 @@ static gllm_status take_attention(struct binder *s, struct layer *l, const struc
         if (c->norm_plus_one) TRY(add_one(s, err));
     }
     TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, &c->d_model, d_q, err));
-    TRY(take_norm(s, &l->attn.norm_in, s->slots->attn_norm_in ? n->attn_norm_in : NULL, i, c->d_model, err));
-    TRY(take_norm(s, &l->attn.norm_out, s->slots->attn_norm_out ? n->attn_norm_out : NULL, i, c->d_model, err));
-    return take_norm(s, &l->attn.norm_res, s->slots->attn_norm_res ? n->attn_norm_res : NULL, i, c->d_model, err);
+    TRY(take_norm(s, &l->attn.norm_in, n->attn_norm_in, i, c->d_model, err));
+    TRY(take_norm(s, &l->attn.norm_out, n->attn_norm_out, i, c->d_model, err));
+    return take_norm(s, &l->attn.norm_res, n->attn_norm_res, i, c->d_model, err);
 }
 
 static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name_table *n, uint32_t i, gllm_error *err) {
@@ -251,9 +250,9 @@ static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name
         TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->gate_up, 1, i, &both, c->d_model, err));
     else TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, gate_up, 2, i, rows, c->d_model, err));
     TRY(take_linear(s, &l->ffn.down, &l->ffn.down_bias, &n->down, 1, i, &c->d_model, c->d_ff, err));
-    TRY(take_norm(s, &l->ffn.norm_in, s->slots->ffn_norm_in ? n->ffn_norm_in : NULL, i, c->d_model, err));
-    TRY(take_norm(s, &l->ffn.norm_out, s->slots->ffn_norm_out ? n->ffn_norm_out : NULL, i, c->d_model, err));
-    return take_norm(s, &l->ffn.norm_res, s->slots->ffn_norm_res ? n->ffn_norm_res : NULL, i, c->d_model, err);
+    TRY(take_norm(s, &l->ffn.norm_in, n->ffn_norm_in, i, c->d_model, err));
+    TRY(take_norm(s, &l->ffn.norm_out, n->ffn_norm_out, i, c->d_model, err));
+    return take_norm(s, &l->ffn.norm_res, n->ffn_norm_res, i, c->d_model, err);
 }
 
 /* A head stands beside the body: below its prefix or a level further out. Moves s->prefix there; false: nowhere, and the prefix is as it was. */
@@ -285,31 +284,44 @@ static bool is_bound(const struct bindings *b, const struct tensor *t) {
     return false;
 }
 
-/* A GGUF file holds one model and nothing beside it: a tensor of a block that no part of the architecture takes (scales, experts, norms of a
+/* A GGUF file holds one model and nothing beside it: a tensor of a block, or after them, that no part of the architecture takes (scales, experts, norms of a
  * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
 static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, gllm_error *err) {
     for (size_t i = 0; i < weights_count(s->w); i++) {
         const struct tensor *t = weights_at(s->w, i);
         char *end = NULL;
         const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
-        if ((!block && strncmp(t->name, "output", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if ((!block && strncmp(t->name, "output", 6) && strncmp(t->name, "dense_", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
         if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
     }
     return GLLM_OK;
 }
 
-/* n_labels 0: the model has none. */
-static gllm_status take_classifier(struct binder *s, const struct name_table *n, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
+/* n_labels 0: the model has none. A GGUF file may lack the first of the two layers; one that stands alone may have its name. */
+static gllm_status take_classifier(struct binder *s, const struct name_table *n, bool gguf, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
     if (!n_labels) return GLLM_OK;
+    const bool alone = gguf && !(present(s, n->score_dense, 0, ".weight") && present(s, n->score_out, 0, ".weight"));
+    const char *last = alone && !present(s, n->score_out, 0, ".weight") ? n->score_dense : n->score_out;
     move_outward(s, n->score_dense);
-    TRY(take_linear(s, &out->score_dense, &out->score_dense_bias, &n->score_dense, 1, 0, &s->cfg->d_model, s->cfg->d_model, err));
-    move_outward(s, n->score_out);
-    return take_linear(s, &out->score_out, &out->score_out_bias, &n->score_out, 1, 0, &n_labels, s->cfg->d_model, err);
+    if (!alone) TRY(take_linear(s, &out->score_dense, &out->score_dense_bias, &n->score_dense, 1, 0, &s->cfg->d_model, s->cfg->d_model, err));
+    move_outward(s, last);
+    return take_linear(s, &out->score_out, &out->score_out_bias, &last, 1, 0, &n_labels, s->cfg->d_model, err);
+}
+
+/* The names of `all` for the parts that `family` has. */
+static struct name_table names_within(const struct name_table *all, const struct name_table *family) {
+    static const size_t PARTS[] = {offsetof(struct name_table, pos),          offsetof(struct name_table, type),          offsetof(struct name_table, embd_norm),     offsetof(struct name_table, final_norm),
+                                   offsetof(struct name_table, head),         offsetof(struct name_table, attn_norm_in),  offsetof(struct name_table, attn_norm_out), offsetof(struct name_table, attn_norm_res),
+                                   offsetof(struct name_table, ffn_norm_in),  offsetof(struct name_table, ffn_norm_out),  offsetof(struct name_table, ffn_norm_res)};
+    struct name_table out = *all;
+    for (unsigned i = 0; i < sizeof PARTS / sizeof *PARTS; i++)
+        if (!*(const char *const *)((const char *)family + PARTS[i])) *(const char **)((char *)&out + PARTS[i]) = NULL;
+    return out;
 }
 
 gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
-    const struct name_table *n = arch->names;
-    struct binder s = {.b = b, .w = w, .cfg = c, .slots = arch->slots ? arch->slots : n, .optional_bias = n->optional_bias};
+    const struct name_table names = names_within(arch->names, arch_family(arch)), *n = &names;
+    struct binder s = {.b = b, .w = w, .cfg = c, .optional_bias = n->optional_bias};
     TRY(find_prefix(&s, n->word, err));
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
     if (!out->layers) return err_nomem(err, "layers");
@@ -328,7 +340,7 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
     if (n->head) TRY(take_head(&s, n, out, err));
-    TRY(take_classifier(&s, n, n_labels, out, err));
+    TRY(take_classifier(&s, n, arch->slots != NULL, n_labels, out, err));
     return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
 }
 
@@ -345,10 +357,10 @@ static void copy_row(const struct weight_part *p, uint32_t cols, uint32_t id, fl
     }
 }
 
-static gllm_status take_token_rows(struct binder *s, const struct ranker *r, struct model_weights *out, gllm_error *err) {
+static gllm_status take_token_rows(struct binder *s, const struct name_table *n, const struct ranker *r, struct model_weights *out, gllm_error *err) {
     struct weight *unused = NULL;
     const uint32_t cols = s->cfg->d_model;
-    const char *name = move_outward(s, s->slots->head) ? s->slots->head : s->slots->word;
+    const char *name = move_outward(s, n->head) ? n->head : n->word;
     TRY(take(s, &unused, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, cols, err));
     struct binding *b = &s->b->list[s->b->count - 1];
     float *rows = arena_array(s->b->arena, (size_t)r->n_out * cols, sizeof *rows);
@@ -367,27 +379,27 @@ static void drop(struct bindings *b, struct weight **slot) {
 
 gllm_status bind_ranker(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, const struct ranker *r, struct model_weights *out, gllm_error *err) {
     static const char *const PROJECTOR[] = {"projector.0", "projector.2"};
-    struct binder s = {.b = b, .w = w, .cfg = c, .slots = arch->names, .optional_bias = true};
+    struct binder s = {.b = b, .w = w, .cfg = c, .optional_bias = true};
     if (r->kind != RANKER_NONE) drop(b, &out->head);
     if (!r->n_out) return GLLM_OK;
     TRY(find_prefix(&s, arch->names->word, err));
-    if (r->head == RANKER_TOKENS) return take_token_rows(&s, r, out, err);
+    if (r->head == RANKER_TOKENS) return take_token_rows(&s, arch->names, r, out, err);
     s.prefix[0] = '\0';
     if (r->head == RANKER_LABELS) return take_linear(&s, &out->score_out, &out->score_out_bias, &r->tensor, 1, 0, &r->n_out, c->d_model, err);
     TRY(take_linear(&s, &out->score_dense, &out->score_dense_bias, &PROJECTOR[0], 1, 0, &r->d_inside, c->d_model, err));
     return take_linear(&s, &out->score_out, &out->score_out_bias, &PROJECTOR[1], 1, 0, &r->n_out, r->d_inside, err);
 }
 
-gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err) {
+gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {
     struct binder s = {.b = b, .cfg = c};
     for (int k = 0; k < N_ROPES; k++) {
         bool used = false;
-        for (uint32_t i = 0; c->layers && i < c->n_layer; i++) used |= c->layers[i].rope == k;
+        for (uint32_t i = 0; i < c->n_layer; i++) used |= c->layers[i].rope == k;
         if (!used) continue;
         float *freq = arena_array(b->arena, c->n_rot / 2, sizeof *freq);
         struct binding *x = append(&s, &out->freq[k]);
         if (!freq || !x) return err_nomem(err, "rotary frequencies");
-        rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &scale[k]);
+        rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &out->rope_scale[k]);
         x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{.data = freq, .dtype = DTYPE_F32, .rows = c->n_rot / 2}}};
     }
     return GLLM_OK;

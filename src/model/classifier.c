@@ -82,9 +82,9 @@ static gllm_status read_problem(struct model_files *f, const char *name, gllm_er
 
 gllm_status classifier_read(struct model_files *f, gllm_error *err) {
     char name[4096];
-    snprintf(name, sizeof name, "%s/config.json", f->dir.weights_dir);
-    if (weights_gguf(f->weights) || !is_classifier(&f->dir)) return GLLM_OK;
-    if (!f->cfg.causal && !f->arch.names->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: architectures: a classification head of a %s model is not in this version", name, f->arch.name);
+    snprintf(name, sizeof name, "%s%s", f->dir.weights_dir, weights_gguf(f->weights) ? "" : "/config.json");
+    if (!is_classifier(&f->dir)) return GLLM_OK;
+    if (!f->cfg.causal && !arch_family(&f->arch)->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: architectures: a classification head of a %s model is not in this version", name, f->arch.name);
     TRY(read_labels(f, name, err));
     TRY(classifier_activation(f, f->classifier.n_labels, &f->classifier.model_act, err));
     return read_problem(f, name, err);

@@ -22,8 +22,8 @@ struct decoder {
     struct bindings ropes;
     struct model_weights net; /* the model's, with rotary frequencies for this context */
     struct kv_cache *caches;  /* [n_layer] */
-    float rope_scale[N_ROPES];
-    struct buffer *step, *x, *h, *wide, *rope[N_ROPES], *rows;
+    struct forward_buffers buffers;
+    struct buffer *step, *rows;
     struct step_layout layout;
     struct head_plan heads[HEAD_KINDS];
     uint32_t *words;
@@ -36,11 +36,10 @@ uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_opt
 }
 
 static struct step_layout layout_of(const struct decoder_options *o) { return step_layout_cached(o->max_tok, o->max_seq, o->max_out, pages_of(o->n_ctx) + o->max_seq); }
-static uint32_t widest_head(const struct model_cfg *c) { return c->n_head * c->d_head > c->d_model ? c->n_head * c->d_head : c->d_model; }
 
 uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt) {
-    const uint64_t token = (uint64_t)c->d_model + widest_head(c) + forward_wide(c) + c->n_rot, row = (uint64_t)c->d_model + c->n_vocab;
-    return (opt->max_tok * token + opt->max_out * row) * sizeof(float) + layout_of(opt).words * 4ull;
+    const uint64_t row = (uint64_t)c->d_model + c->n_vocab;
+    return (opt->max_tok * forward_floats(c) + opt->max_out * row) * sizeof(float) + layout_of(opt).words * 4ull;
 }
 
 gllm_status decoder_check_cache(const struct model_cfg *c, enum dtype kv_dtype, gllm_error *err) {
@@ -62,7 +61,8 @@ void decoder_close(struct decoder *d) {
     if (!d) return;
     const struct backend_ops *ops = d->be->ops;
     for (unsigned i = 0; i < HEAD_KINDS; i++) head_close(d, &d->heads[i]);
-    struct buffer *all[] = {d->step, d->x, d->h, d->wide, d->rope[0], d->rope[1], d->rows};
+    forward_free(&d->buffers, d->be);
+    struct buffer *all[] = {d->step, d->rows};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) ops->buffer_free(d->be, all[i]);
     for (uint32_t i = 0; d->caches && i < d->model->files.cfg.n_layer; i++) ops->buffer_free(d->be, d->caches[i].buf);
     bind_release(&d->ropes, d->be);
@@ -87,22 +87,16 @@ static gllm_status open_caches(struct decoder *d, gllm_error *err) {
     return GLLM_OK;
 }
 
-static struct view rows_of(struct buffer *b, uint32_t rows, uint32_t cols, enum extent e) { return (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = e}; }
+static struct view gathered(struct buffer *b, uint32_t rows, uint32_t cols) { return (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = EXTENT_OUT}; }
 
 static gllm_status open_buffers(struct decoder *d, gllm_error *err) {
     const struct backend_ops *ops = d->be->ops;
     const struct model_cfg *c = &d->model->files.cfg;
-    const uint64_t n_tok = d->opt.max_tok, f = sizeof(float);
-    TRY(bind_ropes(&d->ropes, c, d->opt.n_ctx, &d->net, d->rope_scale, err));
+    TRY(bind_ropes(&d->ropes, c, d->opt.n_ctx, &d->net, err));
     TRY(bind_prepare(&d->ropes, d->model->files.weights, d->be, err));
     TRY(ops->alloc(d->be, d->layout.words * 4ull, BUFFER_STEP, &d->step, err));
-    TRY(ops->alloc(d->be, n_tok * f * c->d_model, BUFFER_ACTIVATION, &d->x, err));
-    TRY(ops->alloc(d->be, n_tok * f * widest_head(c), BUFFER_ACTIVATION, &d->h, err));
-    TRY(ops->alloc(d->be, n_tok * f * forward_wide(c), BUFFER_ACTIVATION, &d->wide, err));
-    TRY(ops->alloc(d->be, d->opt.max_out * f * c->d_model, BUFFER_ACTIVATION, &d->rows, err));
-    for (int k = 0; k < N_ROPES; k++)
-        if (d->net.freq[k]) TRY(ops->alloc(d->be, n_tok * f * c->n_rot, BUFFER_ACTIVATION, &d->rope[k], err));
-    return GLLM_OK;
+    TRY(forward_alloc(&d->buffers, d->be, c, d->opt.max_tok, err));
+    return ops->alloc(d->be, (uint64_t)d->opt.max_out * c->d_model * sizeof(float), BUFFER_ACTIVATION, &d->rows, err);
 }
 
 /* rows [n_out, d_model] to logits. */
@@ -111,7 +105,7 @@ static gllm_status record_logits(struct decoder *d, struct head_plan *p, struct 
     if (!d->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a reranker does not generate", d->model->files.dir.name);
     p->width = c->n_vocab;
     TRY(d->be->ops->alloc(d->be, (uint64_t)rows.rows * p->width * sizeof(float), BUFFER_READBACK, &p->out, err));
-    op_linear(&p->tape, "head", &(struct op_linear){.out = rows_of(p->out, rows.rows, p->width, EXTENT_OUT), .x = rows, .w = d->net.head, .soft_cap = c->logit_cap});
+    op_linear(&p->tape, "head", &(struct op_linear){.out = gathered(p->out, rows.rows, p->width), .x = rows, .w = d->net.head, .soft_cap = c->logit_cap});
     return GLLM_OK;
 }
 
@@ -126,29 +120,22 @@ static gllm_status record_rank(struct decoder *d, struct head_plan *p, struct vi
     struct view x = rows;
     if (net->score_dense) {
         TRY(ops->alloc(d->be, (uint64_t)rows.rows * r->d_inside * sizeof(float), BUFFER_ACTIVATION, &p->inside, err));
-        x = rows_of(p->inside, rows.rows, r->d_inside, EXTENT_OUT);
+        x = gathered(p->inside, rows.rows, r->d_inside);
         op_linear(&p->tape, "rank.dense", &(struct op_linear){.out = x, .x = rows, .w = net->score_dense, .bias = net->score_dense_bias, .act = ACT_RELU});
     }
-    op_linear(&p->tape, "rank.out", &(struct op_linear){.out = rows_of(p->out, rows.rows, p->width, EXTENT_OUT), .x = x, .w = net->score_out, .bias = net->score_out_bias,
+    op_linear(&p->tape, "rank.out", &(struct op_linear){.out = gathered(p->out, rows.rows, p->width), .x = x, .w = net->score_out, .bias = net->score_out_bias,
                                                         .soft_cap = r->head == RANKER_TOKENS ? d->model->files.cfg.logit_cap : 0});
     return GLLM_OK;
 }
 
 static gllm_status record(struct decoder *d, enum head_kind kind, gllm_error *err) {
     const struct model_cfg *c = &d->model->files.cfg;
-    const uint32_t n_tok = d->opt.max_tok;
     struct head_plan *p = &d->heads[kind];
-    struct forward_buffers b = {.x = rows_of(d->x, n_tok, c->d_model, EXTENT_TOK), .h = rows_of(d->h, n_tok, widest_head(c), EXTENT_TOK), .wide = rows_of(d->wide, n_tok, forward_wide(c), EXTENT_TOK)};
-    struct forward_cache cache = {.layers = d->caches};
-    for (int k = 0; k < N_ROPES; k++) {
-        cache.rope_scale[k] = d->rope_scale[k];
-        if (d->net.freq[k]) b.rope[k] = rows_of(d->rope[k], n_tok, c->n_rot, EXTENT_TOK);
-    }
+    struct view rows = gathered(d->rows, d->opt.max_out, c->d_model);
     tape_init(&p->tape, d->step, d->layout);
-    forward_body(&p->tape, c, &d->net, &b, &cache);
-    struct view rows = rows_of(d->rows, d->opt.max_out, c->d_model, EXTENT_OUT);
-    op_gather(&p->tape, "gather", &(struct op_gather){.out = rows, .x = b.x});
-    if (d->net.final_norm.w) op_norm(&p->tape, "final_norm", &(struct op_norm){.out = rows, .x = rows, .w = d->net.final_norm.w, .b = d->net.final_norm.b, .kind = c->norm, .eps = c->norm_eps});
+    forward_body(&p->tape, c, &d->net, &d->buffers, d->caches);
+    op_gather(&p->tape, "gather", &(struct op_gather){.out = rows, .x = d->buffers.x});
+    forward_final_norm(&p->tape, c, &d->net, rows);
     TRY(kind == HEAD_RANK ? record_rank(d, p, rows, err) : record_logits(d, p, rows, err));
     if (!(p->host = malloc((size_t)d->opt.max_out * p->width * sizeof *p->host))) return err_nomem(err, "decoder");
     TRY(tape_finish(&p->tape, err));

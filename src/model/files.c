@@ -9,6 +9,7 @@
 #include "model/config.h"
 #include "model/end_tokens.h"
 #include "model/gguf_config.h"
+#include "model/gguf_head.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
 #include "model/ranker.h"
@@ -46,7 +47,7 @@ static const char *gguf_licence(struct model_files *f) {
     return arena_strndup(&f->dir.arena, text.data, text.len);
 }
 
-static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error *err) {
+static gllm_status open_gguf(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
     const struct arch *unused;
     TRY(weights_open(&f->weights, path, err));
     const char *slash = strrchr(path, '/');
@@ -55,6 +56,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
     if (!f->dir.dir || !f->dir.name) return err_nomem(err, path);
     TRY(gguf_config(f->weights, path, &f->arch, &f->dir.config, err));
     TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
+    TRY(gguf_head(&f->dir, !f->cfg.causal, log, err));
     f->dir.licence = gguf_licence(f);
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
@@ -64,23 +66,29 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
 }
 
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
-    TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, err));
+    TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, log, err));
     if (f->cfg.causal) {
         TRY(end_tokens_read(f, err));
         TRY(chat_files_read(f, err));
         TRY(ranker_read(f, err));
     } else TRY(classifier_read(f, err));
+    TRY(hints_apply(f, log, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);
     return GLLM_OK;
 }
 
-gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+gllm_status model_files_open_hinted(struct model_files *f, const char *path, const struct model_hints *hints, const struct log *log, gllm_error *err) {
     *f = (struct model_files){0};
+    if (hints) f->hints = *hints;
     gllm_status status = open_all(f, path, log, err);
     if (status != GLLM_OK) model_files_close(f);
     return status;
+}
+
+gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+    return model_files_open_hinted(f, path, NULL, log, err);
 }
 
 void model_files_close(struct model_files *f) {

@@ -74,9 +74,12 @@ const struct name_table NAMES_GLM4 = {
 };
 const struct name_table NAMES_OLMO2 = {HF_DECODER, .attn_norm_out = "layers.%u.post_attention_layernorm", .ffn_norm_out = "layers.%u.post_feedforward_layernorm"};
 
-/* GGUF: one table for all decoders; what a family lacks is not there. */
+/* GGUF: one table for all; what a family lacks is not bound. */
 const struct name_table NAMES_GGUF = {
     .word = "token_embd",
+    .pos = "position_embd",
+    .type = "token_types",
+    .embd_norm = "token_embd_norm",
     .final_norm = "output_norm",
     .head = "output",
     .attn_norm_in = "blk.%u.attn_norm",
@@ -88,11 +91,15 @@ const struct name_table NAMES_GGUF = {
     .k_norm = "blk.%u.attn_k_norm",
     .o = "blk.%u.attn_output",
     .attn_norm_out = "blk.%u.post_attention_norm",
+    .attn_norm_res = "blk.%u.attn_output_norm",
     .ffn_norm_in = "blk.%u.ffn_norm",
     .gate = "blk.%u.ffn_gate",
     .up = "blk.%u.ffn_up",
     .gate_up = "blk.%u.ffn_up",
     .down = "blk.%u.ffn_down",
     .ffn_norm_out = "blk.%u.post_ffw_norm",
+    .ffn_norm_res = "blk.%u.layer_output_norm",
+    .score_dense = "cls",
+    .score_out = "cls.output",
     .optional_bias = true,
 };

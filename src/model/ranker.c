@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/gguf.h"
 #include "model/classifier.h"
 #include "model/model.h"
 #include "text/chat.h"
@@ -68,29 +67,14 @@ static gllm_status take_labels(struct model_files *f, const char *tensor, const 
     return err_set(err, GLLM_UNSUPPORTED, "%s: a classification head of %u labels on a causal model, expected one label, or \"yes\" and \"no\"", f->dir.name, n);
 }
 
-/* cls.output in a GGUF file; its labels are "yes" and "no" unless the file says otherwise. */
-static gllm_status read_gguf_head(struct model_files *f, gllm_error *err) {
-    const struct tensor *t = weights_find(f->weights, "cls.output.weight");
-    const char *labels[2] = {"yes", "no"};
-    char key[200];
-    if (!t) return GLLM_OK;
-    snprintf(key, sizeof key, "%s.classifier.output_labels", f->arch.gguf[0]);
-    const struct gguf_entry *e = gguf_find(weights_gguf(f->weights), key);
-    struct gguf_array list = e ? e->value : (struct gguf_array){0};
-    struct gguf_str text;
-    for (unsigned i = 0; i < 2 && gguf_next_str(&list, &text); i++)
-        if (!(labels[i] = arena_strndup(&f->arena, text.data, text.len))) return err_nomem(err, key);
-    return take_labels(f, "cls.output", labels, t->rank == 2 ? (uint32_t)t->shape[0] : 1, err);
-}
-
 static gllm_status read_labels(struct model_files *f, gllm_error *err) {
-    if (weights_gguf(f->weights)) return read_gguf_head(f, err);
     TRY(classifier_read(f, err));
     const struct classifier c = f->classifier;
     f->classifier = (struct classifier){0}; /* which is the encoders' */
     if (!c.n_labels) return GLLM_OK;
-    f->ranker.model_act = c.model_act;
-    return take_labels(f, "score", c.labels, c.n_labels, err);
+    f->ranker.model_act = c.n_labels == 1 ? c.model_act : SCORE_SIGMOID;
+    const char *gguf = weights_find(f->weights, "cls.output.weight") ? "cls.output" : "cls";
+    return take_labels(f, weights_gguf(f->weights) ? gguf : "score", c.labels, c.n_labels, err);
 }
 
 /* ---- RANKER_TOKENS ---- */
@@ -146,14 +130,6 @@ gllm_status ranker_read(struct model_files *f, gllm_error *err) {
     if (r->kind == RANKER_NONE) TRY(read_logit_score(f, err));
     if (r->kind == RANKER_NONE) read_words(f);
     read_prompt(f);
-    if (r->n_out && (r->roles || r->pattern)) r->kind = RANKER_PAIR;
-    return GLLM_OK;
-}
-
-gllm_status ranker_assume_pair(struct model_files *f, gllm_error *err) {
-    struct ranker *r = &f->ranker;
-    if (!f->cfg.causal || r->kind != RANKER_NONE) return GLLM_OK;
-    if (!r->n_out) return err_set(err, GLLM_UNSUPPORTED, "%s: \"yes\" and \"no\" are not one token each, which a reranker of this kind needs", f->dir.name);
-    r->kind = RANKER_PAIR;
+    if (r->n_out && (r->roles || r->pattern || f->hints.rerank == HINT_RERANK_YES_NO)) r->kind = RANKER_PAIR;
     return GLLM_OK;
 }

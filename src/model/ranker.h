@@ -1,7 +1,8 @@
 /* ranker.h - how a causal model scores documents: which rows of which head are the score, and the prompt that asks for it. What its files say.
  *
  *   RANKER_PAIR  one document at a time: the last token's value for "yes" less the one for "no". Recognised by sentence-transformers' LogitScore module,
- *                by a chat template made for the roles query and document, by a rank head (score of a ForSequenceClassification class; cls.output of GGUF)
+ *                by a chat template made for the roles query and document, by a rank head (score of a ForSequenceClassification class; cls.output of GGUF);
+ *                where the files say nothing (early Qwen3-Rerankers) a hint does
  *   RANKER_LIST  many documents in one context: the cosine of the projected states of a document's token and the query's. Recognised by its projector
  *   RANKER_NONE  no reranker; it may judge all the same when its tokenizer has a token for "yes" and one for "no" (n_out > 0) */
 #ifndef GLLM_MODEL_RANKER_H
@@ -36,7 +37,4 @@ struct ranker {
 struct model_files;
 /* Fills f->ranker of a causal model. GLLM_FORMAT, GLLM_UNSUPPORTED: what is wrong with its rank head. */
 gllm_status ranker_read(struct model_files *f, gllm_error *err);
-/* For a model that is known to be a RANKER_PAIR though its files do not say so, as early Qwen3-Rerankers: the tokens "yes" and "no", the published prompt.
- * Nothing happens where the files did say. GLLM_UNSUPPORTED: it has no such tokens. */
-gllm_status ranker_assume_pair(struct model_files *f, gllm_error *err);
 #endif

@@ -35,6 +35,7 @@ struct tokenizer_tables {
     int32_t bos, eos, unk, sep, pad, cls; /* -1: not said */
     int add_bos, add_eos, add_sep;        /* 1, 0; -1: as the model's kind has it */
     int add_space_prefix;                 /* likewise */
+    int lowercase, strip_accents;         /* bert; -1: a vocabulary without capitals was made from lower-cased text, which loses its accents */
     bool remove_extra_whitespaces;
 };
 /* GLLM_UNSUPPORTED names a model or pre-tokeniser that is not built; GLLM_FORMAT what is missing. `name` is how messages call the file. */
