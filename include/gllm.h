@@ -417,6 +417,7 @@ typedef struct gllm_model_info { /* one block */
     uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
     const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
     size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
+    const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one

@@ -67,7 +67,7 @@ static int better(const void *x, const void *y) {
 
 static enum score_act act_of(const struct model_files *f, gllm_scores scores) {
     if (scores == GLLM_SCORES_RAW || f->ranker.kind == RANKER_LIST) return SCORE_IDENTITY;
-    if (scores == GLLM_SCORES_MODEL) return f->cfg.causal ? f->ranker.model_act : f->classifier.model_act;
+    if (scores == GLLM_SCORES_MODEL) return model_files_cached(f) ? f->ranker.model_act : f->classifier.model_act;
     return SCORE_SIGMOID;
 }
 
@@ -122,7 +122,7 @@ static gllm_status rank_causal(gllm_client *c, const gllm_rerank_request *r, str
 }
 
 static gllm_status rank(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
-    return engine_model(c->engine)->files.cfg.causal ? rank_causal(c, r, s, ms, err) : rank_classified(c, r, s, ms, err);
+    return model_files_cached(&engine_model(c->engine)->files) ? rank_causal(c, r, s, ms, err) : rank_classified(c, r, s, ms, err);
 }
 
 static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {

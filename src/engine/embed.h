@@ -19,7 +19,7 @@ struct embed_call {
     uint32_t *tokens, *full_tokens; /* [n_inputs] */
     double compute_ms;
 };
-/* The width of a vector with this pooling (0: the model's own). */
+/* The width of a vector with this pooling (0: the model's own). GLLM_UNSUPPORTED: a generator, and no pooling. */
 gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err);
 gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err);
 #endif

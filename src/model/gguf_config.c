@@ -294,7 +294,7 @@ static bool has_axes(const struct source *s) {
 
 /* The converter writes DistilBERT as `bert`: a bert without token types. */
 static const struct arch *entry_of(const struct weights *w, const char *kind) {
-    return !strcmp(kind, "bert") && !weights_find(w, "token_types.weight") ? arch_find("distilbert") : arch_find_gguf(kind);
+    return !strcmp(kind, "bert") && !weights_find(w, "token_types.weight") ? arch_find("distilbert", NULL) : arch_find_gguf(kind);
 }
 
 gllm_status gguf_config(const struct weights *w, const char *name, struct arch *arch, json_t **config, gllm_error *err) {

@@ -54,7 +54,9 @@ static void record_head(struct model *m, struct session *s, struct view x) {
         if (m->net.score_dense) {
             struct view dense = v;
             dense.buf = s->pooled[1];
-            op_linear(t, "score.dense", &(struct op_linear){.out = dense, .x = v, .w = m->net.score_dense, .bias = m->net.score_dense_bias, .act = arch_family(&m->files.arch)->score_act});
+            op_linear(t, "score.dense", &(struct op_linear){.out = dense, .x = v, .w = m->net.score_dense, .bias = m->net.score_dense_bias, .act = m->files.classifier.dense_act});
+            if (m->net.score_norm.w)
+                op_norm(t, "score.norm", &(struct op_norm){.out = dense, .x = dense, .w = m->net.score_norm.w, .b = m->net.score_norm.b, .kind = m->files.cfg.norm, .eps = m->files.cfg.norm_eps});
             v = dense;
         } else logits.buf = s->pooled[1];
         logits.cols = h->n_labels;
@@ -164,10 +166,11 @@ const struct tape *model_tape(const struct model *m) { return m->session ? &m->s
 gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
-    if (f->classifier.n_labels) m->head = (struct head){.modes = {POOL_CLS}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
-    else if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
-    TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, &m->net, err));
-    if (f->cfg.causal) TRY(bind_ranker(&m->bindings, f->weights, &f->arch, &f->cfg, &f->ranker, &m->net, err));
+    if (f->classifier.n_labels) m->head = (struct head){.modes = {f->classifier.pool}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
+    else if (model_files_cached(f)) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling */
+    else TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
+    TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, f->generates, &m->net, err));
+    if (model_files_cached(f)) TRY(bind_ranker(&m->bindings, f->weights, &f->arch, &f->cfg, &f->ranker, &m->net, err));
     TRY(bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err));
     if (f->classifier.n_labels && !m->net.score_dense)
         log_line(&m->log, GLLM_LOG_WARN, "%s: the classifier has one layer: converters to GGUF leave a BERT's pooler out, and then scores are not those of the original", f->dir.name);

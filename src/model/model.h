@@ -14,6 +14,8 @@
 
 enum { MAX_EOS = 16, MAX_LABELS = 65536 };
 struct classifier { /* of a model with a classification head */
+    enum pool_kind pool;        /* what it looks at: the first token, or the mean */
+    enum act_kind dense_act;    /* after its dense layer */
     uint32_t n_labels;          /* 0: no such head */
     const char *const *labels;  /* [n_labels] */
     enum score_act model_act;   /* what the files say of a cross-encoder's scores; else sigmoid for one label, none for several */
@@ -26,14 +28,16 @@ struct model_files { /* read and checked, no device yet */
     struct tokenizer *tokenizer;
     struct arch arch; /* a copy: a GGUF file has its own names and pairing */
     struct model_cfg cfg;
+    bool generates;      /* a causal model whose files name no pooling and that is no reranker; one that pools is an embedder, and its head is not bound */
     uint32_t max_tokens; /* longest input, special tokens included */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
     struct classifier classifier; /* of an encoder */
-    struct ranker ranker;     /* of a causal model */
+    struct ranker ranker;     /* of a causal model that pools nothing */
     struct chat_source chat; /* of a causal model */
     struct model_hints hints;
 };
+static inline bool model_files_cached(const struct model_files *f) { return f->generates || f->ranker.kind != RANKER_NONE; } /* it works on a cache (decoder.h) */
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
 gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
 /* The same with what else is known of the model; hints NULL: nothing. */
@@ -61,7 +65,7 @@ struct model {
     struct weights **dense_weights;   /* [modules] likewise, the files they lie in */
     struct head head;
     struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
-    struct decoder *decoder;          /* of a causal model, opened at its first use */
+    struct decoder *decoder;          /* of a generator, opened at its first use */
     struct token_bytes *token_bytes;  /* likewise at the first grammar */
     struct log log;
 };
@@ -77,7 +81,7 @@ struct batch {
     const uint32_t *starts;     /* [n_seq + 1] */
     const uint32_t *pool_from;  /* [n_seq] */
 };
-/* Runs one forward. pooling 0: the model's own; else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
+/* Runs one forward without a cache. pooling 0: the model's own (a generator has none); else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
  * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.
  * GLLM_INVALID: an id outside the vocabulary. */
 gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err);

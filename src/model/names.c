@@ -2,18 +2,90 @@
 #include "model/arch.h"
 
 /* BERT and its kin differ in the head alone. */
+#define BERT_ATTENTION                                                                                                  \
+    .word = "embeddings.word_embeddings", .type = "embeddings.token_type_embeddings", .embd_norm = "embeddings.LayerNorm", \
+    .q = "encoder.layer.%u.attention.self.query", .k = "encoder.layer.%u.attention.self.key",                           \
+    .v = "encoder.layer.%u.attention.self.value", .o = "encoder.layer.%u.attention.output.dense",                       \
+    .attn_norm_res = "encoder.layer.%u.attention.output.LayerNorm"
 #define BERT_BODY                                                                                                       \
-    .word = "embeddings.word_embeddings", .pos = "embeddings.position_embeddings",                                      \
-    .type = "embeddings.token_type_embeddings", .embd_norm = "embeddings.LayerNorm",                                    \
-    .embd_proj = "embeddings_project", .q = "encoder.layer.%u.attention.self.query",                                    \
-    .k = "encoder.layer.%u.attention.self.key", .v = "encoder.layer.%u.attention.self.value",                           \
-    .o = "encoder.layer.%u.attention.output.dense", .attn_norm_res = "encoder.layer.%u.attention.output.LayerNorm",     \
+    BERT_ATTENTION, .pos = "embeddings.position_embeddings", .embd_proj = "embeddings_project",                         \
     .up = "encoder.layer.%u.intermediate.dense", .down = "encoder.layer.%u.output.dense",                               \
     .ffn_norm_res = "encoder.layer.%u.output.LayerNorm"
+#define BERT_SCORE .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier"
 
-const struct name_table NAMES_BERT = {BERT_BODY, .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier"};
+const struct name_table NAMES_BERT = {BERT_BODY, BERT_SCORE};
 const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj"};
 const struct name_table NAMES_ELECTRA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_GELU, .score_out = "classifier.out_proj"};
+
+/* jina-embeddings-v2; and its code model, with norms of q and k and a second norm after attention. */
+const struct name_table NAMES_JINA = {
+    BERT_ATTENTION,
+    BERT_SCORE,
+    .gate_up = "encoder.layer.%u.mlp.gated_layers",
+    .down = "encoder.layer.%u.mlp.wo",
+    .ffn_norm_res = "encoder.layer.%u.mlp.layernorm",
+    .optional_bias = true,
+};
+const struct name_table NAMES_JINA_QK = {
+    BERT_ATTENTION,
+    BERT_SCORE,
+    .q_norm = "encoder.layer.%u.attention.self.layer_norm_q",
+    .k_norm = "encoder.layer.%u.attention.self.layer_norm_k",
+    .attn_norm_again = "encoder.layer.%u.layer_norm_1",
+    .up_gate = "encoder.layer.%u.mlp.up_gated_layer",
+    .down = "encoder.layer.%u.mlp.down_layer",
+    .ffn_norm_res = "encoder.layer.%u.layer_norm_2",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_GTE = {
+    BERT_SCORE,
+    .word = "embeddings.word_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .embd_norm = "embeddings.LayerNorm",
+    .q = "encoder.layer.%u.attention.q_proj",
+    .k = "encoder.layer.%u.attention.k_proj",
+    .v = "encoder.layer.%u.attention.v_proj",
+    .qkv = "encoder.layer.%u.attention.qkv_proj",
+    .o = "encoder.layer.%u.attention.o_proj",
+    .attn_norm_res = "encoder.layer.%u.attn_ln",
+    .up_gate = "encoder.layer.%u.mlp.up_gate_proj",
+    .down = "encoder.layer.%u.mlp.down_proj",
+    .ffn_norm_res = "encoder.layer.%u.mlp_ln",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_NOMIC = {
+    BERT_SCORE,
+    .word = "embeddings.word_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .embd_norm = "emb_ln",
+    .qkv = "encoder.layers.%u.attn.Wqkv",
+    .o = "encoder.layers.%u.attn.out_proj",
+    .attn_norm_res = "encoder.layers.%u.norm1",
+    .gate = "encoder.layers.%u.mlp.fc12",
+    .up = "encoder.layers.%u.mlp.fc11",
+    .down = "encoder.layers.%u.mlp.fc2",
+    .ffn_norm_res = "encoder.layers.%u.norm2",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_MODERN = {
+    .word = "embeddings.tok_embeddings",
+    .embd_norm = "embeddings.norm",
+    .final_norm = "final_norm",
+    .attn_norm_in = "layers.%u.attn_norm",
+    .qkv = "layers.%u.attn.Wqkv",
+    .o = "layers.%u.attn.Wo",
+    .ffn_norm_in = "layers.%u.mlp_norm",
+    .gate_up = "layers.%u.mlp.Wi",
+    .down = "layers.%u.mlp.Wo",
+    .optional_bias = true,
+    .score_dense = "head.dense",
+    .score_act = ACT_GELU,
+    .score_norm = "head.norm",
+    .score_out = "classifier",
+};
 
 const struct name_table NAMES_MPNET = {
     .word = "embeddings.word_embeddings",
