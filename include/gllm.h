@@ -426,6 +426,32 @@ typedef struct gllm_model_info { /* one block */
 GLLM_API gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err);
 GLLM_API void gllm_model_info_free(gllm_model_info *i);
 
+/* ---- which models there are ---------------------------------------------------------------------------- */
+typedef struct gllm_model_variant { const char *quant, *repo, *file; } gllm_model_variant; /* "gguf" …; file: the GGUF file taken unless one is chosen, or "" */
+typedef struct gllm_model_entry { /* texts that are not known are "", numbers 0 */
+    const char *alias, *other_alias; /* what gllm_options.model takes; ALIAS:QUANT for a quantised form that lies here */
+    const char *repo;                /* ORG/NAME, or a folder's name */
+    const char *task, *family, *licence; /* task: "embed" "rerank" "generate" */
+    bool gated;                      /* its terms must be accepted before it can be fetched */
+    const char *nearest_public;      /* not "": the repository is not public, and this is the nearest that is */
+    uint32_t dim, max_tokens;
+    size_t n_dims; const uint32_t *dims; /* sizes that a vector is trained to be cut to; the last is the whole one */
+    size_t n_variants; const gllm_model_variant *variants; /* quantised forms that exist */
+    const char *path;                /* "": not on this machine */
+    uint64_t bytes;                  /* on disk */
+} gllm_model_entry;
+typedef struct gllm_model_family { /* models that are computed alike */
+    const char *name, *model_type;
+    const char *golden, *made_with;  /* the folder of tests/golden with the values that it is held to, and the library that made them; "": none */
+} gllm_model_family;
+typedef struct gllm_models { /* one block */
+    size_t count; const gllm_model_entry *items; /* those with an alias, then the others that lie on this machine */
+    size_t n_families; const gllm_model_family *families;
+} gllm_models;
+/* What has an alias, and what lies below the model folder (home as in gllm_options) and in the Hugging Face cache. Opens no model. */
+GLLM_API gllm_status gllm_models_list(gllm_models **out, const char *home, gllm_error *err);
+GLLM_API void gllm_models_free(gllm_models *m);
+
 /* What an open client runs on. Strings live as long as the client. GLLM_CLOSED: it is closing. */
 typedef struct gllm_client_info {
     size_t struct_size;

@@ -52,9 +52,9 @@ static gllm_status hf_cache(char **out, gllm_error *err) {
     return *out ? GLLM_OK : err_nomem(err, "cache");
 }
 
-gllm_status api_places(const gllm_options *o, struct api_places *out, gllm_error *err) {
+gllm_status api_places(const char *home, struct api_places *out, gllm_error *err) {
     *out = (struct api_places){0};
-    TRY(api_home(o->home, &out->home, err));
+    TRY(api_home(home, &out->home, err));
     return hf_cache(&out->cache, err);
 }
 void api_places_free(struct api_places *p) {
@@ -65,7 +65,7 @@ void api_places_free(struct api_places *p) {
 gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err) {
     struct api_places p;
     *path = NULL;
-    gllm_status status = api_places(o, &p, err);
+    gllm_status status = api_places(o->home, &p, err);
     if (status == GLLM_OK) status = hub_locate(o->model, p.home, p.cache, path, err);
     api_places_free(&p);
     return status;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "base/file.h"
+#include "base/number.h"
 #include "model/bind_quant.h"
 
 struct info { /* the public struct first */
@@ -90,9 +90,9 @@ static const char *rope_text(struct arena *a, const struct model_cfg *c) {
     char text[128];
     if (r->kind == ROPE_NONE) return "";
     size_t at = (size_t)snprintf(text, sizeof text, "%s", KINDS[r->kind]);
-    if (r->factor > 0 && r->factor != 1) at += (size_t)snprintf(text + at, sizeof text - at, " x%g", r->factor);
+    if (r->factor > 0 && r->factor != 1) at += (size_t)number_print(text + at, sizeof text - at, " x%g", r->factor);
     if (r->n_pos_trained) at += (size_t)snprintf(text + at, sizeof text - at, " from %u tokens", r->n_pos_trained);
-    snprintf(text + at, sizeof text - at, ", base %g", r->theta);
+    number_print(text + at, sizeof text - at, ", base %g", r->theta);
     return arena_strdup(a, text);
 }
 

@@ -14,7 +14,7 @@ struct binder { /* what the functions below share */
     struct bindings *b;
     const struct weights *w;
     const struct model_cfg *cfg;
-    bool optional_bias;
+    bool optional_bias, optional_norm_bias; /* GGUF's names leave any linear layer's bias out; a norm's only where the family does */
     char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
 };
 
@@ -140,7 +140,7 @@ static gllm_status add_one(struct binder *s, gllm_error *err) {
 /* The bias of a layer norm. */
 static gllm_status take_norm_bias(struct binder *s, struct weight **slot, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
     char full[FULL_ROOM];
-    if (s->cfg->norm != NORM_LAYER || (s->optional_bias && !find(s, name, layer, ".bias", ".beta", full))) return GLLM_OK;
+    if (s->cfg->norm != NORM_LAYER || (s->optional_norm_bias && !find(s, name, layer, ".bias", ".beta", full))) return GLLM_OK;
     return take_vector(s, slot, name, layer, ".bias", ".beta", n, err);
 }
 
@@ -322,10 +322,11 @@ static gllm_status take_classifier(struct binder *s, const struct name_table *n,
 
 /* The names of `all` for the parts that `family` has. */
 static struct name_table names_within(const struct name_table *all, const struct name_table *family) {
-    static const size_t PARTS[] = {offsetof(struct name_table, pos),          offsetof(struct name_table, type),          offsetof(struct name_table, embd_norm),       offsetof(struct name_table, final_norm),
-                                   offsetof(struct name_table, head),         offsetof(struct name_table, attn_norm_in),  offsetof(struct name_table, attn_norm_out),   offsetof(struct name_table, attn_norm_res),
-                                   offsetof(struct name_table, ffn_norm_in),  offsetof(struct name_table, ffn_norm_out),  offsetof(struct name_table, ffn_norm_res),    offsetof(struct name_table, attn_norm_again),
-                                   offsetof(struct name_table, score_norm)};
+    static const size_t PARTS[] = {
+        offsetof(struct name_table, pos), offsetof(struct name_table, type), offsetof(struct name_table, embd_norm), offsetof(struct name_table, final_norm), offsetof(struct name_table, head),
+        offsetof(struct name_table, attn_norm_in), offsetof(struct name_table, q_norm), offsetof(struct name_table, k_norm), offsetof(struct name_table, attn_norm_out),
+        offsetof(struct name_table, attn_norm_res), offsetof(struct name_table, attn_norm_again), offsetof(struct name_table, ffn_norm_in), offsetof(struct name_table, up_gate),
+        offsetof(struct name_table, ffn_norm_out), offsetof(struct name_table, ffn_norm_res), offsetof(struct name_table, score_norm)};
     struct name_table out = *all;
     for (unsigned i = 0; i < sizeof PARTS / sizeof *PARTS; i++)
         if (!*(const char *const *)((const char *)family + PARTS[i])) *(const char **)((char *)&out + PARTS[i]) = NULL;
@@ -336,8 +337,9 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     const struct name_table names = names_within(arch->names, arch_family(arch)), *n = &names;
     struct binder s = {.b = b, .w = w, .cfg = c};
     TRY(find_prefix(&s, n->word, err));
-    if (arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
+    if (!arch->slots && arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
     s.optional_bias = n->optional_bias;
+    s.optional_norm_bias = arch->slots ? arch->slots->optional_bias : n->optional_bias;
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
     if (!out->layers) return err_nomem(err, "layers");
     TRY(take_table(&s, &out->word, n->word, c->n_vocab, c->d_embd, err));

@@ -55,10 +55,10 @@ static void record_head(struct model *m, struct session *s, struct view x) {
             struct view dense = v;
             dense.buf = s->pooled[1];
             op_linear(t, "score.dense", &(struct op_linear){.out = dense, .x = v, .w = m->net.score_dense, .bias = m->net.score_dense_bias, .act = m->files.classifier.dense_act});
-            if (m->net.score_norm.w)
-                op_norm(t, "score.norm", &(struct op_norm){.out = dense, .x = dense, .w = m->net.score_norm.w, .b = m->net.score_norm.b, .kind = m->files.cfg.norm, .eps = m->files.cfg.norm_eps});
             v = dense;
         } else logits.buf = s->pooled[1];
+        if (m->net.score_norm.w)
+            op_norm(t, "score.norm", &(struct op_norm){.out = v, .x = v, .w = m->net.score_norm.w, .b = m->net.score_norm.b, .kind = m->files.cfg.norm, .eps = m->files.cfg.norm_eps});
         logits.cols = h->n_labels;
         op_linear(t, "score.out", &(struct op_linear){.out = logits, .x = v, .w = m->net.score_out, .bias = m->net.score_out_bias});
         v = logits;
