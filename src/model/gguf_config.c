@@ -297,7 +297,7 @@ static gllm_status convert_encoder(const struct source *s, const struct arch *ar
     if (arch->positions) TRY(set(s, "position_embedding_type", json_string(arch->positions), err));
     if (arch->cfg.alibi) TRY(set(s, "feed_forward_type", json_string("geglu"), err)); /* JinaBert's; no key says it */
     if (arch->cfg.ropes[0].kind != ROPE_NONE) TRY(encoder_ropes(s, err));
-    return classifier(s, arch, err);
+    return GLLM_OK;
 }
 
 static gllm_status convert(const struct source *s, const struct arch *arch, gllm_error *err) {
@@ -310,7 +310,8 @@ static gllm_status convert(const struct source *s, const struct arch *arch, gllm
     TRY(set(s, "vocab_size", json_real((double)embd->shape[0]), err));
     TRY(set(s, "model_type", json_string(arch->model_types[0]), err));
     TRY(check_blocks(s, err));
-    return arch->cfg.decoder ? convert_decoder(s, arch, err) : convert_encoder(s, arch, err);
+    TRY(arch->cfg.decoder ? convert_decoder(s, arch, err) : convert_encoder(s, arch, err));
+    return classifier(s, arch, err);
 }
 
 /* Rotary positions of several axes come with halves apart, whatever the architecture; for text all axes are equal. */
