@@ -55,7 +55,8 @@ struct cli_options {
     double bound;
     struct cli_share temperature, top_p, min_p, typical_p, repetition_penalty, presence_penalty, frequency_penalty;
     uint32_t top_n;
-    bool raw, each, raw_scores, local;
+    const char *instruction;
+    bool raw, each, raw_scores, as_judge, local;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;

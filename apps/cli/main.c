@@ -12,9 +12,10 @@ const struct cli_verb cli_verbs[] = {
      verb_embed, 1, SIZE_MAX},
     {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one.", "jpid",
      "gllm similar all-MiniLM-L6-v2 \"feline\" \"a cat\" \"a car\"\n", verb_similar, 1, SIZE_MAX},
-    {"rerank", "rerank MODEL QUERY [DOCUMENT…] [options]", "Documents by relevance; they are arguments or lines of standard input.", "jkuid",
+    {"rerank", "rerank MODEL QUERY [DOCUMENT…] [options]", "Documents by relevance; they are arguments or lines of standard input.", "jkuixd",
      "gllm rerank ms-marco-MiniLM-L6-v2 \"why is the sky blue\" \"Rayleigh scattering\" \"a blue car\"\n"
-     "gllm rerank ms-marco-MiniLM-L6-v2 \"tides\" --top-n 5 < passages.txt\n",
+     "gllm rerank ms-marco-MiniLM-L6-v2 \"tides\" --top-n 5 < passages.txt\n"
+     "gllm rerank Qwen2.5-Coder-0.5B-Instruct-GGUF \"tides\" --as-judge < passages.txt\n",
      verb_rerank, 2, SIZE_MAX},
     {"classify", "classify MODEL [TEXT…] [options]", "The labels of texts, the likeliest first: INDEX, SCORE, LABEL a line.", "jykuid",
      "gllm classify cardiffnlp/twitter-roberta-base-sentiment-latest \"what a day\"\n"

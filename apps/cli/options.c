@@ -22,6 +22,8 @@ const struct cli_option cli_table[] = {
     PICK('u', "truncate", CLI_CHOICE, "SIDE", "end|start|none", truncate, "where a long text is cut"),
     COUNT('k', "top-n", "N", 1, UINT32_MAX, top_n, "show the best N"),
     FLAG('k', 0, "raw-scores", raw_scores, "the model's logits, not probabilities"),
+    TEXT('k', "instruction", CLI_TEXT, "TEXT", instruction, "what the documents are wanted for, to a causal reranker"),
+    FLAG('k', 0, "as-judge", as_judge, "ask a chat model that is no reranker: does it fit, yes or no"),
     TEXT('i', "jsonl", CLI_FIELD, "[=FIELD]", jsonl, "input is JSON lines with the text in FIELD (text)"),
     FLAG('i', '0', "null", null, "input texts are separated by NUL"),
     FLAG('t', 0, "pieces", pieces, "pieces in place of ids"),

@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "base/utf8.h"
 #include "engine/classify.h"
+#include "engine/rank.h"
 
 void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size) {
     const gllm_rerank_request full = {.struct_size = size};
@@ -33,19 +34,23 @@ struct scored {
     float *logits;
     uint32_t *tokens, *full_tokens;
     bool *first_cut;
+    bool untrained;
 };
 static void scored_free(struct scored *s) {
     void *all[] = {s->texts, s->pairs, s->logits, s->tokens, s->full_tokens, s->first_cut};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
+static gllm_status scored_new(struct scored *s, const gllm_str *texts, const gllm_str *pairs, size_t n, size_t width, gllm_error *err) {
+    *s = (struct scored){.texts = resolved(texts, n), .pairs = resolved(pairs, pairs ? n : 0), .logits = n <= SIZE_MAX / sizeof(float) / width ? malloc(n * width * sizeof(float)) : NULL,
+                         .tokens = malloc(n * sizeof(uint32_t)), .full_tokens = malloc(n * sizeof(uint32_t)), .first_cut = malloc(n * sizeof(bool))};
+    return s->texts && s->pairs && s->logits && s->tokens && s->full_tokens && s->first_cut ? GLLM_OK : err_nomem(err, "scores");
+}
+
 /* Fills s with the logits of all texts. */
 static gllm_status run(gllm_client *client, struct classify_call *call, const gllm_str *texts, const gllm_str *pairs, struct scored *s, gllm_error *err) {
     const uint32_t n_labels = engine_model(client->engine)->files.classifier.n_labels;
-    const size_t n = call->n, width = n_labels ? n_labels : 1;
-    *s = (struct scored){.texts = resolved(texts, n), .pairs = resolved(pairs, pairs ? n : 0), .logits = n <= SIZE_MAX / sizeof(float) / width ? malloc(n * width * sizeof(float)) : NULL,
-                         .tokens = malloc(n * sizeof(uint32_t)), .full_tokens = malloc(n * sizeof(uint32_t)), .first_cut = malloc(n * sizeof(bool))};
-    if (!s->texts || !s->pairs || !s->logits || !s->tokens || !s->full_tokens || !s->first_cut) return err_nomem(err, "scores");
+    TRY(scored_new(s, texts, pairs, call->n, n_labels ? n_labels : 1, err));
     call->texts = s->texts, call->pairs = pairs ? s->pairs : NULL;
     call->logits = s->logits, call->tokens = s->tokens, call->full_tokens = s->full_tokens, call->first_cut = s->first_cut;
     return engine_classify(client->engine, call, err);
@@ -60,11 +65,16 @@ static int better(const void *x, const void *y) {
     return (a->index > b->index) - (a->index < b->index);
 }
 
+static enum score_act act_of(const struct model_files *f, gllm_scores scores) {
+    if (scores == GLLM_SCORES_RAW || f->ranker.kind == RANKER_LIST) return SCORE_IDENTITY;
+    if (scores == GLLM_SCORES_MODEL) return model_files_cached(f) ? f->ranker.model_act : f->classifier.model_act;
+    return SCORE_SIGMOID;
+}
+
 /* One block: the struct, then the rankings of all documents, then the model's name. Logits are sorted, not what is made of them: near 1
  * different logits have the same probability. */
 static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, const struct scored *s, gllm_rankings **out, gllm_error *err) {
-    const struct classifier *k = &engine_model(c->engine)->files.classifier;
-    const enum score_act act = r->scores == GLLM_SCORES_RAW ? SCORE_IDENTITY : r->scores == GLLM_SCORES_MODEL ? k->model_act : SCORE_SIGMOID;
+    const enum score_act act = act_of(&engine_model(c->engine)->files, r->scores);
     const size_t n = r->n_documents, name = strlen(c->name) + 1;
     gllm_rankings *a = calloc(1, sizeof *a + n * sizeof *a->items + name);
     if (!a) return err_nomem(err, "rankings");
@@ -78,9 +88,41 @@ static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, co
     for (size_t i = 0; i < n; i++) score_apply(act, &items[i].score, 1);
     a->count = r->top_n && r->top_n < n ? r->top_n : n;
     a->items = items;
+    a->untrained = s->untrained;
     a->model = memcpy(items + n, c->name, name);
     *out = a;
     return GLLM_OK;
+}
+
+/* By an encoder's classification head. */
+static gllm_status rank_classified(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    const struct classifier *k = &engine_model(c->engine)->files.classifier;
+    if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", c->name, k->n_labels);
+    if (r->instruction.ptr) return err_set(err, GLLM_INVALID, "instruction: %s reads none", c->name);
+    if (r->as_judge) return err_set(err, GLLM_INVALID, "as_judge: %s is no generator", c->name);
+    const gllm_str query = {r->query.ptr, api_str_len(r->query)};
+    size_t bad;
+    if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
+    struct classify_call call = {.query = &query, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress, .progress_user = r->progress_user};
+    gllm_status status = run(c, &call, r->documents, NULL, s, err);
+    *ms = call.compute_ms;
+    return status;
+}
+
+/* By a causal model: a reranker, or a judge. */
+static gllm_status rank_causal(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    TRY(scored_new(s, r->documents, NULL, r->n_documents, 1, err));
+    struct rank_call call = {.question = {.query = {r->query.ptr, api_str_len(r->query)}, .instruction = {r->instruction.ptr, api_str_len(r->instruction)}, .judge = r->as_judge},
+                             .documents = s->texts, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress, .progress_user = r->progress_user,
+                             .scores = s->logits, .tokens = s->tokens, .full_tokens = s->full_tokens, .query_cut = s->first_cut};
+    gllm_status status = engine_rank(c->engine, &call, err);
+    s->untrained = call.question.judge;
+    *ms = call.compute_ms;
+    return status;
+}
+
+static gllm_status rank(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    return model_files_cached(&engine_model(c->engine)->files) ? rank_causal(c, r, s, ms, err) : rank_classified(c, r, s, ms, err);
 }
 
 static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {
@@ -88,16 +130,11 @@ static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gl
     gllm_rerank_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
     TRY(check("documents", r.documents, r.n_documents, r.scores, r.truncate, err));
-    const struct classifier *k = &engine_model(c->engine)->files.classifier;
-    if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", c->name, k->n_labels);
-    const gllm_str query = {r.query.ptr, api_str_len(r.query)};
-    size_t bad;
-    if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
-    struct classify_call call = {.query = &query, .n = r.n_documents, .truncate = r.truncate, .progress = r.progress, .progress_user = r.progress_user};
     struct scored s = {0};
-    gllm_status status = run(c, &call, r.documents, NULL, &s, err);
+    double ms = 0;
+    gllm_status status = rank(c, &r, &s, &ms, err);
     if (status == GLLM_OK) status = rankings_new(c, &r, &s, out, err);
-    if (status == GLLM_OK) (*out)->compute_ms = call.compute_ms;
+    if (status == GLLM_OK) (*out)->compute_ms = ms;
     scored_free(&s);
     return status;
 }

@@ -43,6 +43,17 @@ gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *e
     return GLLM_OK;
 }
 
+gllm_status packed_append(struct packed *p, const int32_t *ids, uint32_t n, gllm_error *err) {
+    if (!reserve(p, n)) return err_nomem(err, "tokens");
+    const size_t at = p->start[p->n];
+    if (n) {
+        memcpy(p->ids + at, ids, n * sizeof *ids);
+        memset(p->types + at, 0, n);
+    }
+    p->start[p->n] = at + n;
+    return GLLM_OK;
+}
+
 /* Texts [first, last) as one packed forward. */
 static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t first, size_t last, gllm_error *err) {
     const struct packed *p = r->packed;

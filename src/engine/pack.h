@@ -11,6 +11,7 @@ struct packed { /* all-zero at first; packed_free at last */
     uint32_t pool_from; /* tokens that pooling leaves out at the start of each text */
 };
 gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *err); /* as the next text */
+gllm_status packed_append(struct packed *p, const int32_t *ids, uint32_t n, gllm_error *err); /* to the last text, which there is */
 void packed_free(struct packed *p);
 
 /* One forward after the other on the model's worker: as many whole texts as fit the budget, at least one. */

@@ -136,6 +136,19 @@ static gllm_status read_dense(struct hf_module *m, const json_t *root, const cha
     return err_set(err, GLLM_UNSUPPORTED, "%s: activation_function: found \"%.80s\", expected Identity or Tanh", name, act);
 }
 
+static gllm_status read_logit_score(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    uint32_t yes = UINT32_MAX, no = UINT32_MAX;
+    m->kind = HF_LOGIT_SCORE;
+    TRY(want_object(root, name, err));
+    TRY(json_u32(root, name, "true_token_id", &yes, err));
+    TRY(json_u32(root, name, "false_token_id", &no, err));
+    TRY(want_text(root, name, "module_input_name", "causal_logits", err));
+    if (yes > INT32_MAX) return err_set(err, GLLM_FORMAT, "%s: true_token_id: found %s, expected a token id", name, yes == UINT32_MAX ? "nothing" : "one above 2^31");
+    m->logit_score.yes = (int32_t)yes;
+    m->logit_score.no = no <= INT32_MAX ? (int32_t)no : -1;
+    return GLLM_OK;
+}
+
 /* ---- modules.json ---- */
 
 static bool path_inside(const char *p) {
@@ -155,8 +168,9 @@ static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char 
         d->weights_dir = m->path;
         return GLLM_OK;
     }
-    const bool pooling = !strcmp(name, "Pooling"), dense = !strcmp(name, "Dense"), normalize = !strcmp(name, "Normalize");
-    if (!pooling && !dense && !normalize) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, Pooling, Dense or Normalize", file, type);
+    const bool pooling = !strcmp(name, "Pooling"), dense = !strcmp(name, "Dense"), normalize = !strcmp(name, "Normalize"), logit_score = !strcmp(name, "LogitScore");
+    if (!pooling && !dense && !normalize && !logit_score)
+        return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, Pooling, Dense, Normalize or LogitScore", file, type);
     json_t *config;
     const char *config_path;
     TRY(join(&d->arena, m->path, "config.json", &config_path, err));
@@ -164,7 +178,7 @@ static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char 
     gllm_status status;
     if (normalize) status = read_normalize(m, config, config_path, err);
     else if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
-    else status = pooling ? read_pooling(m, config, config_path, err) : read_dense(m, config, config_path, err);
+    else status = pooling ? read_pooling(m, config, config_path, err) : dense ? read_dense(m, config, config_path, err) : read_logit_score(m, config, config_path, err);
     json_decref(config);
     return status;
 }
@@ -221,13 +235,15 @@ static gllm_status read_transformer(struct hfdir *d, const json_t *root, const c
     TRY(want_object(root, file, err));
     TRY(json_u32(root, file, "max_seq_length", &d->max_seq_length, err));
     TRY(json_flag(root, file, "do_lower_case", &d->do_lower_case, err));
-    const bool scores = json_is_string(json_object_get(root, "transformer_task")) && !strcmp(json_string_value(json_object_get(root, "transformer_task")), "sequence-classification");
-    if (!scores) TRY(want_text(root, file, "transformer_task", "feature-extraction", err));
-    TRY(want_text(root, file, "module_output_name", scores ? "scores" : "token_embeddings", err));
+    const char *task = "feature-extraction";
+    TRY(json_str(root, file, "transformer_task", &task, err));
+    const bool scores = !strcmp(task, "sequence-classification"), logits = !strcmp(task, "text-generation");
+    if (!scores && !logits) TRY(want_text(root, file, "transformer_task", "feature-extraction", err));
+    TRY(want_text(root, file, "module_output_name", scores ? "scores" : logits ? "causal_logits" : "token_embeddings", err));
     TRY(json_object_at(root, file, "modality_config", &modality, err));
     TRY(json_object_at(modality, file, "text", &text, err));
     TRY(want_text(text, file, "method", "forward", err));
-    return want_text(text, file, "method_output_name", scores ? "logits" : "last_hidden_state", err);
+    return want_text(text, file, "method_output_name", scores || logits ? "logits" : "last_hidden_state", err);
 }
 
 static gllm_status read_limits(struct hfdir *d, gllm_error *err) {

@@ -9,7 +9,7 @@
 #include "base/json.h"
 
 enum hf_pool { HF_POOL_CLS, HF_POOL_MAX, HF_POOL_MEAN, HF_POOL_MEAN_SQRT_LEN, HF_POOL_WEIGHTED_MEAN, HF_POOL_LAST, HF_POOL_COUNT };
-enum hf_module_kind { HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE };
+enum hf_module_kind { HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE, HF_LOGIT_SCORE };
 enum hf_dense_act { HF_ACT_IDENTITY, HF_ACT_TANH };
 struct hf_module {
     enum hf_module_kind kind;
@@ -25,6 +25,9 @@ struct hf_module {
         bool bias;
         enum hf_dense_act act;
     } dense;
+    struct { /* HF_LOGIT_SCORE: a cross-encoder's score is logit[yes] - logit[no] of the last token */
+        int32_t yes, no; /* no -1: none, the score is logit[yes] */
+    } logit_score;
 };
 struct hf_prompt {
     const char *name, *text;

@@ -296,7 +296,8 @@ static gllm_status convert_encoder(const struct source *s, const struct arch *ar
     if (types && types->rank) TRY(set(s, "type_vocab_size", json_real((double)types->shape[0]), err));
     if (arch->positions) TRY(set(s, "position_embedding_type", json_string(arch->positions), err));
     if (arch->cfg.alibi) TRY(set(s, "feed_forward_type", json_string("geglu"), err)); /* JinaBert's; no key says it */
-    return arch->cfg.ropes[0].kind != ROPE_NONE ? encoder_ropes(s, err) : GLLM_OK;
+    if (arch->cfg.ropes[0].kind != ROPE_NONE) TRY(encoder_ropes(s, err));
+    return GLLM_OK;
 }
 
 static gllm_status convert(const struct source *s, const struct arch *arch, gllm_error *err) {

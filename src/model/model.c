@@ -167,9 +167,10 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
     if (f->classifier.n_labels) m->head = (struct head){.modes = {f->classifier.pool}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
-    else if (f->generates) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling */
+    else if (model_files_cached(f)) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling */
     else TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
     TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, f->generates, &m->net, err));
+    if (model_files_cached(f)) TRY(bind_ranker(&m->bindings, f->weights, &f->arch, &f->cfg, &f->ranker, &m->net, err));
     TRY(bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err));
     if (f->classifier.n_labels && !m->net.score_dense)
         log_line(&m->log, GLLM_LOG_WARN, "%s: the classifier has one layer: converters to GGUF leave a BERT's pooler out, and then scores are not those of the original", f->dir.name);

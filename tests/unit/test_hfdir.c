@@ -126,7 +126,7 @@ static void test_bad_modules(void **state) {
     refused(MODULES("[{\"path\":\"a/../..\",\"type\":\"Transformer\"}]"), GLLM_FORMAT, "/modules.json: module 0: path \"a/../..\" leaves the model's directory");
     refused(MODULES("[{\"path\":\"/etc\",\"type\":\"Transformer\"}]"), GLLM_FORMAT, "/modules.json: module 0: path \"/etc\" leaves the model's directory");
     refused(MODULES("[" TRANSFORMER ",{\"path\":\"1\",\"type\":\"sentence_transformers.models.CNN\"}]"), GLLM_UNSUPPORTED,
-            "/modules.json: module type: found \"sentence_transformers.models.CNN\", expected Transformer, Pooling, Dense or Normalize");
+            "/modules.json: module type: found \"sentence_transformers.models.CNN\", expected Transformer, Pooling, Dense, Normalize or LogitScore");
     refused(MODULES("[" NORMALIZE "]"), GLLM_UNSUPPORTED, "/modules.json: module 0 is Normalize, expected a Transformer first and only there");
     refused(MODULES("[" TRANSFORMER "," TRANSFORMER "]"), GLLM_UNSUPPORTED, "/modules.json: module 1 is Transformer, expected a Transformer first and only there");
     refused(MODULES("[" TRANSFORMER "," POOLING "]"), GLLM_NOT_FOUND, "/1_Pooling/config.json: no such file, expected the configuration of module Pooling");
