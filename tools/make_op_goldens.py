@@ -69,7 +69,20 @@ def linear_case(act):
     return dict(op="linear", act=act, k=k, n=n, x=flat(x), w=flat(w), bias=flat(bias), res=flat(res), out=flat(out))
 
 
-def attention_case(n_head, n_kv, d_head, radius):
+def masked(q, k, v, bias, scale, causal, window, cap):
+    """Attention of one sequence as transformers' eager Gemma 2 has it, with masks of what a query may see. q [n_head, n, d]."""
+    n, group = q.shape[1], q.shape[0] // k.shape[0]
+    k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
+    distance = torch.arange(n)[:, None] - torch.arange(n)[None, :]
+    seen = distance >= 0 if causal else torch.ones(n, n, dtype=torch.bool)
+    if window:
+        seen = seen & (distance < window if causal else distance.abs() <= window)
+    s = q @ k.transpose(1, 2) * scale + (0 if bias is None else bias)
+    s = torch.tanh(s / cap) * cap if cap else s
+    return (torch.softmax(s.masked_fill(~seen, -torch.inf), -1) @ v).transpose(0, 1).reshape(n, -1)
+
+
+def attention_case(n_head, n_kv, d_head, radius, causal=False, window=0, cap=0.0):
     q, k, v = rand(N_TOK, n_head, d_head, scale=3), rand(N_TOK, n_kv, d_head, scale=3), rand(N_TOK, n_kv, d_head)
     rel, scale, out, at = rand(n_head, 2 * radius + 1, scale=2) if radius >= 0 else None, 0.375, [], 0
     for length in LENS:
@@ -80,10 +93,36 @@ def attention_case(n_head, n_kv, d_head, radius):
             i = torch.arange(length)
             bias = rel[:, (i[None, :] - i[:, None]).clamp(-radius, radius) + radius]
         heads = [t[rows].transpose(0, 1)[None] for t in (q, k, v)]
+        if causal or window or cap:
+            out.append(masked(*(h[0] for h in heads), bias, scale, causal, window, cap))
+            continue
         o = F.scaled_dot_product_attention(*heads, attn_mask=bias, scale=scale, enable_gqa=n_kv != n_head)
         out.append(o[0].transpose(0, 1).reshape(length, -1))
     case = dict(op="attention", n_head=n_head, n_kv=n_kv, d_head=d_head, scale=scale, q=flat(q), k=flat(k), v=flat(v), out=flat(torch.cat(out)))
+    case |= dict(causal=causal, window=window, soft_cap=cap) if causal or window or cap else {}
     return case | (dict(rel=flat(rel), radius=radius) if rel is not None else {})
+
+
+def rotate_case(n_head, n_kv, d, n_rot, interleaved, norm):
+    """Queries and keys as transformers prepares them: RMS norm of each head or of all, then rotate_half (Llama) or its interleaved form (GLM)."""
+    x, angle, eps = rand(N_TOK, (n_head + n_kv) * d, scale=2), rand(N_TOK, n_rot // 2, scale=3), 1e-6
+    cos, sin = angle.cos().float().double(), angle.sin().float().double()
+    case, out = dict(op="rotate", n_head=n_head, n_kv=n_kv, d_head=d, n_rot=n_rot, interleaved=interleaved, eps=eps, x=flat(x)), []
+    for name, heads, part in (("q", n_head, x[:, : n_head * d]), ("k", n_kv, x[:, n_head * d :])):
+        if norm:
+            w = rand(d if norm == "head" else heads * d, offset=1)
+            case[name + "_norm"] = flat(w)
+            part = F.rms_norm(part.reshape(N_TOK, -1, len(w)), (len(w),), w, eps)
+        y = part.reshape(N_TOK, heads, d)
+        turn, rest = y[..., :n_rot], y[..., n_rot:]
+        if interleaved:
+            c, s = cos.repeat_interleave(2, -1)[:, None], sin.repeat_interleave(2, -1)[:, None]
+            half = torch.stack((-turn[..., 1::2], turn[..., 0::2]), -1).flatten(-2)
+        else:
+            c, s = torch.cat((cos, cos), -1)[:, None], torch.cat((sin, sin), -1)[:, None]
+            half = torch.cat((-turn[..., n_rot // 2 :], turn[..., : n_rot // 2]), -1)
+        out.append(torch.cat((turn * c + half * s, rest), -1).reshape(N_TOK, -1))
+    return case | dict(rope=flat(torch.cat((cos, sin), -1)), out=flat(torch.cat(out, -1)))
 
 
 MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]  # in the order of the bits of pool_kind
@@ -107,6 +146,8 @@ cases += [norm_case("layer", 1e-5), norm_case("rms", 1e-6), norm_case("l2", 1e-1
 cases += [linear_case(act) for act in ACTS]
 cases += [attention_case(2, 2, 3, -1), attention_case(6, 2, 2, -1), attention_case(2, 1, 4, 2), attention_case(3, 3, 1, 0), attention_case(2, 2, 2, 7)]
 cases += [pool_case(1 << i, skip) for i in range(len(MODES)) for skip in (0, 2)] + [pool_case(63, 0), pool_case(42, 1)]
+cases += [attention_case(2, 1, 3, -1, causal=True), attention_case(2, 2, 3, -1, causal=True, window=2, cap=2.0), attention_case(2, 2, 3, 1, window=1), attention_case(4, 2, 2, -1, cap=1.5)]
+cases += [rotate_case(2, 1, 4, 4, False, None), rotate_case(4, 2, 6, 4, False, "head"), rotate_case(2, 2, 6, 4, True, "all")]
 
 path = pathlib.Path(__file__).parent.parent / "tests" / "golden" / "ops.json"
 made = f"tools/make_op_goldens.py, torch {torch.__version__.split('+')[0]}, sentence-transformers {st_version}"

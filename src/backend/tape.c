@@ -211,9 +211,13 @@ static bool linear_ok(const struct check *k, const struct op_linear *a) {
     return vector_or_null(k, "bias", a->bias, out->cols);
 }
 
+static bool heads_ok(const struct check *k, uint32_t n_head, uint32_t n_kv, uint32_t d_head) {
+    return (n_head && n_kv && d_head && n_head % n_kv == 0) || fail(k, "%u heads over %u key/value heads of width %u", n_head, n_kv, d_head);
+}
+
 static bool attention_ok(const struct check *k, const struct op_attention *a) {
-    if (!a->n_head || !a->n_kv || !a->d_head || a->n_head % a->n_kv)
-        return fail(k, "%u heads over %u key/value heads of width %u", a->n_head, a->n_kv, a->d_head);
+    if (!heads_ok(k, a->n_head, a->n_kv, a->d_head)) return false;
+    if (!(a->soft_cap >= 0)) return fail(k, "soft cap %g", (double)a->soft_cap);
     const uint64_t wide = (uint64_t)a->n_head * a->d_head, narrow = (uint64_t)a->n_kv * a->d_head;
     const struct view *out = &a->out, *views[] = {&a->q, &a->k, &a->v};
     const char *const names[] = {"q", "k", "v"};
@@ -256,22 +260,37 @@ static bool rope_ok(const struct check *k, const struct op_rope *a) {
     return weight_is(k, "frequencies", a->freq, WEIGHT_VECTOR, 1, a->out.cols / 2);
 }
 
+static bool head_norm_ok(const struct check *k, const char *what, const struct weight *w, uint32_t heads, uint32_t d) {
+    return !w || weight_is(k, what, w, WEIGHT_VECTOR, 1, w->cols == d ? d : heads * d);
+}
+
+/* What op_rotate and op_store_kv do to the heads. */
+static bool prepare_ok(const struct check *k, const struct op_rotate *a) {
+    if (a->rope.buf && !operand_ok(k, "rope", &a->rope, &a->out, a->rope.cols)) return false;
+    if (a->rope.buf && (a->rope.cols % 2 || a->rope.cols > a->d_head))
+        return fail(k, "rope of %u columns in heads of width %u", a->rope.cols, a->d_head);
+    return head_norm_ok(k, "q norm", a->q_norm, a->n_head, a->d_head) &&
+           head_norm_ok(k, "k norm", a->k_norm, a->n_kv, a->d_head);
+}
+
+static bool rotate_ok(const struct check *k, const struct op_rotate *a) {
+    const uint64_t wide = ((uint64_t)a->n_head + a->n_kv) * a->d_head;
+    return heads_ok(k, a->n_head, a->n_kv, a->d_head) && operand_ok(k, "out", &a->out, &a->out, wide) &&
+           extent_is(k, "out", &a->out, EXTENT_TOK) && prepare_ok(k, a) &&
+           (!a->rope.buf || apart(k, "rope", &a->rope, &a->out));
+}
+
 static bool cache_ok(const struct check *k, const struct kv_cache *c, uint32_t n_head) {
     const struct step_layout *l = &k->tape->layout;
     if (!c->buf) return fail(k, "cache has no buffer");
     if (!kv_dtype_ok(c->dtype, c->d_head))
         return fail(k, "cache of %s with heads of width %u", dtype_traits(c->dtype)->name, c->d_head);
-    if (!n_head || !c->n_kv || !c->d_head || n_head % c->n_kv)
-        return fail(k, "%u heads over %u key/value heads of width %u", n_head, c->n_kv, c->d_head);
+    if (!heads_ok(k, n_head, c->n_kv, c->d_head)) return false;
     if (!l->cap_pages) return fail(k, "the step has no room for pages");
     const uint64_t bytes = kv_page_bytes(c->dtype, c->n_kv, c->d_head);
     return (c->n_pages && c->buf->bytes / bytes >= c->n_pages) ||
            fail(k, "cache of %u pages of %llu bytes in a buffer of %llu", c->n_pages, (unsigned long long)bytes,
                 (unsigned long long)c->buf->bytes);
-}
-
-static bool head_norm_ok(const struct check *k, const char *what, const struct weight *w, uint32_t heads, uint32_t d) {
-    return !w || weight_is(k, what, w, WEIGHT_VECTOR, 1, w->cols == d ? d : heads * d);
 }
 
 static bool store_kv_ok(const struct check *k, const struct op_store_kv *a) {
@@ -281,11 +300,8 @@ static bool store_kv_ok(const struct check *k, const struct op_store_kv *a) {
     if (!operand_ok(k, "q", out, out, (uint64_t)a->n_head * c->d_head) || !extent_is(k, "q", out, EXTENT_TOK)) return false;
     if (!operand_ok(k, "k", &a->k, out, (uint64_t)c->n_kv * c->d_head) || !apart(k, "k", &a->k, out)) return false;
     if (!operand_ok(k, "v", &a->v, out, (uint64_t)c->n_kv * c->d_head) || !apart(k, "v", &a->v, out)) return false;
-    if (a->rope.buf && !operand_ok(k, "rope", &a->rope, out, a->rope.cols)) return false;
-    if (a->rope.buf && (a->rope.cols % 2 || a->rope.cols > c->d_head))
-        return fail(k, "rope of %u columns in heads of width %u", a->rope.cols, c->d_head);
-    return head_norm_ok(k, "q norm", a->q_norm, a->n_head, c->d_head) &&
-           head_norm_ok(k, "k norm", a->k_norm, c->n_kv, c->d_head);
+    const struct op_rotate heads = store_kv_heads(a);
+    return prepare_ok(k, &heads);
 }
 
 static bool attend_ok(const struct check *k, const struct op_attend *a) {
@@ -326,8 +342,12 @@ static struct op *append(struct tape *t, enum op_kind kind, const char *label) {
 /* Keys that the queries of sequence s see, summed over its queries. */
 static double pairs(const struct op *op, const uint32_t *step, const struct step_layout *l, uint32_t s) {
     const double len = step[l->starts + s + 1] - step[l->starts + s];
-    if (op->kind == OP_ATTENTION) return len * len;
-    const double past = step[l->past + s], window = op->attend.window;
+    const bool cached = op->kind == OP_ATTEND;
+    const double past = cached ? step[l->past + s] : 0, window = cached ? op->attend.window : op->attention.window;
+    if (!cached && !op->attention.causal) { /* a distance k to either side is between len - k pairs */
+        const double far = window > 0 && window < len ? window : len;
+        return len ? len + far * (2 * len - far - 1) : 0;
+    }
     const double seen = len * past + len * (len + 1) / 2, beyond = past + len - window; /* queries past the window's width */
     if (window <= 0 || beyond <= 0) return seen;
     const double cut = beyond < len ? beyond : len; /* each of the last `cut` sees only `window` */

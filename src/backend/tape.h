@@ -72,16 +72,26 @@ struct op_linear {
     enum act_kind act;
     float soft_cap;
 };
-/* Full attention inside each sequence, heads side by side in the columns.
+/* Attention inside each sequence, without a cache; heads side by side in the columns.
  *   q, out [n_tok, n_head * d_head]   k, v [n_tok, n_kv * d_head]; head h reads kv head h / (n_head / n_kv)
- *   p_ij = softmax_j(scale q_i k_j + rel[h, clamp(j - i, -R, R) + R]),  out_i = sum_j p_ij v_j
+ *   s_ij = scale q_i k_j + rel[h, clamp(j - i, -R, R) + R]  (c tanh(s / c) with soft_cap c > 0),  p = softmax_j,  out_i = sum_j p_ij v_j
+ * over the keys j that query i sees: all; causal: j <= i; with a window w > 0 |i - j| <= w, causal i - j < w.
  * rel [n_head, 2R + 1] table or NULL. out may not alias q, k or v. */
 struct op_attention {
     struct view out, q, k, v;
     const struct weight *rel;
-    uint32_t n_head, n_kv, d_head;
-    float scale;
+    uint32_t n_head, n_kv, d_head, window;
+    bool causal;
+    float scale, soft_cap;
 };
+struct key_range {
+    uint32_t first, end;
+};
+/* What query i of a sequence of `len` tokens sees. */
+static inline struct key_range attention_keys(const struct op_attention *a, uint32_t i, uint32_t len) {
+    const uint32_t back = !a->window ? len : a->causal ? a->window - 1 : a->window;
+    return (struct key_range){i > back ? i - back : 0, a->causal ? i + 1 : a->window && a->window < len - i ? i + a->window + 1 : len};
+}
 /* Over the tokens of sequence s from pool_from[s] on (when none is left, zero):
  * MAX, MEAN, sum / sqrt(n), sum(k x_k) / sum(k) with k = 1.. counted from the sequence's first token, LAST.
  * CLS is the first token at or after pool_from, the sequence's first when none is left (sentence-transformers 6).
@@ -107,6 +117,17 @@ struct op_rope {
     float scale;
 };
 
+/* Prepares heads for attention, in place: q and k are normalised (RMS over each head, or over all heads of its kind when the weight is as wide;
+ * NULL: not), then their first 2r values of each head rotated by the row of `rope` (rope.buf NULL: not).
+ *   halves: (x_i, x_{i+r});  interleaved: (x_2i, x_2i+1)      out [n_tok, (n_head + n_kv) d_head], the heads of q, then those of k */
+struct op_rotate {
+    struct view out, rope;
+    const struct weight *q_norm, *k_norm;
+    uint32_t n_head, n_kv, d_head;
+    bool interleaved;
+    float eps;
+};
+
 /* The keys and values of one layer for all sequences, in pages of KV_PAGE tokens. A row is the d_head values of one head of one token in the
  * cache's dtype. Of page p, key head h:
  *   keys   [KV_PAGE] rows from row ((p n_kv + h) 2)     KV_PAGE on
@@ -120,10 +141,8 @@ struct kv_cache {
 };
 bool kv_dtype_ok(enum dtype dtype, uint32_t d_head);
 uint64_t kv_page_bytes(enum dtype dtype, uint32_t n_kv, uint32_t d_head);
-/* Prepares a token's heads for attention: q and k are normalised (RMS over each head, or over all heads when the weight is as wide;
- * NULL: not), their first 2r values of each head rotated by the row of `rope` (rope.buf NULL: not), q in place in `out`, k (undefined
- * afterwards) and v rounded to the cache's dtype at the token's place, past + its index in the sequence.
- *   halves: (x_i, x_{i+r});  interleaved: (x_2i, x_2i+1)      out, that is q [n_tok, n_head d_head]   k, v [n_tok, n_kv d_head] */
+/* Prepares a token's heads as op_rotate does: q in place in `out`; k (undefined afterwards) and v rounded to the cache's dtype at the token's
+ * place, past + its index in the sequence.      out, that is q [n_tok, n_head d_head]   k, v [n_tok, n_kv d_head] */
 struct op_store_kv {
     struct view out, k, v, rope;
     const struct weight *q_norm, *k_norm;
@@ -132,6 +151,10 @@ struct op_store_kv {
     bool interleaved;
     float eps;
 };
+static inline struct op_rotate store_kv_heads(const struct op_store_kv *a) { /* its out is q alone */
+    return (struct op_rotate){.out = a->out, .rope = a->rope, .q_norm = a->q_norm, .k_norm = a->k_norm, .n_head = a->n_head, .n_kv = a->cache.n_kv, .d_head = a->cache.d_head,
+                              .interleaved = a->interleaved, .eps = a->eps};
+}
 /* Attention of each new token to the cached ones of its sequence, itself included, and to no later one (causal); with a window w > 0 to the
  * last w only:  s_ij = scale q_i k_j  (c tanh(s / c) with soft_cap c > 0),  p = softmax_j,  out_i = sum_j p_ij v_j.
  * The keys are summed in an order that depends on their place alone, so that chunks, batch and thread count do not show. */

@@ -25,7 +25,7 @@ enum window_rule { WINDOW_ALL, WINDOW_EVEN, WINDOW_NOT_EVERY_NTH, WINDOW_FROM_LA
 enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_ALL }; /* RMS over each head, or over all heads together */
 enum { N_ROPES = 2 };
 struct layer_cfg { /* what differs from layer to layer */
-    uint32_t window; /* 0: none */
+    uint32_t window; /* 0: none; what op_attention makes of it */
     int rope;        /* index into ropes; -1: no positions (NoPE) */
 };
 struct quant_cfg { /* weights with scales beside them (config_quant.c) */
@@ -43,8 +43,8 @@ struct model_cfg {
     enum norm_kind norm;
     enum act_kind act;
     float norm_eps;
-    /* decoders */
-    bool causal;          /* attention to earlier tokens, through the cache; an encoder attends to all and has none */
+    bool decoder;         /* config.json has a decoder's keys */
+    bool causal;          /* attention to earlier tokens only */
     bool glu;             /* feed-forward: act(gate) up, gate and up stacked in one matrix */
     bool norm_plus_one;   /* the files hold w - 1 */
     bool rope_interleaved;
@@ -54,7 +54,7 @@ struct model_cfg {
     uint32_t n_rot, window, window_step, no_rope_step; /* window_step: of the rule; every no_rope_step-th layer is NoPE (0: none) */
     float attn_scale, attn_cap, logit_cap, rotary_share; /* attn_scale 0: 1 / sqrt(d_head); rotary_share 0: 1, of d_head */
     struct rope_cfg ropes[N_ROPES]; /* [1]: of the layers with a window, where they have their own; its theta 0: that of [0] */
-    const struct layer_cfg *layers; /* [n_layer]; NULL for encoders */
+    const struct layer_cfg *layers; /* [n_layer] */
     struct quant_cfg quant;
 };
 

@@ -1,7 +1,7 @@
 /* arch_decoders.c - the table of decoder architectures. A new one is an entry here, never a forward of its own. */
 #include "model/arch.h"
 
-#define DECODER(activation, epsilon) .causal = true, .glu = true, .norm = NORM_RMS, .act = activation, .norm_eps = epsilon
+#define DECODER(activation, epsilon) .decoder = true, .causal = true, .glu = true, .norm = NORM_RMS, .act = activation, .norm_eps = epsilon
 #define ROPE(base) .ropes = {{.kind = ROPE_DEFAULT, .theta = base}}
 
 const struct arch ARCH_DECODERS[] = {

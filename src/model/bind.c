@@ -332,16 +332,16 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
 }
 
-gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, float scale[N_ROPES], gllm_error *err) {
+gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {
     struct binder s = {.b = b, .cfg = c};
     for (int k = 0; k < N_ROPES; k++) {
         bool used = false;
-        for (uint32_t i = 0; c->layers && i < c->n_layer; i++) used |= c->layers[i].rope == k;
+        for (uint32_t i = 0; i < c->n_layer; i++) used |= c->layers[i].rope == k;
         if (!used) continue;
         float *freq = arena_array(b->arena, c->n_rot / 2, sizeof *freq);
         struct binding *x = append(&s, &out->freq[k]);
         if (!freq || !x) return err_nomem(err, "rotary frequencies");
-        rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &scale[k]);
+        rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &out->rope_scale[k]);
         x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{.data = freq, .dtype = DTYPE_F32, .rows = c->n_rot / 2}}};
     }
     return GLLM_OK;

@@ -111,7 +111,7 @@ gllm_status config_read(const json_t *config, const char *name, struct arena *a,
     if (!*arch) return err_set(err, GLLM_UNSUPPORTED, "%s: model_type: found \"%.60s\", supported: %s", name, type, known);
     *cfg = (*arch)->cfg;
     TRY(config_read_quant(root, name, a, &cfg->quant, err));
-    if (cfg->causal) return read_decoder(config, name, a, cfg, err);
+    if (cfg->decoder) return read_decoder(config, name, a, cfg, err);
     TRY(read_sizes(config, name, cfg, err));
     if (cfg->n_type) TRY(json_u32(config, name, "type_vocab_size", &cfg->n_type, err));
     if (cfg->n_type > 1 << 16) return err_set(err, GLLM_FORMAT, "%s: type_vocab_size: found %u, expected at most 65536", name, cfg->n_type);
@@ -129,5 +129,6 @@ gllm_status config_read(const json_t *config, const char *name, struct arena *a,
     cfg->n_kv = cfg->n_head;
     cfg->d_head = cfg->d_model / cfg->n_head;
     cfg->attn_scale = 1.0f / sqrtf((float)cfg->d_head);
+    TRY(config_read_positions(config, name, a, cfg, err));
     return check_sizes(cfg, name, err);
 }

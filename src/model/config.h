@@ -11,6 +11,8 @@
 gllm_status config_read(const json_t *config, const char *name, struct arena *a, const struct arch **arch, struct model_cfg *cfg, gllm_error *err);
 /* config_decoder.c: what config_read does for a decoder, after the sizes. */
 gllm_status config_read_decoder(const json_t *config, const char *name, struct arena *a, struct model_cfg *cfg, gllm_error *err);
+/* config_positions.c: windows, rotary positions where cfg's defaults have some (ropes[0].kind), and `layers`; heads and their width are set. */
+gllm_status config_read_positions(const json_t *config, const char *name, struct arena *a, struct model_cfg *cfg, gllm_error *err);
 /* config_quant.c: quantization_config, absent or one of the methods that stand there; another one is GLLM_UNSUPPORTED by name. */
 gllm_status config_read_quant(const json_t *config, const char *name, struct arena *a, struct quant_cfg *q, gllm_error *err);
 #endif

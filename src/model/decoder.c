@@ -14,7 +14,8 @@ struct decoder {
     struct bindings ropes;
     struct model_weights net; /* the model's, with rotary frequencies for this context */
     struct kv_cache *caches;  /* [n_layer] */
-    struct buffer *step, *x, *h, *wide, *rope[N_ROPES], *rows, *logits;
+    struct forward_buffers buffers;
+    struct buffer *step, *rows, *logits;
     struct step_layout layout;
     struct tape tape;
     struct plan *plan;
@@ -29,11 +30,10 @@ uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_opt
 }
 
 static struct step_layout layout_of(const struct decoder_options *o) { return step_layout_cached(o->max_tok, o->max_seq, o->max_out, pages_of(o->n_ctx) + o->max_seq); }
-static uint32_t widest_head(const struct model_cfg *c) { return c->n_head * c->d_head > c->d_model ? c->n_head * c->d_head : c->d_model; }
 
 uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt) {
-    const uint64_t token = (uint64_t)c->d_model + widest_head(c) + forward_wide(c) + c->n_rot, row = (uint64_t)c->d_model + c->n_vocab;
-    return (opt->max_tok * token + opt->max_out * row) * sizeof(float) + layout_of(opt).words * 4ull;
+    const uint64_t row = (uint64_t)c->d_model + c->n_vocab;
+    return (opt->max_tok * forward_floats(c) + opt->max_out * row) * sizeof(float) + layout_of(opt).words * 4ull;
 }
 
 gllm_status decoder_check_cache(const struct model_cfg *c, enum dtype kv_dtype, gllm_error *err) {
@@ -46,7 +46,8 @@ void decoder_close(struct decoder *d) {
     const struct backend_ops *ops = d->be->ops;
     ops->plan_free(d->be, d->plan);
     tape_free(&d->tape);
-    struct buffer *all[] = {d->step, d->x, d->h, d->wide, d->rope[0], d->rope[1], d->rows, d->logits};
+    forward_free(&d->buffers, d->be);
+    struct buffer *all[] = {d->step, d->rows, d->logits};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) ops->buffer_free(d->be, all[i]);
     for (uint32_t i = 0; d->caches && i < d->model->files.cfg.n_layer; i++) ops->buffer_free(d->be, d->caches[i].buf);
     bind_release(&d->ropes, d->be);
@@ -72,36 +73,24 @@ static gllm_status open_caches(struct decoder *d, gllm_error *err) {
     return GLLM_OK;
 }
 
-static struct view rows_of(struct buffer *b, uint32_t rows, uint32_t cols, enum extent e) { return (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = e}; }
+static struct view gathered(struct buffer *b, uint32_t rows, uint32_t cols) { return (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = EXTENT_OUT}; }
 
 static gllm_status record(struct decoder *d, gllm_error *err) {
     const struct backend_ops *ops = d->be->ops;
     const struct model_cfg *c = &d->model->files.cfg;
-    const uint32_t n_tok = d->opt.max_tok, n_out = d->opt.max_out, d_h = widest_head(c), wide = forward_wide(c);
+    const uint32_t n_out = d->opt.max_out;
     const uint64_t f = sizeof(float);
-    struct forward_buffers b = {0};
-    struct forward_cache cache = {.layers = d->caches};
-    TRY(bind_ropes(&d->ropes, c, d->opt.n_ctx, &d->net, cache.rope_scale, err));
+    TRY(bind_ropes(&d->ropes, c, d->opt.n_ctx, &d->net, err));
     TRY(bind_prepare(&d->ropes, d->model->files.weights, d->be, err));
     TRY(ops->alloc(d->be, d->layout.words * 4ull, BUFFER_STEP, &d->step, err));
-    TRY(ops->alloc(d->be, n_tok * f * c->d_model, BUFFER_ACTIVATION, &d->x, err));
-    TRY(ops->alloc(d->be, n_tok * f * d_h, BUFFER_ACTIVATION, &d->h, err));
-    TRY(ops->alloc(d->be, n_tok * f * wide, BUFFER_ACTIVATION, &d->wide, err));
+    TRY(forward_alloc(&d->buffers, d->be, c, d->opt.max_tok, err));
     TRY(ops->alloc(d->be, n_out * f * c->d_model, BUFFER_ACTIVATION, &d->rows, err));
     TRY(ops->alloc(d->be, n_out * f * c->n_vocab, BUFFER_READBACK, &d->logits, err));
-    for (int k = 0; k < N_ROPES; k++)
-        if (d->net.freq[k]) {
-            TRY(ops->alloc(d->be, n_tok * f * c->n_rot, BUFFER_ACTIVATION, &d->rope[k], err));
-            b.rope[k] = rows_of(d->rope[k], n_tok, c->n_rot, EXTENT_TOK);
-        }
-    b.x = rows_of(d->x, n_tok, c->d_model, EXTENT_TOK);
-    b.h = rows_of(d->h, n_tok, d_h, EXTENT_TOK);
-    b.wide = rows_of(d->wide, n_tok, wide, EXTENT_TOK);
     tape_init(&d->tape, d->step, d->layout);
-    forward_body(&d->tape, c, &d->net, &b, &cache);
-    struct view rows = rows_of(d->rows, n_out, c->d_model, EXTENT_OUT), logits = rows_of(d->logits, n_out, c->n_vocab, EXTENT_OUT);
-    op_gather(&d->tape, "gather", &(struct op_gather){.out = rows, .x = b.x});
-    if (d->net.final_norm.w) op_norm(&d->tape, "final_norm", &(struct op_norm){.out = rows, .x = rows, .w = d->net.final_norm.w, .b = d->net.final_norm.b, .kind = c->norm, .eps = c->norm_eps});
+    forward_body(&d->tape, c, &d->net, &d->buffers, d->caches);
+    struct view rows = gathered(d->rows, n_out, c->d_model), logits = gathered(d->logits, n_out, c->n_vocab);
+    op_gather(&d->tape, "gather", &(struct op_gather){.out = rows, .x = d->buffers.x});
+    forward_final_norm(&d->tape, c, &d->net, rows);
     op_linear(&d->tape, "head", &(struct op_linear){.out = logits, .x = rows, .w = d->net.head, .soft_cap = c->logit_cap});
     TRY(tape_finish(&d->tape, err));
     return ops->plan(d->be, &d->tape, &d->plan, err);

@@ -8,6 +8,42 @@ uint32_t forward_wide(const struct model_cfg *c) {
     return larger(larger((c->n_head + 2 * c->n_kv) * c->d_head, c->glu ? 2 * c->d_ff : c->d_ff), larger(c->d_embd, c->d_model));
 }
 
+static uint32_t heads_wide(const struct model_cfg *c) { return larger(c->d_model, c->n_head * c->d_head); }
+
+static bool rope_used(const struct model_cfg *c, int k) {
+    for (uint32_t i = 0; i < c->n_layer; i++)
+        if (c->layers[i].rope == k) return true;
+    return false;
+}
+
+uint64_t forward_floats(const struct model_cfg *c) {
+    uint64_t n = (uint64_t)c->d_model + heads_wide(c) + forward_wide(c);
+    for (int k = 0; k < N_ROPES; k++) n += rope_used(c, k) ? c->n_rot : 0;
+    return n;
+}
+
+static gllm_status alloc_rows(struct view *v, struct backend *be, uint32_t n_tok, uint32_t cols, gllm_error *err) {
+    struct buffer *b;
+    TRY(be->ops->alloc(be, (uint64_t)n_tok * cols * sizeof(float), BUFFER_ACTIVATION, &b, err));
+    *v = (struct view){.buf = b, .rows = n_tok, .cols = cols, .stride = cols, .extent = EXTENT_TOK};
+    return GLLM_OK;
+}
+
+gllm_status forward_alloc(struct forward_buffers *b, struct backend *be, const struct model_cfg *c, uint32_t n_tok, gllm_error *err) {
+    TRY(alloc_rows(&b->x, be, n_tok, c->d_model, err));
+    TRY(alloc_rows(&b->h, be, n_tok, heads_wide(c), err));
+    TRY(alloc_rows(&b->wide, be, n_tok, forward_wide(c), err));
+    for (int k = 0; k < N_ROPES; k++)
+        if (rope_used(c, k)) TRY(alloc_rows(&b->rope[k], be, n_tok, c->n_rot, err));
+    return GLLM_OK;
+}
+
+void forward_free(struct forward_buffers *b, struct backend *be) {
+    struct buffer *all[] = {b->x.buf, b->h.buf, b->wide.buf, b->rope[0].buf, b->rope[1].buf};
+    _Static_assert(N_ROPES == 2, "a buffer is not freed");
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) be->ops->buffer_free(be, all[i]);
+}
+
 /* norm(x) into `out`; a NULL weight skips the norm and gives x itself. */
 static struct view norm(struct tape *t, const char *label, const struct model_cfg *c, const struct norm_weights *n, struct view x, struct view out) {
     if (!n->w) return x;
@@ -22,18 +58,23 @@ static void join(struct tape *t, const char *label, const char *norm_label, cons
     if (n->w) op_norm(t, norm_label, &(struct op_norm){.out = x, .x = branch, .sum = x, .w = n->w, .b = n->b, .kind = c->norm, .eps = c->norm_eps});
 }
 
-static void attention(struct tape *t, const struct model_cfg *c, const struct layer *l, const struct weight *rel, const struct forward_buffers *b, const struct forward_cache *cache, struct view qkv) {
+static void attention(struct tape *t, const struct model_cfg *c, const struct layer *l, const struct weight *rel, const struct forward_buffers *b, const struct kv_cache *caches, struct view qkv) {
     const uint32_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
+    const struct layer_cfg *own = &c->layers[t->layer];
     struct view q = view_cols(qkv, 0, d_q), k = view_cols(qkv, d_q, d_kv), v = view_cols(qkv, d_q + d_kv, d_kv), heads = view_cols(b->h, 0, d_q);
-    if (!cache) {
-        op_attention(t, "attn", &(struct op_attention){.out = heads, .q = q, .k = k, .v = v, .rel = rel, .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d_head, .scale = c->attn_scale});
+    struct view rope = own->rope < 0 ? (struct view){0} : b->rope[own->rope];
+    if (caches) {
+        const struct kv_cache kv = caches[t->layer];
+        op_store_kv(t, "attn.store", &(struct op_store_kv){.out = q, .k = k, .v = v, .rope = rope, .q_norm = l->attn.q_norm, .k_norm = l->attn.k_norm, .cache = kv, .n_head = c->n_head,
+                                                           .interleaved = c->rope_interleaved, .eps = c->norm_eps});
+        op_attend(t, "attn", &(struct op_attend){.out = heads, .q = q, .cache = kv, .n_head = c->n_head, .window = own->window, .scale = c->attn_scale, .soft_cap = c->attn_cap});
         return;
     }
-    const struct layer_cfg *own = &c->layers[t->layer];
-    const struct kv_cache kv = cache->layers[t->layer];
-    op_store_kv(t, "attn.store", &(struct op_store_kv){.out = q, .k = k, .v = v, .rope = own->rope < 0 ? (struct view){0} : b->rope[own->rope], .q_norm = l->attn.q_norm,
-                                                       .k_norm = l->attn.k_norm, .cache = kv, .n_head = c->n_head, .interleaved = c->rope_interleaved, .eps = c->norm_eps});
-    op_attend(t, "attn", &(struct op_attend){.out = heads, .q = q, .cache = kv, .n_head = c->n_head, .window = own->window, .scale = c->attn_scale, .soft_cap = c->attn_cap});
+    if (rope.buf || l->attn.q_norm || l->attn.k_norm)
+        op_rotate(t, "attn.rotate", &(struct op_rotate){.out = view_cols(qkv, 0, d_q + d_kv), .rope = rope, .q_norm = l->attn.q_norm, .k_norm = l->attn.k_norm, .n_head = c->n_head,
+                                                        .n_kv = c->n_kv, .d_head = c->d_head, .interleaved = c->rope_interleaved, .eps = c->norm_eps});
+    op_attention(t, "attn", &(struct op_attention){.out = heads, .q = q, .k = k, .v = v, .rel = rel, .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d_head, .window = own->window,
+                                                   .causal = c->causal, .scale = c->attn_scale, .soft_cap = c->attn_cap});
 }
 
 static struct view feed_forward(struct tape *t, const struct model_cfg *c, const struct layer *l, struct view h, struct view wide) {
@@ -44,12 +85,12 @@ static struct view feed_forward(struct tape *t, const struct model_cfg *c, const
 }
 
 /*   h = norm(in, x);  x = norm(res, x + norm(out, mixer(h)));  h = norm(in, x);  x = norm(res, x + norm(out, ffn(h)))   */
-static void block(struct tape *t, const struct model_cfg *c, const struct layer *l, const struct weight *rel, const struct forward_buffers *b, const struct forward_cache *cache) {
+static void block(struct tape *t, const struct model_cfg *c, const struct layer *l, const struct weight *rel, const struct forward_buffers *b, const struct kv_cache *caches) {
     const uint32_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
     struct view h = view_cols(b->h, 0, c->d_model), qkv = view_cols(b->wide, 0, d_q + 2 * d_kv);
     struct view in = norm(t, "attn.norm_in", c, &l->attn.norm_in, b->x, h);
     op_linear(t, "attn.qkv", &(struct op_linear){.out = qkv, .x = in, .w = l->attn.qkv, .bias = l->attn.qkv_bias});
-    attention(t, c, l, rel, b, cache, qkv);
+    attention(t, c, l, rel, b, caches, qkv);
     join(t, "attn.o", "attn.norm_out", c, &l->attn.norm_out, b->x, view_cols(b->h, 0, d_q), view_cols(b->wide, 0, c->d_model), l->attn.o, l->attn.o_bias);
     norm(t, "attn.norm_res", c, &l->attn.norm_res, b->x, b->x);
 
@@ -59,16 +100,20 @@ static void block(struct tape *t, const struct model_cfg *c, const struct layer 
     norm(t, "ffn.norm_res", c, &l->ffn.norm_res, b->x, b->x);
 }
 
-void forward_body(struct tape *t, const struct model_cfg *c, const struct model_weights *w, const struct forward_buffers *b, const struct forward_cache *cache) {
+void forward_body(struct tape *t, const struct model_cfg *c, const struct model_weights *w, const struct forward_buffers *b, const struct kv_cache *caches) {
     struct view first = w->embd_proj ? view_cols(b->wide, 0, c->d_embd) : b->x;
     op_embed(t, "embed", &(struct op_embed){.out = first, .word = w->word, .pos = w->pos, .type = w->type, .norm_w = w->embd_norm.w, .norm_b = w->embd_norm.b, .eps = c->norm_eps,
                                             .scale = c->scale_embd ? sqrtf((float)c->d_model) : 0});
     if (w->embd_proj) op_linear(t, "embed.proj", &(struct op_linear){.out = b->x, .x = first, .w = w->embd_proj, .bias = w->embd_proj_bias});
     for (int k = 0; k < N_ROPES; k++)
-        if (w->freq[k]) op_rope(t, "rope", &(struct op_rope){.out = b->rope[k], .freq = w->freq[k], .scale = cache->rope_scale[k]});
+        if (w->freq[k]) op_rope(t, "rope", &(struct op_rope){.out = b->rope[k], .freq = w->freq[k], .scale = w->rope_scale[k]});
     for (uint32_t i = 0; i < c->n_layer; i++) {
         t->layer = (int)i;
-        block(t, c, &w->layers[i], w->rel, b, cache);
+        block(t, c, &w->layers[i], w->rel, b, caches);
     }
     t->layer = -1;
+}
+
+void forward_final_norm(struct tape *t, const struct model_cfg *c, const struct model_weights *w, struct view x) {
+    norm(t, "final_norm", c, &w->final_norm, x, x);
 }

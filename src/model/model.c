@@ -10,7 +10,8 @@
 
 /* Buffers, tape and plan for batches of up to layout.cap_tok tokens in cap_seq sequences, with one choice of pooling. */
 struct session {
-    struct buffer *step, *x, *h, *wide, *pooled[2];
+    struct forward_buffers buffers;
+    struct buffer *step, *pooled[2];
     struct step_layout layout;
     struct head head;
     struct tape tape;
@@ -24,7 +25,8 @@ static void session_close(struct model *m) {
     const struct backend_ops *ops = m->backend ? m->backend->ops : NULL;
     if (!s) return;
     ops->plan_free(m->backend, s->plan);
-    struct buffer *all[] = {s->step, s->x, s->h, s->wide, s->pooled[0], s->pooled[1]};
+    forward_free(&s->buffers, m->backend);
+    struct buffer *all[] = {s->step, s->pooled[0], s->pooled[1]};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) ops->buffer_free(m->backend, all[i]);
     tape_free(&s->tape);
     free(s->words);
@@ -75,24 +77,16 @@ static void record_head(struct model *m, struct session *s, struct view x) {
 static gllm_status session_build(struct model *m, struct session *s, gllm_error *err) {
     const struct backend_ops *ops = m->backend->ops;
     const struct model_cfg *c = &m->files.cfg;
-    const uint64_t n_tok = s->layout.cap_tok, n_seq = s->layout.cap_seq, f = sizeof(float), wide = forward_wide(c);
-    const uint32_t d = c->d_model, d_h = c->n_head * c->d_head > d ? c->n_head * c->d_head : d;
-    const uint64_t pooled = n_seq * head_widest(&s->head, d) * f;
+    const uint64_t pooled = (uint64_t)s->layout.cap_seq * head_widest(&s->head, c->d_model) * sizeof(float);
     s->words = calloc(s->layout.words, sizeof *s->words);
     if (!s->words) return err_nomem(err, "step");
     TRY(ops->alloc(m->backend, s->layout.words * sizeof(uint32_t), BUFFER_STEP, &s->step, err));
-    TRY(ops->alloc(m->backend, n_tok * d * f, BUFFER_ACTIVATION, &s->x, err));
-    TRY(ops->alloc(m->backend, n_tok * d_h * f, BUFFER_ACTIVATION, &s->h, err));
-    TRY(ops->alloc(m->backend, n_tok * wide * f, BUFFER_ACTIVATION, &s->wide, err));
+    TRY(forward_alloc(&s->buffers, m->backend, c, s->layout.cap_tok, err));
     for (int i = 0; i < 2; i++) TRY(ops->alloc(m->backend, pooled, BUFFER_READBACK, &s->pooled[i], err));
     tape_init(&s->tape, s->step, s->layout);
-    struct forward_buffers b = {
-        .x = {.buf = s->x, .rows = (uint32_t)n_tok, .cols = d, .stride = d, .extent = EXTENT_TOK},
-        .h = {.buf = s->h, .rows = (uint32_t)n_tok, .cols = d_h, .stride = d_h, .extent = EXTENT_TOK},
-        .wide = {.buf = s->wide, .rows = (uint32_t)n_tok, .cols = (uint32_t)wide, .stride = (uint32_t)wide, .extent = EXTENT_TOK},
-    };
-    forward_body(&s->tape, c, &m->net, &b, NULL);
-    record_head(m, s, b.x);
+    forward_body(&s->tape, c, &m->net, &s->buffers, NULL);
+    forward_final_norm(&s->tape, c, &m->net, s->buffers.x);
+    record_head(m, s, s->buffers.x);
     TRY(tape_finish(&s->tape, err));
     return ops->plan(m->backend, &s->tape, &s->plan, err);
 }
@@ -170,6 +164,7 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
     if (f->classifier.n_labels) m->head = (struct head){.modes = {POOL_CLS}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
     else if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
     TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, &m->net, err));
+    TRY(bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err));
     const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
     if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);
@@ -221,6 +216,8 @@ uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *
 }
 
 uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint32_t n_seq) {
-    uint64_t wide = forward_wide(c), deepest = c->d_ff > c->d_model ? c->d_ff : c->d_model;
-    return ((uint64_t)n_tok * (2ull * c->d_model + wide + deepest) + (uint64_t)n_seq * 2 * c->d_model) * sizeof(float) + step_layout_make(n_tok, n_seq).words * 4ull;
+    uint64_t deepest = c->n_head * c->d_head; /* inputs of a linear operation, which a device may hold once more in its own layout */
+    if (deepest < c->d_ff) deepest = c->d_ff;
+    if (deepest < c->d_model) deepest = c->d_model;
+    return (n_tok * (forward_floats(c) + deepest) + (uint64_t)n_seq * 2 * c->d_model) * sizeof(float) + step_layout_make(n_tok, n_seq).words * 4ull;
 }

@@ -4,13 +4,13 @@
 #include "ops/op_harness.h"
 
 /* The operations that need no cache; test_cache_ops.c has the others. */
-#define HARNESS_OPS(X) X(EMBED, embed) X(NORM, norm) X(LINEAR, linear) X(ATTENTION, attention) X(POOL, pool)
+#define HARNESS_OPS(X) X(EMBED, embed) X(NORM, norm) X(LINEAR, linear) X(ATTENTION, attention) X(POOL, pool) X(ROTATE, rotate)
 
 /* Largest |got - want| allowed, in units of f32's epsilon (2^-23) times the case's `scale`, which is the size of its
  * numbers: 1 where outputs are about 1, sqrt(k) for a sum of k products of about 1. Wide enough for f32 sums in plain
  * order (a quarter to a half of it is used then), tens of times too narrow for inputs rounded to tf32 or bf16. */
 static const double TOLERANCE[OP_COUNT] = {
-    [OP_EMBED] = 32, [OP_NORM] = 16, [OP_LINEAR] = 24, [OP_ATTENTION] = 24, [OP_POOL] = 8,
+    [OP_EMBED] = 32, [OP_NORM] = 16, [OP_LINEAR] = 24, [OP_ATTENTION] = 24, [OP_POOL] = 8, [OP_ROTATE] = 16,
 };
 
 enum alias { RES_NONE, RES_OTHER, RES_OUT, X_OUT }; /* the residual: none, a view of its own, out; norm: out is x */
@@ -45,6 +45,15 @@ struct attention_case {
     int32_t radius; /* of the relative bias; -1: none */
     bool packed;    /* q, k and v are columns of one buffer */
     float logits;   /* > 0: integers whose logits reach about this */
+    bool causal;
+    uint32_t window;
+    float soft_cap;
+};
+enum head_norm { HEAD_NORM_NONE, HEAD_NORM_EACH, HEAD_NORM_ALL };
+struct rotate_case {
+    uint32_t n_head, n_kv, d_head, rope; /* rope: columns; 0: no rotation */
+    enum head_norm norm;
+    bool interleaved;
 };
 struct pool_case {
     uint32_t d, modes;
@@ -63,6 +72,7 @@ struct op_case {
         struct linear_case linear;
         struct attention_case attention;
         struct pool_case pool;
+        struct rotate_case rotate;
     };
 };
 
@@ -110,7 +120,8 @@ static inline void record_attention(struct scene *s, const struct op_case *c, co
     const struct draw unit = {.spread = 1};
     struct draw values = unit;
     struct op_attention a = {
-        .n_head = e->n_head, .n_kv = e->n_kv, .d_head = e->d_head, .scale = 1 / sqrtf((float)e->d_head)};
+        .n_head = e->n_head, .n_kv = e->n_kv, .d_head = e->d_head, .scale = 1 / sqrtf((float)e->d_head),
+        .causal = e->causal, .window = e->window, .soft_cap = e->soft_cap};
     if (e->logits > 0) { /* |q k| <= spread^2 d, and a scale of 1 keeps every logit an exact integer */
         values = (struct draw){.spread = sqrtf(e->logits / (float)e->d_head), .integers = true};
         a.scale = 1;
@@ -140,6 +151,18 @@ static inline void record_pool(struct scene *s, const struct op_case *c, const s
     a.x = scene_view(s, EXTENT_TOK, 0, e->d, (struct draw){.spread = 1});
     a.out = scene_out(s, EXTENT_SEQ, 0, e->d * n);
     op_pool(&s->tape, "case", &a);
+}
+
+static inline void record_rotate(struct scene *s, const struct op_case *c, const struct rotate_case *e) {
+    const struct draw unit = {.spread = 1}, near_one = {.spread = 0.5f, .offset = 1};
+    const uint32_t wide = e->n_head * e->d_head, narrow = e->n_kv * e->d_head;
+    struct op_rotate a = {.n_head = e->n_head, .n_kv = e->n_kv, .d_head = e->d_head, .interleaved = e->interleaved, .eps = 1e-6f};
+    struct view qkv = scene_view(s, EXTENT_TOK, 0, wide + 2 * narrow, unit);
+    a.out = view_cols(qkv, 0, wide + narrow);
+    if (e->rope) a.rope = scene_view(s, EXTENT_TOK, 0, e->rope, unit);
+    if (e->norm) a.q_norm = scene_weight(s, WEIGHT_VECTOR, 1, e->norm == HEAD_NORM_ALL ? wide : e->d_head, c->storage, near_one);
+    if (e->norm) a.k_norm = scene_weight(s, WEIGHT_VECTOR, 1, e->norm == HEAD_NORM_ALL ? narrow : e->d_head, c->storage, near_one);
+    op_rotate(&s->tape, "case", &a);
 }
 
 static inline void case_record(struct scene *s, const struct op_case *c) {
@@ -177,8 +200,14 @@ static inline void name_linear(char *t, size_t n, const struct op_case *c, const
 }
 static inline void name_attention(char *t, size_t n, const struct op_case *c, const struct attention_case *e) {
     (void)c;
-    snprintf(t, n, "attention %u/%u heads of %u, bias radius %d, %s, logits %g", e->n_head, e->n_kv, e->d_head,
-             (int)e->radius, e->packed ? "packed qkv" : "q k v apart", (double)e->logits);
+    snprintf(t, n, "attention %u/%u heads of %u, bias radius %d, %s, logits %g%s, window %u, cap %g", e->n_head, e->n_kv, e->d_head,
+             (int)e->radius, e->packed ? "packed qkv" : "q k v apart", (double)e->logits, e->causal ? ", causal" : "", e->window,
+             (double)e->soft_cap);
+}
+static inline void name_rotate(char *t, size_t n, const struct op_case *c, const struct rotate_case *e) {
+    (void)c;
+    snprintf(t, n, "rotate %u/%u heads of %u by %u%s%s", e->n_head, e->n_kv, e->d_head, e->rope, e->interleaved ? " interleaved" : "",
+             (const char *const[]){"", ", each normalised", ", all normalised"}[e->norm]);
 }
 static inline void name_pool(char *t, size_t n, const struct op_case *c, const struct pool_case *e) {
     snprintf(t, n, "pool d %u, modes 0x%02x, from %u", e->d, e->modes, c->skip);

@@ -68,6 +68,9 @@ static struct weight *weight_of(struct scene *s, const json_t *c, const char *ke
     return *w;
 }
 
+/* c[key] as the weight of a norm, as wide as it is. */
+static struct weight *norm_of(struct scene *s, const json_t *c, const char *key) { return weight_of(s, c, key, WEIGHT_VECTOR, (uint32_t)json_array_size(json_object_get(c, key))); }
+
 static void record_embed(struct scene *s, const json_t *c) {
     uint32_t d = u32_at(c, "d");
     op_embed(&s->tape, "embed",
@@ -112,7 +115,23 @@ static void record_attention(struct scene *s, const json_t *c) {
                                         .n_head = n_head,
                                         .n_kv = n_kv,
                                         .d_head = d,
-                                        .scale = f32_at(c, "scale")});
+                                        .window = json_object_get(c, "window") ? u32_at(c, "window") : 0,
+                                        .causal = json_is_true(json_object_get(c, "causal")),
+                                        .scale = f32_at(c, "scale"),
+                                        .soft_cap = json_object_get(c, "soft_cap") ? f32_at(c, "soft_cap") : 0});
+}
+static void record_rotate(struct scene *s, const json_t *c) {
+    const uint32_t n_head = u32_at(c, "n_head"), n_kv = u32_at(c, "n_kv"), d = u32_at(c, "d_head");
+    op_rotate(&s->tape, "rotate",
+              &(struct op_rotate){.out = view_of(s, c, "x", (n_head + n_kv) * d),
+                                  .rope = view_of(s, c, "rope", u32_at(c, "n_rot")),
+                                  .q_norm = norm_of(s, c, "q_norm"),
+                                  .k_norm = norm_of(s, c, "k_norm"),
+                                  .n_head = n_head,
+                                  .n_kv = n_kv,
+                                  .d_head = d,
+                                  .interleaved = json_is_true(json_object_get(c, "interleaved")),
+                                  .eps = f32_at(c, "eps")});
 }
 static void record_pool(struct scene *s, const json_t *c) {
     uint32_t d = u32_at(c, "d"), modes = u32_at(c, "modes"), n = 0;
@@ -136,7 +155,7 @@ static void check_case(struct backend *be, const char *who, size_t index, const 
     static const struct {
         const char *name;
         void (*record)(struct scene *, const json_t *);
-    } OPS[] = {{"embed", record_embed}, {"norm", record_norm}, {"linear", record_linear}, {"attention", record_attention}, {"pool", record_pool}};
+    } OPS[] = {{"embed", record_embed}, {"norm", record_norm}, {"linear", record_linear}, {"attention", record_attention}, {"pool", record_pool}, {"rotate", record_rotate}};
     const char *op = json_string_value(json_object_get(c, "op"));
     size_t known = 0;
     while (known < sizeof OPS / sizeof *OPS && strcmp(OPS[known].name, op) != 0) known++;
@@ -186,6 +205,7 @@ static void test_goldens(void **state) {
     json_array_foreach(cases, i, c) for (int k = 0; k < OP_COUNT; k++) seen[k] +=
         !strcmp(op_name((enum op_kind)k), json_string_value(json_object_get(c, "op")));
     for (int k = 0; k <= OP_POOL; k++) assert_true(seen[k] > 0);
+    assert_true(seen[OP_ROTATE] > 0);
 }
 
 int main(void) {

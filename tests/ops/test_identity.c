@@ -10,13 +10,19 @@ struct shape {
     int32_t radius;
     enum act_kind act;
     bool small; /* cheap enough for the reference */
+    uint32_t rope, window; /* rope: columns; 0: none, and then no norm of heads */
+    bool causal;
+    float soft_cap;
 };
 static const struct shape SHAPES[] = {
-    {33, 3, 3, 11, 65, -1, ACT_GELU, true},
-    {100, 4, 2, 26, 31, 5, ACT_SILU, true},
-    {1, 1, 1, 1, 1, 0, ACT_TANH, true},
-    {384, 12, 12, 32, 768, -1, ACT_GELU, false},
-    {312, 12, 4, 26, 1200, 32, ACT_GELU_TANH, false},
+    {33, 3, 3, 11, 65, -1, ACT_GELU, .small = true},
+    {100, 4, 2, 26, 31, 5, ACT_SILU, .small = true},
+    {1, 1, 1, 1, 1, 0, ACT_TANH, .small = true},
+    {384, 12, 12, 32, 768, -1, ACT_GELU, .small = false},
+    {312, 12, 4, 26, 1200, 32, ACT_GELU_TANH, .small = false},
+    {64, 4, 2, 16, 96, -1, ACT_SILU, .small = true, .rope = 16, .causal = true},
+    {96, 6, 2, 24, 100, -1, ACT_GELU, .small = true, .rope = 8, .window = 9, .soft_cap = 5},
+    {384, 6, 3, 128, 768, 3, ACT_SILU, .small = false, .rope = 128, .causal = true, .window = 20},
 };
 static const uint32_t LEN[] = {1, 7, 13, 64, 2, 31, 33, 5, 65, 100, 1, 12, 24};
 enum { N = LENGTH(LEN), NAN_SEQ = 4 };
@@ -52,6 +58,19 @@ static void record(struct scene *s, const struct shape *h) {
     op_linear(t, "attn.qkv",
               &(struct op_linear){
                   .out = qkv, .x = x0, .w = scene_weight(s, WEIGHT_MATRIX, wide + 2 * narrow, h->d, fused, small)});
+    if (h->rope) {
+        struct view rope = scene_out(s, EXTENT_TOK, 0, h->rope);
+        op_rope(t, "rope", &(struct op_rope){.out = rope, .scale = 1, .freq = scene_weight(s, WEIGHT_VECTOR, 1, h->rope / 2, f32, near_one)});
+        op_rotate(t, "rotate",
+                  &(struct op_rotate){.out = view_cols(qkv, 0, wide + narrow),
+                                      .rope = rope,
+                                      .q_norm = scene_weight(s, WEIGHT_VECTOR, 1, h->d_head, f32, near_one),
+                                      .k_norm = scene_weight(s, WEIGHT_VECTOR, 1, narrow, f32, near_one),
+                                      .n_head = h->n_head,
+                                      .n_kv = h->n_kv,
+                                      .d_head = h->d_head,
+                                      .eps = 1e-6f});
+    }
     op_attention(t, "attn",
                  &(struct op_attention){.out = att,
                                         .q = view_cols(qkv, 0, wide),
@@ -61,7 +80,10 @@ static void record(struct scene *s, const struct shape *h) {
                                         .n_head = h->n_head,
                                         .n_kv = h->n_kv,
                                         .d_head = h->d_head,
-                                        .scale = 1 / sqrtf((float)h->d_head)});
+                                        .window = h->window,
+                                        .causal = h->causal,
+                                        .scale = 1 / sqrtf((float)h->d_head),
+                                        .soft_cap = h->soft_cap});
     op_linear(t, "attn.out",
               &(struct op_linear){
                   .out = x1, .x = att, .res = x0, .w = scene_weight(s, WEIGHT_MATRIX, h->d, wide, f16, small)});

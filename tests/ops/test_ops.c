@@ -306,6 +306,33 @@ static void test_attention(void **state) {
     verdict("attention");
 }
 
+/* Every mask, with and without a relative bias and a cap, on windows below, at and above what a tile and a panel hold. */
+static void test_attention_masks(void **state) {
+    (void)state;
+    static const uint32_t windows[] = {0, 1, 2, 5, 12, 31, 64, 65, 200, 512, UINT32_MAX};
+    static const float caps[] = {0, 2, 0, 50};
+    unsigned i = 0;
+    for (unsigned b = 0; b < LENGTH(BATCHES); b++)
+        for (unsigned w = 0; w < LENGTH(windows); w++)
+            for (unsigned causal = 0; causal < 2; causal++, i++) {
+                const unsigned h = i % LENGTH(HEADS);
+                if (b >= 5 && HEADS[h].n_head * HEADS[h].d_head > 128 && i % 3) continue; /* the reference takes its time */
+                struct op_case c = varied(OP_ATTENTION, i);
+                c.len = BATCHES[b].len;
+                c.n_seq = BATCHES[b].n;
+                c.attention = (struct attention_case){.n_head = HEADS[h].n_head,
+                                                      .n_kv = HEADS[h].n_kv,
+                                                      .d_head = HEADS[h].d_head,
+                                                      .radius = i % 5 == 2 ? (int32_t)(i % 40) : -1,
+                                                      .packed = i % 2,
+                                                      .causal = causal,
+                                                      .window = windows[w],
+                                                      .soft_cap = caps[i / 2 % LENGTH(caps)]};
+                check(&c);
+            }
+    verdict("masks");
+}
+
 /* Logits that are exact in f32 and reach +-1e4: a softmax that does not take the largest away overflows, one that does
  * is exact. */
 static void test_attention_magnitudes(void **state) {
@@ -322,10 +349,33 @@ static void test_attention_magnitudes(void **state) {
                                                   .n_kv = HEADS[h].n_kv,
                                                   .d_head = HEADS[h].d_head,
                                                   .radius = -1,
-                                                  .logits = logits[m]};
+                                                  .logits = logits[m],
+                                                  .causal = i % 2,
+                                                  .window = i / 2 % 4 == 3 ? 6 : 0};
             check(&c);
         }
     verdict("attention");
+}
+
+static void test_rotate(void **state) {
+    (void)state;
+    unsigned i = 0;
+    for (unsigned h = 0; h < LENGTH(HEADS); h++)
+        for (unsigned form = 0; form < 12; form++, i++) {
+            const uint32_t d = HEADS[h].d_head, even = d / 2 * 2, part = d / 4 * 2;
+            struct op_case c = varied(OP_ROTATE, i);
+            c.len = BATCHES[i % 5].len;
+            c.n_seq = BATCHES[i % 5].n;
+            c.scale = 2;
+            c.rotate = (struct rotate_case){.n_head = HEADS[h].n_head,
+                                            .n_kv = HEADS[h].n_kv,
+                                            .d_head = d,
+                                            .rope = form % 4 == 3 ? 0 : form % 4 == 2 ? part : even,
+                                            .norm = (enum head_norm)(form / 4),
+                                            .interleaved = form % 2};
+            check(&c);
+        }
+    verdict("rotate");
 }
 
 static void pool_case(unsigned i, unsigned batch, uint32_t skip, uint32_t d, uint32_t modes) {
@@ -354,13 +404,13 @@ static void test_empty_step(void **state) {
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
         struct op_case cases[] = {varied(OP_EMBED, i), varied(OP_NORM, i), varied(OP_LINEAR, i),
-                                  varied(OP_ATTENTION, i), varied(OP_POOL, i)};
-        assert_int_equal(LENGTH(cases), OP_POOL + 1);
+                                  varied(OP_ATTENTION, i), varied(OP_POOL, i), varied(OP_ROTATE, i)};
         cases[0].embed = (struct embed_case){.d = 33, .pos = true, .norm = true};
         cases[1].norm = (struct norm_case){.d = 33, .extent = i % 2 ? EXTENT_SEQ : EXTENT_TOK, .spread = 1};
         cases[2].linear = (struct linear_case){.k = 33, .n = 65, .extent = i % 2 ? EXTENT_SEQ : EXTENT_TOK};
         cases[3].attention = (struct attention_case){.n_head = 4, .n_kv = 2, .d_head = 20, .radius = 3, .packed = true};
         cases[4].pool = (struct pool_case){.d = 33, .modes = POOL_ALL};
+        cases[5].rotate = (struct rotate_case){.n_head = 4, .n_kv = 2, .d_head = 20, .rope = 10, .norm = HEAD_NORM_EACH};
         for (unsigned k = 0; k < LENGTH(cases); k++) {
             cases[k].n_seq = 0;
             cases[k].spare = 1 + 40 * (i / 2);
@@ -394,7 +444,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_linear_magnitudes),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_masks),
         cmocka_unit_test(test_attention_magnitudes),
+        cmocka_unit_test(test_rotate),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_empty_step),
     };

@@ -182,7 +182,26 @@ static void test_attention(void **state) {
     REFUSES(attention, "relative bias is a matrix, expected a table", {.out = out, .q = q, .k = k, .v = v, .rel = &matrix, .n_head = 4, .n_kv = 2, .d_head = 3});
     REFUSES(attention, "q shares memory with out", {.out = q, .q = q, .k = k, .v = v, .n_head = 4, .n_kv = 2, .d_head = 3});
     REFUSES(attention, "k shares memory with out", {.out = tok(&third, 12), .q = q, .k = k, .v = v, .n_head = 4, .n_kv = 2, .d_head = 3});
+    TAKES(attention, {.out = out, .q = q, .k = k, .v = v, .n_head = 4, .n_kv = 2, .d_head = 3, .causal = true, .window = 1, .soft_cap = 50});
+    REFUSES(attention, "soft cap -1", {.out = out, .q = q, .k = k, .v = v, .n_head = 4, .n_kv = 2, .d_head = 3, .soft_cap = -1});
     REFUSES(attention, "v shares memory with out", {.out = tok(&fourth, 12), .q = q, .k = k, .v = v, .n_head = 4, .n_kv = 2, .d_head = 3});
+}
+
+static void test_rotate(void **state) {
+    (void)state;
+    const struct weight each = {WEIGHT_VECTOR, 1, 3}, q_all = {WEIGHT_VECTOR, 1, 12}, table = {WEIGHT_TABLE, 1, 3};
+    const struct view out = tok(&big, 18), rope = tok(&other, 2);
+    TAKES(rotate, {.out = out, .n_head = 4, .n_kv = 2, .d_head = 3});
+    TAKES(rotate, {.out = out, .rope = rope, .q_norm = &q_all, .k_norm = &vec6, .n_head = 4, .n_kv = 2, .d_head = 3});
+    TAKES(rotate, {.out = out, .q_norm = &each, .k_norm = &each, .n_head = 4, .n_kv = 2, .d_head = 3});
+    REFUSES(rotate, "4 heads over 3 key/value heads of width 3", {.out = out, .n_head = 4, .n_kv = 3, .d_head = 3});
+    REFUSES(rotate, "out is [8,12], expected [8,18]", {.out = tok(&big, 12), .n_head = 4, .n_kv = 2, .d_head = 3});
+    REFUSES(rotate, "out has rows by fixed, expected tokens", {.out = view_in(&big, EXTENT_FIXED, 18), .n_head = 4, .n_kv = 2, .d_head = 3});
+    REFUSES(rotate, "rope of 4 columns in heads of width 3", {.out = out, .rope = tok(&other, 4), .n_head = 4, .n_kv = 2, .d_head = 3});
+    REFUSES(rotate, "rope of 3 columns in heads of width 3", {.out = out, .rope = tok(&other, 3), .n_head = 4, .n_kv = 2, .d_head = 3});
+    REFUSES(rotate, "rope shares memory with out", {.out = out, .rope = tok(&big, 2), .n_head = 4, .n_kv = 2, .d_head = 3});
+    REFUSES(rotate, "k norm is [1,5], expected [1,6]", {.out = out, .k_norm = &vec5, .n_head = 4, .n_kv = 2, .d_head = 3});
+    REFUSES(rotate, "q norm is a table, expected a vector", {.out = out, .q_norm = &table, .n_head = 4, .n_kv = 2, .d_head = 3});
 }
 
 static void test_pool(void **state) {
@@ -279,6 +298,30 @@ static void test_step_buffer(void **state) {
 
 static double flops_of(const struct tape *t, size_t i, const uint32_t *words) { return op_flops(&t->ops[i], words, &t->layout); }
 
+/* The keys that queries see, counted one by one. */
+static void test_masked_flops(void **state) {
+    (void)state;
+    static const uint32_t windows[] = {0, 1, 2, 4, 5, 9, UINT32_MAX};
+    for (unsigned causal = 0; causal < 2; causal++)
+        for (unsigned w = 0; w < sizeof windows / sizeof *windows; w++) {
+            struct tape t = tape_new();
+            op_attention(&t, "attn", &(struct op_attention){.out = tok(&big, 12), .q = tok(&other, 12), .k = tok(&third, 6), .v = tok(&third, 6), .n_head = 4, .n_kv = 2, .d_head = 3,
+                                                            .causal = causal, .window = windows[w]});
+            assert_int_equal(tape_finish(&t, NULL), GLLM_OK);
+            uint32_t words[64] = {[STEP_N_TOK] = 7, [STEP_N_SEQ] = 3, [STEP_MAX_LEN] = 5}, pairs = 0;
+            words[t.layout.starts + 1] = words[t.layout.starts + 2] = 2; /* lengths 2, 0 and 5 */
+            words[t.layout.starts + 3] = 7;
+            for (uint32_t s = 0; s < 3; s++) {
+                const int64_t len = words[t.layout.starts + s + 1] - words[t.layout.starts + s];
+                for (int64_t i = 0; i < len; i++)
+                    for (int64_t j = 0; j < len; j++)
+                        pairs += causal ? j <= i && (!windows[w] || i - j < windows[w]) : !windows[w] || llabs(i - j) <= windows[w];
+            }
+            assert_true(flops_of(&t, 0, words) == 4.0 * pairs * 4 * 3);
+            tape_free(&t);
+        }
+}
+
 static void test_flops(void **state) {
     (void)state;
     struct tape t = tape_new();
@@ -304,9 +347,9 @@ static void test_flops(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_views),      cmocka_unit_test(test_view_bounds), cmocka_unit_test(test_embed),
-        cmocka_unit_test(test_norm),       cmocka_unit_test(test_linear),      cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_norm),       cmocka_unit_test(test_linear),      cmocka_unit_test(test_attention), cmocka_unit_test(test_rotate),
         cmocka_unit_test(test_pool),       cmocka_unit_test(test_recorded),    cmocka_unit_test(test_first_mistake_sticks),
-        cmocka_unit_test(test_step_layout), cmocka_unit_test(test_step_buffer), cmocka_unit_test(test_flops),
+        cmocka_unit_test(test_step_layout), cmocka_unit_test(test_step_buffer), cmocka_unit_test(test_flops), cmocka_unit_test(test_masked_flops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

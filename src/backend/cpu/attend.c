@@ -19,7 +19,6 @@
 #include "backend/cpu/cpu.h"
 
 enum { BLOCK_KEYS = 128, SPLIT_BLOCKS = 4, SPLIT_KEYS = BLOCK_KEYS * SPLIT_BLOCKS, GROUP_PANELS = 4, FEW_LANES = 8 };
-#define NOTHING_SEEN (-1e30f)
 
 struct state { /* of one panel of lanes; [nr] each, o [nr][d] */
     float *queries;            /* [d][nr] */

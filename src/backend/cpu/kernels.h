@@ -11,6 +11,7 @@
 #include "backend/tape.h"
 
 enum { CPU_MAX_MR = 12, CPU_MAX_NR = 32, CPU_MAX_PANELS = 4 };
+#define NOTHING_SEEN (-1e30f) /* the largest score of a lane that has seen no key */
 
 /* One tile: mr rows of packed A against n_panels panels of packed B.
  *   a [k][a_stride]: the first mr of each row are this tile's rows      b: panels of [k][nr], panel_stride floats apart

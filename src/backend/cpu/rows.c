@@ -67,10 +67,21 @@ void cpu_rope(const struct cpu_run *r, const struct op_rope *a, unsigned thread,
 }
 
 /* n_head heads at x, normalised and rotated in place. */
-static void prepare_heads(const struct cpu_run *r, const struct op_store_kv *a, float *x, uint32_t n_head, const struct weight *norm, const float *rope) {
-    const uint32_t d = a->cache.d_head, group = norm && norm->cols != d ? n_head * d : d;
+static void prepare_heads(const struct cpu_run *r, const struct op_rotate *a, float *x, uint32_t n_head, const struct weight *norm, const float *rope) {
+    const uint32_t d = a->d_head, group = norm && norm->cols != d ? n_head * d : d;
     for (uint32_t at = 0; norm && at < n_head * d; at += group) r->kernels->norm(NORM_RMS, x + at, NULL, group, cpu_data(norm), NULL, NULL, a->eps, x + at);
     for (uint32_t h = 0; rope && h < n_head; h++) r->kernels->rotate(x + (size_t)h * d, a->rope.cols / 2, rope, a->interleaved);
+}
+
+void cpu_rotate(const struct cpu_run *r, const struct op_rotate *a, unsigned thread, _Atomic uint32_t *claims) {
+    (void)thread;
+    for (uint32_t i, last; claim_rows(claims, r->step[STEP_N_TOK], &i, &last);)
+        for (; i < last; i++) {
+            const float *rope = a->rope.buf ? cpu_row(&a->rope, i) : NULL;
+            float *x = cpu_row(&a->out, i);
+            prepare_heads(r, a, x, a->n_head, a->q_norm, rope);
+            prepare_heads(r, a, x + (size_t)a->n_head * a->d_head, a->n_kv, a->k_norm, rope);
+        }
 }
 
 static void kv_write(const struct cpu_run *r, const struct kv_cache *c, unsigned char *at, uint32_t slot, const float *x) {
@@ -83,6 +94,7 @@ static void kv_write(const struct cpu_run *r, const struct kv_cache *c, unsigned
 void cpu_store_kv(const struct cpu_run *r, const struct op_store_kv *a, unsigned thread, _Atomic uint32_t *claims) {
     (void)thread;
     const struct kv_cache *c = &a->cache;
+    const struct op_rotate heads = store_kv_heads(a);
     const uint32_t *step = r->step, d = c->d_head;
     const struct step_layout *l = r->layout;
     for (uint32_t i, last; claim_rows(claims, step[STEP_N_TOK], &i, &last);)
@@ -91,8 +103,8 @@ void cpu_store_kv(const struct cpu_run *r, const struct op_store_kv *a, unsigned
             const uint32_t page = step[l->pages + step[l->page_first + s] + place / KV_PAGE], slot = place % KV_PAGE;
             const float *rope = a->rope.buf ? cpu_row(&a->rope, i) : NULL;
             float *k = cpu_row(&a->k, i);
-            prepare_heads(r, a, cpu_row(&a->out, i), a->n_head, a->q_norm, rope);
-            prepare_heads(r, a, k, c->n_kv, a->k_norm, rope);
+            prepare_heads(r, &heads, cpu_row(&a->out, i), a->n_head, a->q_norm, rope);
+            prepare_heads(r, &heads, k, c->n_kv, a->k_norm, rope);
             for (uint32_t h = 0; h < c->n_kv; h++) {
                 kv_write(r, c, kv_head(c, page, h), slot, k + (size_t)h * d);
                 kv_write(r, c, kv_head(c, page, h), KV_PAGE + slot, cpu_row(&a->v, i) + (size_t)h * d);

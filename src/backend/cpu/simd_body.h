@@ -249,7 +249,7 @@ INLINE vi i_load(const int32_t *p) {
 }
 
 static bool k_softmax_block(float *s, uint32_t n, uint32_t lanes, float cap, const int32_t *first, const int32_t *last, int32_t key0, float *m, float *l, float *scale) {
-    const vf hidden = v_set(-1e30f);
+    const vf hidden = v_set(NOTHING_SEEN);
     bool changed = false;
     for (unsigned v = 0; v * VL < lanes; v++) {
         float *p = s + v * VL;

@@ -83,7 +83,9 @@ static gllm_status run_linear(const struct op_linear *a, const uint32_t *step, c
     return GLLM_OK;
 }
 
-/* One query row of one head against rows [from, to) of its sequence. p has room for to - from values. */
+static double soft_cap(double s, float cap) { return cap > 0 ? cap * tanh(s / cap) : s; }
+
+/* One query row of one head against rows [from, to), the keys that it sees. p has room for to - from values. */
 static void attend(const struct op_attention *a, uint32_t head, uint32_t row, uint32_t from, uint32_t to, double *p) {
     uint32_t d = a->d_head, kv = head / (a->n_head / a->n_kv), len = to - from;
     const float *q = row_of(&a->q, row) + (size_t)head * d;
@@ -99,8 +101,8 @@ static void attend(const struct op_attention *a, uint32_t head, uint32_t row, ui
             delta = delta < -radius ? -radius : delta > radius ? radius : delta;
             s += table_row(a->rel, head)[delta + radius];
         }
-        p[j] = s;
-        top = fmax(top, s);
+        p[j] = soft_cap(s, a->soft_cap);
+        top = fmax(top, p[j]);
     }
     for (uint32_t j = 0; j < len; j++) sum += p[j] = exp(p[j] - top);
     float *out = row_of(&a->out, row) + (size_t)head * d;
@@ -114,9 +116,13 @@ static void attend(const struct op_attention *a, uint32_t head, uint32_t row, ui
 static gllm_status run_attention(const struct op_attention *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
     double *p = malloc(((size_t)step[STEP_N_TOK] + 1) * sizeof *p);
     if (!p) return err_nomem(err, "attention row");
-    for (uint32_t s = 0; s < step[STEP_N_SEQ]; s++)
-        for (uint32_t row = step[l->starts + s]; row < step[l->starts + s + 1]; row++)
-            for (uint32_t h = 0; h < a->n_head; h++) attend(a, h, row, step[l->starts + s], step[l->starts + s + 1], p);
+    for (uint32_t s = 0; s < step[STEP_N_SEQ]; s++) {
+        const uint32_t start = step[l->starts + s], len = step[l->starts + s + 1] - start;
+        for (uint32_t i = 0; i < len; i++) {
+            const struct key_range keys = attention_keys(a, i, len);
+            for (uint32_t h = 0; h < a->n_head; h++) attend(a, h, start + i, start + keys.first, start + keys.end, p);
+        }
+    }
     free(p);
     return GLLM_OK;
 }
@@ -180,8 +186,8 @@ static gllm_status run_rope(const struct op_rope *a, const uint32_t *step, const
 }
 
 /* y[0..n_head * d) = the heads of x, normalised and rotated. */
-static void prepare_heads(const struct op_store_kv *a, const float *x, uint32_t n_head, const struct weight *norm, const float *rope, double *y) {
-    const uint32_t d = a->cache.d_head, r = rope ? a->rope.cols / 2 : 0, group = norm && norm->cols != d ? n_head * d : d;
+static void prepare_heads(const struct op_rotate *a, const float *x, uint32_t n_head, const struct weight *norm, const float *rope, double *y) {
+    const uint32_t d = a->d_head, r = rope ? a->rope.cols / 2 : 0, group = norm && norm->cols != d ? n_head * d : d;
     for (uint32_t i = 0; i < n_head * d; i++) y[i] = x[i];
     for (uint32_t at = 0; norm && at < n_head * d; at += group) {
         double square = 0;
@@ -196,6 +202,22 @@ static void prepare_heads(const struct op_store_kv *a, const float *x, uint32_t 
             *p = u;
             *q = v;
         }
+}
+
+static gllm_status run_rotate(const struct op_rotate *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
+    (void)l;
+    const uint32_t d_q = a->n_head * a->d_head, d_kv = a->n_kv * a->d_head;
+    double *y = malloc(((size_t)d_q + d_kv) * sizeof *y);
+    if (!y) return err_nomem(err, "heads");
+    for (uint32_t i = 0; i < step[STEP_N_TOK]; i++) {
+        const float *rope = a->rope.buf ? row_of(&a->rope, i) : NULL;
+        float *x = row_of(&a->out, i);
+        prepare_heads(a, x, a->n_head, a->q_norm, rope, y);
+        prepare_heads(a, x + d_q, a->n_kv, a->k_norm, rope, y + d_q);
+        for (uint32_t k = 0; k < d_q + d_kv; k++) x[k] = (float)y[k];
+    }
+    free(y);
+    return GLLM_OK;
 }
 
 static void kv_write(const struct kv_cache *c, unsigned char *at, uint32_t slot, const double *y) {
@@ -215,6 +237,7 @@ static void kv_read(const struct kv_cache *c, const unsigned char *at, uint32_t 
 
 static gllm_status run_store_kv(const struct op_store_kv *a, const uint32_t *step, const struct step_layout *l, gllm_error *err) {
     const struct kv_cache *c = &a->cache;
+    const struct op_rotate heads = store_kv_heads(a);
     const uint32_t d = c->d_head;
     double *y = malloc((size_t)(a->n_head > c->n_kv ? a->n_head : c->n_kv) * d * sizeof *y);
     if (!y) return err_nomem(err, "heads");
@@ -223,9 +246,9 @@ static gllm_status run_store_kv(const struct op_store_kv *a, const uint32_t *ste
         const uint32_t page = step[l->pages + step[l->page_first + s] + place / KV_PAGE], slot = place % KV_PAGE;
         const float *rope = a->rope.buf ? row_of(&a->rope, i) : NULL;
         float *q = row_of(&a->out, i);
-        prepare_heads(a, q, a->n_head, a->q_norm, rope, y);
+        prepare_heads(&heads, q, a->n_head, a->q_norm, rope, y);
         for (uint32_t k = 0; k < a->n_head * d; k++) q[k] = (float)y[k];
-        prepare_heads(a, row_of(&a->k, i), c->n_kv, a->k_norm, rope, y);
+        prepare_heads(&heads, row_of(&a->k, i), c->n_kv, a->k_norm, rope, y);
         for (uint32_t h = 0; h < c->n_kv; h++) kv_write(c, kv_head(c, page, h), slot, y + h * d);
         for (uint32_t k = 0; k < c->n_kv * d; k++) y[k] = row_of(&a->v, i)[k];
         for (uint32_t h = 0; h < c->n_kv; h++) kv_write(c, kv_head(c, page, h), KV_PAGE + slot, y + h * d);
@@ -247,7 +270,7 @@ static void attend_cached(const struct op_attend *a, const uint32_t *step, const
         kv_read(c, kv_head(c, pages[j / KV_PAGE], kv), j % KV_PAGE, wide);
         for (uint32_t i = 0; i < d; i++) dot += (double)q[i] * wide[i];
         dot *= a->scale;
-        p[j] = a->soft_cap > 0 ? a->soft_cap * tanh(dot / a->soft_cap) : dot;
+        p[j] = soft_cap(dot, a->soft_cap);
         top = fmax(top, p[j]);
     }
     for (uint32_t j = first; j <= at; j++) sum += p[j] = exp(p[j] - top);
