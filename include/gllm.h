@@ -90,7 +90,8 @@ typedef enum gllm_kv_cache { GLLM_KV_CACHE_AUTO, GLLM_KV_CACHE_F16, GLLM_KV_CACH
 /* ---- client: a model and the worker thread that owns it ----------------------------------------------- */
 typedef struct gllm_options {
     size_t struct_size;
-    const char *model;   /* directory, ORG/NAME or NAME of a model under the model folder; required */
+    const char *model;   /* directory, .gguf file, an alias of gllm_models_list with or without :QUANT, ORG/NAME or NAME of a model under the model
+                            folder or in the Hugging Face cache ($HF_HUB_CACHE, $HF_HOME); required */
     const char *home;    /* model folder's parent; NULL: $GLLM_HOME, else ~/.gllm */
     const char *backend; /* "auto" "cpu" "ref" …; NULL or "auto": $GLLM_BACKEND, else the best that answers */
     uint32_t threads;    /* compute threads; 0: $GLLM_THREADS, else the processors this process may use */
@@ -140,7 +141,7 @@ typedef struct gllm_embed_request { /* borrowed for the call */
                                 input_type, else the model's default_prompt_name */
     gllm_str prompt;         /* text glued before each input; ptr != NULL overrides prompt_name and input_type */
     uint32_t dimensions;     /* cut each vector to its first `dimensions` values, before normalising; 0: all.
-                                More than the model has: GLLM_INVALID */
+                                More than the model has, or a size that it is known not to be trained for: GLLM_INVALID */
     gllm_normalize normalize; /* MODEL: as the model's files say */
     gllm_pooling pooling;     /* MODEL: as the model's files say */
     gllm_truncate truncate;   /* default END; NONE makes a text above the limit GLLM_TOO_LONG */
@@ -408,6 +409,8 @@ typedef struct gllm_model_info { /* one block */
     size_t n_chat_templates; const char *const *chat_templates; /* names ("default", "tool_use"); none for an encoder */
     const char *rope;           /* generators: the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" for an encoder */
     uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
+    const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
+    size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one

@@ -22,7 +22,11 @@ static void print_json(const gllm_model_info *i, bool tensors) {
            i->normalize ? "true" : "false", (unsigned long long)i->n_params, (unsigned long long)i->file_bytes, i->n_layer, i->n_head, i->n_kv, i->d_model, i->d_head, i->d_ff, i->n_vocab, i->max_tokens, i->dim);
     fputs(",\"prompts\":{", stdout);
     for (size_t k = 0; k < i->n_prompts; k++) field(i->prompts[k].name, i->prompts[k].text, k + 1 == i->n_prompts);
-    fputs("},\"rope\":", stdout);
+    printf("},\"alias\":");
+    cli_json_text(stdout, i->alias);
+    fputs(",\"trained_dimensions\":[", stdout);
+    for (size_t k = 0; k < i->n_dims; k++) printf("%s%u", k ? "," : "", i->dims[k]);
+    fputs("],\"rope\":", stdout);
     cli_json_text(stdout, i->rope);
     printf(",\"window\":%u,\"chat_templates\":[", i->window);
     for (size_t k = 0; k < i->n_chat_templates; k++) {
@@ -70,6 +74,14 @@ static void print_generator(const gllm_model_info *i) {
     row("chat template", "%s", names);
 }
 
+/* What the registry knows beside the files. */
+static void print_known(const gllm_model_info *i) {
+    row("alias", "%s", i->alias);
+    if (strcmp(i->task, "embed")) return;
+    if (i->n_dims) row("dimensions", "%u to %u: trained to be cut (Matryoshka)", i->dims[0], i->dim);
+    else row("dimensions", "%u alone: not trained to be cut", i->dim);
+}
+
 static void print_text(const gllm_model_info *i, bool tensors) {
     printf("%s%s%s\n", cli_style(stdout, STYLE_BOLD), i->name, cli_style(stdout, STYLE_PLAIN));
     row("path", "%s", i->path);
@@ -82,6 +94,7 @@ static void print_text(const gllm_model_info *i, bool tensors) {
     else if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");
     else row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
         i->similarity);
+    if (*i->alias) print_known(i);
     row("licence", "%s", *i->licence ? i->licence : "not said");
     for (size_t k = 0; k < i->n_prompts; k++)
         row("prompt", "%s%s: \"%s\"", i->prompts[k].name, !strcmp(i->prompts[k].name, i->default_prompt) ? " (default)" : "",

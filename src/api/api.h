@@ -21,10 +21,19 @@ void api_copy_sized(void *out, size_t full, const void *in, size_t size);
 size_t api_str_len(gllm_str s); /* NULL is the empty text, whatever its length says */
 /* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */
 gllm_status api_home(const char *home, char **out, gllm_error *err);
+struct api_places { /* where models lie; owned, api_places_free also after an error */
+    char *home;  /* api_home */
+    char *cache; /* of Hugging Face */
+};
+gllm_status api_places(const gllm_options *o, struct api_places *out, gllm_error *err);
+void api_places_free(struct api_places *p);
+gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err); /* where opt->model lies; *path owned (free) */
 const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */
 uint32_t api_context(const gllm_options *o, const struct model *m); /* tokens that a generator's cache holds; tells the log of a cut */
 /* What a generator's cache holds, told to the model's log where it is q8_0. GLLM_INVALID, GLLM_UNSUPPORTED as gllm_kv_cache says. */
 gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtype *out, gllm_error *err);
+/* Reads a model's files with what the registry knows of a model that lies there. */
+gllm_status api_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
 /* Opens the backend that `o` asks for, then the model of directory `path` on it. The caller closes the model, then (*m)->backend. */
 gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err);
 /* The request's messages as the model's chat template writes them (jinja_text_free), and the tokens of that text: special ones are read only

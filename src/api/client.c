@@ -40,6 +40,35 @@ gllm_status api_home(const char *home, char **out, gllm_error *err) {
     return *out ? GLLM_OK : err_nomem(err, "home");
 }
 
+/* $HF_HUB_CACHE, else hub/ in $HF_HOME, else in $XDG_CACHE_HOME/huggingface, else in ~/.cache/huggingface: as huggingface_hub looks. */
+static gllm_status hf_cache(char **out, gllm_error *err) {
+    const char *hub = env("HF_HUB_CACHE"), *hf = env("HF_HOME"), *cache = env("XDG_CACHE_HOME"), *user = env("HOME");
+    if (hub) *out = strdup(hub);
+    else if (hf) *out = path_join(hf, "hub");
+    else if (cache) *out = path_join(cache, "huggingface/hub");
+    else *out = path_join(user ? user : ".", ".cache/huggingface/hub");
+    return *out ? GLLM_OK : err_nomem(err, "cache");
+}
+
+gllm_status api_places(const gllm_options *o, struct api_places *out, gllm_error *err) {
+    *out = (struct api_places){0};
+    TRY(api_home(o->home, &out->home, err));
+    return hf_cache(&out->cache, err);
+}
+void api_places_free(struct api_places *p) {
+    free(p->home);
+    free(p->cache);
+}
+
+gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err) {
+    struct api_places p;
+    *path = NULL;
+    gllm_status status = api_places(o, &p, err);
+    if (status == GLLM_OK) status = hub_locate(o->model, p.home, p.cache, path, err);
+    api_places_free(&p);
+    return status;
+}
+
 const char *api_backend(const gllm_options *o) {
     if (o->backend && strcmp(o->backend, "auto")) return o->backend;
     const char *v = env("GLLM_BACKEND");
@@ -74,7 +103,7 @@ gllm_status api_model_open(const gllm_options *o, const char *path, const struct
     TRY(backend_choose(api_backend(o), log, &ops, err));
     if (strcmp(ops->name, "cpu")) b.isa = NULL;
     struct model_files files;
-    TRY(model_files_open(&files, path, log, err));
+    TRY(api_files_open(&files, path, log, err));
     struct backend *be;
     gllm_status status = ops->open(&be, &b, err);
     if (status != GLLM_OK) {
@@ -135,12 +164,9 @@ gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_er
     api_copy_sized(&o, sizeof o, opt, opt->struct_size);
     double start = clock_ms();
     gllm_client *c = calloc(1, sizeof *c);
-    char *home = NULL;
     if (!c) return err_nomem(err, "client");
     c->log = (struct log){o.log, o.log_user};
-    gllm_status status = api_home(o.home, &home, err);
-    if (status == GLLM_OK) status = hub_locate(o.model, home, &c->path, err);
-    free(home);
+    gllm_status status = api_locate(&o, &c->path, err);
     if (status == GLLM_OK && !(c->name = strdup(o.model))) status = err_nomem(err, "client");
     if (status == GLLM_OK) status = open_model(c, &o, err);
     if (status != GLLM_OK) {

@@ -75,6 +75,15 @@ static gllm_embeddings *result_new(size_t n, size_t dim, const char *model, floa
     return e;
 }
 
+/* A vector may be cut where the model was trained for it, or where nothing is known of that. */
+static gllm_status check_dimensions(const struct model *m, uint32_t dimensions, uint32_t dim, gllm_error *err) {
+    const struct model_hints *h = &m->files.hints;
+    if (dimensions > dim) return err_set(err, GLLM_INVALID, "dimensions: found %u, expected 1 to %u", dimensions, dim);
+    if (!dimensions || dimensions == dim || h->task != HINT_TASK_EMBED) return GLLM_OK;
+    if (!h->dims) return err_set(err, GLLM_INVALID, "dimensions: found %u, expected %u: %s was not trained to be cut (Matryoshka)", dimensions, dim, h->name);
+    return dimensions >= h->dims[0] ? GLLM_OK : err_set(err, GLLM_INVALID, "dimensions: found %u, expected %u to %u, which %s was trained for", dimensions, h->dims[0], dim, h->name);
+}
+
 static gllm_status embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
     gllm_embed_request r;
     gllm_embed_request_init(&r);
@@ -83,7 +92,7 @@ static gllm_status embed(gllm_client *c, const gllm_embed_request *request, gllm
     struct embed_call call = {.n_inputs = r.n_inputs, .pooling = pooling_of(r.pooling), .truncate = r.truncate, .dimensions = r.dimensions, .progress = r.progress, .progress_user = r.progress_user};
     call.normalize = r.normalize == GLLM_NORMALIZE_ON || (r.normalize == GLLM_NORMALIZE_MODEL && m->head.normalize);
     TRY(embed_dim(m, call.pooling, &call.dim, err));
-    if (r.dimensions > call.dim) return err_set(err, GLLM_INVALID, "dimensions: found %u, expected 1 to %u", r.dimensions, call.dim);
+    TRY(check_dimensions(m, r.dimensions, call.dim, err));
     TRY(prompt_of(&m->files.dir, &r, &call.prompt, err));
     gllm_str *inputs = malloc(r.n_inputs * sizeof *inputs);
     bool *cut = NULL;

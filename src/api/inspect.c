@@ -4,7 +4,6 @@
 
 #include "api/api.h"
 #include "base/file.h"
-#include "hub/locate.h"
 
 struct info { /* the public struct first */
     gllm_model_info base;
@@ -111,6 +110,14 @@ static gllm_status fill_generator(struct info *i, const struct model_files *f, g
     return (i->base.rope = rope_text(&i->arena, &f->cfg)) ? GLLM_OK : err_nomem(err, "model info");
 }
 
+static gllm_status fill_known(struct info *i, const struct model_hints *h, gllm_error *err) {
+    gllm_model_info *b = &i->base;
+    b->alias = arena_strdup(&i->arena, h->name ? h->name : "");
+    b->dims = h->dims;
+    while (h->dims && h->dims[b->n_dims]) b->n_dims++;
+    return b->alias ? GLLM_OK : err_nomem(err, "model info");
+}
+
 static gllm_status fill(struct info *i, const struct model *m, const char *name, gllm_error *err) {
     const struct model_files *f = &m->files;
     const struct model_cfg *c = &f->cfg;
@@ -122,7 +129,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
     b->task = c->causal ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
-    b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : "");
+    b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : f->hints.licence ? f->hints.licence : "");
     b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);
     b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";
     b->file_bytes = weights_file_bytes(f->weights);
@@ -136,6 +143,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
         if (!prompts[k].name || !prompts[k].text) return err_nomem(err, "model info");
     }
     b->prompts = prompts, b->n_prompts = f->dir.n_prompts;
+    TRY(fill_known(i, &f->hints, err));
     TRY(fill_generator(i, f, err));
     return fill_tensors(i, f->weights, err);
 }
@@ -148,19 +156,17 @@ gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_
     gllm_options_init(&o);
     api_copy_sized(&o, sizeof o, opt, opt->struct_size);
     struct log log = {o.log, o.log_user};
-    char *home = NULL, *path = NULL;
+    char *path = NULL;
     struct model_files files;
     struct model *m = NULL;
     struct info *i = NULL;
-    gllm_status status = api_home(o.home, &home, err);
-    if (status == GLLM_OK) status = hub_locate(o.model, home, &path, err);
-    if (status == GLLM_OK) status = model_files_open(&files, path, &log, err);
+    gllm_status status = api_locate(&o, &path, err);
+    if (status == GLLM_OK) status = api_files_open(&files, path, &log, err);
     if (status == GLLM_OK) status = model_open(&m, &files, NULL, &log, err);
     if (status == GLLM_OK && !(i = calloc(1, sizeof *i))) status = err_nomem(err, "model info");
     if (status == GLLM_OK) status = fill(i, m, o.model, err);
     if (status == GLLM_OK) status = fill_plans(i, m, &o, ctx, batch, err);
     model_close(m);
-    free(home);
     free(path);
     if (status != GLLM_OK) gllm_model_info_free(i ? &i->base : NULL);
     else *out = &i->base;

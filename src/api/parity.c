@@ -3,7 +3,6 @@
 
 #include "api/api.h"
 #include "backend/trace.h"
-#include "hub/locate.h"
 
 static void close_model(struct model *m) {
     if (!m) return;
@@ -45,9 +44,8 @@ gllm_status gllm_check_parity(const gllm_options *opt, gllm_str text, double bou
     gllm_parity answer = {.struct_size = out->struct_size};
     struct trace_drift d;
     struct model *a = NULL, *b = NULL;
-    char *home = NULL, *path = NULL;
-    gllm_status status = api_home(o.home, &home, err);
-    if (status == GLLM_OK) status = hub_locate(o.model, home, &path, err);
+    char *path = NULL;
+    gllm_status status = api_locate(&o, &path, err);
     if (status == GLLM_OK) status = api_model_open(&o, path, &log, &a, err);
     if (status == GLLM_OK) status = api_model_open(&reference, path, &silent, &b, err);
     if (status == GLLM_OK) status = run_both(a, b, text, err);
@@ -60,7 +58,6 @@ gllm_status gllm_check_parity(const gllm_options *opt, gllm_str text, double bou
     }
     close_model(a);
     close_model(b);
-    free(home);
     free(path);
     return status;
 }

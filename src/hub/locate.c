@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "hub/registry.h"
 
 /* ---- folders of models ---- */
 
@@ -32,20 +33,89 @@ static char *find_by_name(const char *dir, const char *name, char *there, size_t
     return NULL;
 }
 
-static gllm_status in_home(const char *model, const char *home, char **out, gllm_error *err) {
-    char *models = path_join(home, "models"), there[200] = "";
-    const char *slash = strchr(model, '/');
-    bool named = true; /* as ORG/NAME or NAME, not as a path */
-    if (!models) return err_nomem(err, model);
-    if (slash && slash != model && slash[1] && !strchr(slash + 1, '/')) {
-        char folder[512];
-        snprintf(folder, sizeof folder, "%.*s--%s", (int)(slash - model), model, slash + 1);
-        *out = find_by_name(models, folder, there, sizeof there);
-    } else if (!slash) *out = find_by_name(models, model, there, sizeof there);
-    else named = false;
+static int is_shown(const struct dirent *e) { return e->d_name[0] != '.'; }
+
+/* The only entry of `dir`; NULL: there are none or several. */
+static char *only_entry(const char *dir) {
+    struct dirent **list = NULL;
+    const int n = scandir(dir, &list, is_shown, alphasort);
+    char *found = n == 1 ? path_join(dir, list[0]->d_name) : NULL;
+    for (int i = 0; i < n; i++) free(list[i]);
+    free(list);
+    return found;
+}
+
+/* The snapshot of a repository in a Hugging Face cache: that of refs/main, else the only one; NULL: none. */
+static char *in_cache(const char *cache, const char *org, int org_len, const char *name) {
+    char folder[2048], path[4096], *revision = NULL;
+    size_t len;
+    snprintf(folder, sizeof folder, "%s/models--%.*s--%s", cache, org_len, org, name);
+    snprintf(path, sizeof path, "%s/refs/main", folder);
+    const bool pinned = file_read(path, 256, &revision, &len, NULL) == GLLM_OK;
+    snprintf(path, sizeof path, "%s/snapshots", folder);
+    if (!pinned) return only_entry(path);
+    revision[strcspn(revision, "\r\n/")] = '\0';
+    char *found = *revision && *revision != '.' ? path_join(path, revision) : NULL;
+    free(revision);
+    if (found && dir_exists(found)) return found;
+    free(found);
+    return NULL;
+}
+
+/* Where a repository lies: below `models`, else in the cache; NULL: nowhere. */
+static char *find_repo(const char *models, const char *cache, const char *repo, char *there, size_t there_size) {
+    char folder[512];
+    const char *slash = strchr(repo, '/');
+    snprintf(folder, sizeof folder, "%.*s--%s", (int)(slash - repo), repo, slash + 1);
+    char *found = find_by_name(models, folder, there, there_size);
+    return found || !cache ? found : in_cache(cache, repo, (int)(slash - repo), slash + 1);
+}
+
+static char *find_known(const char *models, const char *cache, const struct registry_ref *ref, char *there, size_t there_size) {
+    if (ref->variant) return find_repo(models, cache, ref->variant->repo, there, there_size);
+    char *found = NULL;
+    for (const char *const *r = ref->model->repos; *r && !found; r++) found = find_repo(models, cache, *r, there, there_size);
+    return found;
+}
+
+/* A model of the registry that is not on this machine: what it is, and how it would come here. */
+static gllm_status known_absent(const char *model, const struct registry_ref *ref, const char *models, const char *cache, gllm_error *err) {
+    const struct registry_model *m = ref->model;
+    const char *repo = ref->variant ? ref->variant->repo : m->repos[0], *slash = strchr(repo, '/');
+    if (m->nearest) return err_set(err, GLLM_NOT_FOUND, "%s: %s is not public; the nearest model that is public: %s", model, repo, m->nearest);
+    const char *file = ref->choice ? ref->choice : ref->variant ? ref->variant->file : NULL;
+    return err_set(err, GLLM_NOT_FOUND, "%s: no such model here: expected %s%s of https://huggingface.co/%s in %s/%.*s--%s or the Hugging Face cache (%s); licence: %s%s", model,
+                   file ? "the GGUF file " : "the files", file ? file : "", repo, models, (int)(slash - repo), repo, slash + 1, cache ? cache : "none", m->licence,
+                   m->gated ? "; gated: its terms must be accepted there first" : "");
+}
+
+static gllm_status absent(const char *model, const char *models, const char *there, gllm_error *err) {
+    const char *hint = strchr(model, '/') ? NULL : registry_nearest(model);
+    return err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name, none in %s (found there: %s)%s%s%s", model, models, *there ? there : "nothing",
+                   hint ? "; did you mean " : "", hint ? hint : "", hint ? "?" : "");
+}
+
+/* A folder by what it is called: ALIAS, ORG/NAME or NAME, and what follows a colon. *fallback: the file that counts when `choice` is none and
+ * there are several. */
+static gllm_status by_name(const char *model, const char *home, const char *cache, char **out, const char **choice, const char **fallback, gllm_error *err) {
+    const char *colon = strchr(model, ':');
+    char *head = colon ? strndup(model, (size_t)(colon - model)) : strdup(model), *models = path_join(home, "models"), there[200] = "";
+    const char *slash = head ? strchr(head, '/') : NULL;
+    const bool repo = slash && slash != head && slash[1] && !strchr(slash + 1, '/');
+    struct registry_ref ref = {0};
     gllm_status status = GLLM_OK;
-    if (!*out && !named) status = err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name", model);
-    else if (!*out) status = err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name, none in %s (found there: %s)", model, models, *there ? there : "nothing");
+    if (!head || !models) status = err_nomem(err, model);
+    else if (slash && !repo) status = err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name", head);
+    else status = registry_resolve(head, colon ? colon + 1 : NULL, &ref, err);
+    if (status == GLLM_OK) {
+        if (ref.model) *out = find_known(models, cache, &ref, there, sizeof there);
+        else if (repo) *out = find_repo(models, cache, head, there, sizeof there);
+        if (!*out && !repo && !ref.variant) *out = find_by_name(models, head, there, sizeof there);
+        *choice = ref.choice;
+        *fallback = ref.variant ? ref.variant->file : NULL;
+        if (!*out) status = ref.model ? known_absent(head, &ref, models, cache, err) : absent(head, models, there, err);
+    }
+    free(head);
     free(models);
     return status;
 }
@@ -76,7 +146,8 @@ static bool has_word(const char *name, const char *choice) {
     return false;
 }
 
-static gllm_status choose(const char *dir, struct dirent **list, int n, const char *choice, char **out, gllm_error *err) {
+static gllm_status choose(const char *dir, struct dirent **list, int n, const char *choice, const char *fallback, char **out, gllm_error *err) {
+    if (!choice && n > 1) choice = fallback;
     char names[400] = "";
     const char *hit = NULL;
     int hits = 0, exact = 0;
@@ -99,8 +170,9 @@ static bool holds(const char *dir, const char *name) {
     return there;
 }
 
-/* What a folder stands for: itself with its safetensors or torch files, or a GGUF file of it. *out is the folder's path and is replaced. */
-static gllm_status open_folder(char **out, const char *choice, gllm_error *err) {
+/* What a folder stands for: itself with its safetensors or torch files, or a GGUF file of it: `choice`, else the only one, else `fallback`. *out is the
+ * folder's path and is replaced. */
+static gllm_status open_folder(char **out, const char *choice, const char *fallback, gllm_error *err) {
     char *dir = *out;
     static const char *const OWN[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "modules.json"};
     for (unsigned i = 0; !choice && i < sizeof OWN / sizeof *OWN; i++)
@@ -110,7 +182,7 @@ static gllm_status open_folder(char **out, const char *choice, gllm_error *err) 
     gllm_status status = GLLM_OK;
     if (n > 0 || choice) {
         *out = NULL;
-        status = choose(dir, list, n > 0 ? n : 0, choice, out, err);
+        status = choose(dir, list, n > 0 ? n : 0, choice, fallback, out, err);
         free(dir);
     }
     for (int i = 0; i < n; i++) free(list[i]);
@@ -125,21 +197,27 @@ static gllm_status check_file(const char *path, gllm_error *err) {
     return ends_in(path, ".gguf") ? GLLM_OK : err_set(err, GLLM_UNSUPPORTED, "%s: found a file, expected a model directory or a .gguf file", path);
 }
 
-gllm_status hub_locate(const char *model, const char *home, char **out, gllm_error *err) {
+/* A path that exists, as it is or before its last colon; *out NULL: it is none. */
+static gllm_status by_path(const char *model, char **out, const char **choice, bool *file, gllm_error *err) {
+    const char *colon = strrchr(model, ':');
+    const bool folder = dir_exists(model);
+    *file = !folder && path_exists(model);
+    if (*file) TRY(check_file(model, err));
+    if (folder || *file) return (*out = strdup(model)) ? GLLM_OK : err_nomem(err, model);
+    char *name = colon ? strndup(model, (size_t)(colon - model)) : NULL;
+    if (name && dir_exists(name)) *out = name, *choice = colon + 1;
+    else free(name);
+    return GLLM_OK;
+}
+
+gllm_status hub_locate(const char *model, const char *home, const char *cache, char **out, gllm_error *err) {
+    const char *choice = NULL, *fallback = NULL;
+    bool file = false;
     *out = NULL;
     if (!model || !*model) return err_set(err, GLLM_INVALID, "no model given; expected a directory, ORG/NAME or NAME");
-    const bool folder = dir_exists(model), file = !folder && path_exists(model);
-    const char *colon = folder || file ? NULL : strrchr(model, ':');
-    char *name = colon ? strndup(model, (size_t)(colon - model)) : strdup(model);
-    if (!name) return err_nomem(err, model);
-    gllm_status status = GLLM_OK;
-    if (file) status = check_file(name, err);
-    if (file || folder || dir_exists(name)) *out = name;
-    else {
-        status = in_home(name, home, out, err);
-        free(name);
-    }
-    if (status == GLLM_OK && !file) status = open_folder(out, colon ? colon + 1 : NULL, err);
+    gllm_status status = by_path(model, out, &choice, &file, err);
+    if (status == GLLM_OK && !*out) status = by_name(model, home, cache, out, &choice, &fallback, err);
+    if (status == GLLM_OK && !file) status = open_folder(out, choice, fallback, err);
     if (status != GLLM_OK) {
         free(*out);
         *out = NULL;

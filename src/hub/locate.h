@@ -3,9 +3,12 @@
 #define GLLM_HUB_LOCATE_H
 #include "base/error.h"
 
-/* `model`: a path that exists; ORG/NAME (HOME/models/ORG--NAME); or NAME alone when one model folder ends in --NAME, case ignored. A folder without
+/* `model`: a path that exists; an alias of the registry, ALIAS:QUANT for a quantised form of it; ORG/NAME; or NAME alone when one model folder
+ * ends in --NAME, case ignored. A repository is looked for in HOME/models/ORG--NAME, then in CACHE/models--ORG--NAME, the layout of the Hugging
+ * Face cache, where refs/main says which snapshot counts; cache NULL: not there. A folder without
  * safetensors stands for the one GGUF file (or split set) in it; of several, and beside safetensors, MODEL:FILE or MODEL:QUANT chooses: QUANT is a
  * whole word of the file's name such as Q4_K_M, case ignored.
- * *out is owned by the caller (free). GLLM_NOT_FOUND says where was looked and what is there; GLLM_INVALID lists the files of which none was chosen. */
-gllm_status hub_locate(const char *model, const char *home, char **out, gllm_error *err);
+ * *out is owned by the caller (free). GLLM_NOT_FOUND says where was looked and what is there, or for a model of the registry its repository,
+ * licence and where its files are expected; GLLM_INVALID lists the files of which none was chosen. */
+gllm_status hub_locate(const char *model, const char *home, const char *cache, char **out, gllm_error *err);
 #endif

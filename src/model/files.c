@@ -69,17 +69,23 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
         TRY(chat_files_read(f, err));
     }
     TRY(classifier_read(f, err));
+    TRY(hints_apply(f, log, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);
     return GLLM_OK;
 }
 
-gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+gllm_status model_files_open_hinted(struct model_files *f, const char *path, const struct model_hints *hints, const struct log *log, gllm_error *err) {
     *f = (struct model_files){0};
+    if (hints) f->hints = *hints;
     gllm_status status = open_all(f, path, log, err);
     if (status != GLLM_OK) model_files_close(f);
     return status;
+}
+
+gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+    return model_files_open_hinted(f, path, NULL, log, err);
 }
 
 void model_files_close(struct model_files *f) {

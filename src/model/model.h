@@ -7,6 +7,7 @@
 #include "format/weights.h"
 #include "model/arch.h"
 #include "model/bind.h"
+#include "model/hints.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
@@ -30,9 +31,12 @@ struct model_files { /* read and checked, no device yet */
     uint32_t n_eos;
     struct classifier classifier;
     struct chat_source chat; /* of a causal model */
+    struct model_hints hints;
 };
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
 gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
+/* The same with what else is known of the model; hints NULL: nothing. */
+gllm_status model_files_open_hinted(struct model_files *f, const char *path, const struct model_hints *hints, const struct log *log, gllm_error *err);
 void model_files_close(struct model_files *f);
 
 /* What follows the encoder: pooling, dense layers, normalisation; from the files, or as a request overrides the pooling. */

@@ -11,8 +11,10 @@
     .up = "encoder.layer.%u.intermediate.dense", .down = "encoder.layer.%u.output.dense",                               \
     .ffn_norm_res = "encoder.layer.%u.output.LayerNorm"
 
-const struct name_table NAMES_BERT = {BERT_BODY, .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier"};
-const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj"};
+const struct name_table NAMES_BERT = {BERT_BODY, .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier",
+                                       .mlm_dense = "cls.predictions.transform.dense", .mlm_norm = "cls.predictions.transform.LayerNorm", .mlm_out = "cls.predictions.decoder.weight", .mlm_bias = "cls.predictions.bias"};
+const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj",
+                                          .mlm_dense = "lm_head.dense", .mlm_norm = "lm_head.layer_norm", .mlm_out = "lm_head.decoder.weight", .mlm_bias = "lm_head.bias", .mlm_act = ACT_GELU};
 const struct name_table NAMES_ELECTRA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_GELU, .score_out = "classifier.out_proj"};
 
 const struct name_table NAMES_MPNET = {
@@ -31,6 +33,7 @@ const struct name_table NAMES_MPNET = {
     .score_dense = "classifier.dense",
     .score_act = ACT_TANH,
     .score_out = "classifier.out_proj",
+    .mlm_dense = "lm_head.dense", .mlm_norm = "lm_head.layer_norm", .mlm_out = "lm_head.decoder.weight", .mlm_bias = "lm_head.bias", .mlm_act = ACT_GELU,
 };
 
 const struct name_table NAMES_DISTILBERT = {
@@ -48,6 +51,10 @@ const struct name_table NAMES_DISTILBERT = {
     .score_dense = "pre_classifier",
     .score_act = ACT_RELU,
     .score_out = "classifier",
+    .mlm_dense = "vocab_transform",
+    .mlm_norm = "vocab_layer_norm",
+    .mlm_out = "vocab_projector.weight",
+    .mlm_bias = "vocab_projector.bias",
 };
 
 /* The decoders of transformers call nearly everything alike; a fused qkv_proj or gate_up_proj stands for its parts. */

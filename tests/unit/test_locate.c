@@ -11,7 +11,7 @@
 static void found(const char *model, const char *expected) {
     char *path = NULL;
     gllm_error err = {0};
-    if (hub_locate(model, temp_dir, &path, &err) != GLLM_OK) fail_msg("%s", err.message);
+    if (hub_locate(model, temp_dir, NULL, &path, &err) != GLLM_OK) fail_msg("%s", err.message);
     assert_string_equal(path, expected);
     free(path);
 }
@@ -19,7 +19,7 @@ static void found(const char *model, const char *expected) {
 static void refused(const char *model, gllm_status status, const char *says) {
     char *path = (char *)1;
     gllm_error err = {0};
-    assert_int_equal(hub_locate(model, temp_dir, &path, &err), status);
+    assert_int_equal(hub_locate(model, temp_dir, NULL, &path, &err), status);
     assert_null(path);
     assert_string_equal(err.message, says);
 }
@@ -51,7 +51,7 @@ static void test_names(void **state) {
 static void missing(const char *model, const char *one_there) {
     char *path = NULL, start[600];
     gllm_error err = {0};
-    assert_int_equal(hub_locate(model, temp_dir, &path, &err), GLLM_NOT_FOUND);
+    assert_int_equal(hub_locate(model, temp_dir, NULL, &path, &err), GLLM_NOT_FOUND);
     assert_null(path);
     snprintf(start, sizeof start, "%s: no such model: no directory of that name, none in %s (found there: ", model, temp_path("models"));
     if (strncmp(err.message, start, strlen(start))) fail_msg("found \"%s\", expected \"%s\"", err.message, start);
@@ -81,7 +81,7 @@ static void test_no_home(void **state) {
     (void)state;
     char *path = NULL;
     gllm_error err = {0};
-    assert_int_equal(hub_locate("x", "/none", &path, &err), GLLM_NOT_FOUND);
+    assert_int_equal(hub_locate("x", "/none", NULL, &path, &err), GLLM_NOT_FOUND);
     assert_string_equal(err.message, "x: no such model: no directory of that name, none in /none/models (found there: nothing)");
 }
 

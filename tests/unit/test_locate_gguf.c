@@ -56,7 +56,7 @@ static int clean(void **state) {
 static void finds(const char *model, const char *below_home) {
     char *found, expected[300];
     gllm_error err = {0};
-    if (hub_locate(model, home, &found, &err) != GLLM_OK) fail_msg("%s: %s", model, err.message);
+    if (hub_locate(model, home, NULL, &found, &err) != GLLM_OK) fail_msg("%s: %s", model, err.message);
     snprintf(expected, sizeof expected, "%s/%s", home, below_home);
     assert_string_equal(found, expected);
     free(found);
@@ -64,7 +64,7 @@ static void finds(const char *model, const char *below_home) {
 static void refuses(const char *model, gllm_status status, const char *says) {
     char *found;
     gllm_error err = {0};
-    const gllm_status got = hub_locate(model, home, &found, &err);
+    const gllm_status got = hub_locate(model, home, NULL, &found, &err);
     if (got != status || found || !strstr(err.message, says)) fail_msg("%s: found %d \"%s\", expected %d and \"%s\"", model, (int)got, err.message, (int)status, says);
 }
 

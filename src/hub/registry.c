@@ -1,0 +1,110 @@
+#include "hub/registry.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const QUANTS[] = {"int4", "int8", "awq", "gptq", "gguf", "fp8", "bnb4", "bnb8"};
+
+const struct registry_model *registry_by_alias(const char *alias) {
+    for (const struct registry_model *m = registry_models; m->aliases; m++)
+        for (const char *const *a = m->aliases; *a; a++)
+            if (!strcasecmp(*a, alias)) return m;
+    return NULL;
+}
+
+const struct registry_model *registry_by_repo(const char *repo, const struct registry_variant **variant) {
+    *variant = NULL;
+    for (const struct registry_model *m = registry_models; m->aliases; m++)
+        for (const char *const *r = m->repos; *r; r++)
+            if (!strcasecmp(*r, repo)) return m;
+    for (const struct registry_model *m = registry_models; m->aliases; m++)
+        for (const struct registry_variant *v = m->variants; v && v->quant; v++)
+            if (!strcasecmp(v->repo, repo)) return *variant = v, m;
+    return NULL;
+}
+
+/* One component of a path, "ORG--NAME" or "models--ORG--NAME", as a repository. */
+static const struct registry_model *by_folder(const char *name, size_t len) {
+    const struct registry_variant *unused;
+    char repo[256];
+    if (len > 8 && !strncmp(name, "models--", 8)) name += 8, len -= 8;
+    const char *dashes = memmem(name, len, "--", 2);
+    if (!dashes || len >= sizeof repo) return NULL;
+    const int org = (int)(dashes - name);
+    snprintf(repo, sizeof repo, "%.*s/%.*s", org, name, (int)len - org - 2, dashes + 2);
+    return registry_by_repo(repo, &unused);
+}
+
+const struct registry_model *registry_by_path(const char *path) {
+    const struct registry_model *m = NULL;
+    const char *end = path + strlen(path);
+    for (int up = 0; up < 4 && !m && end > path; up++) { /* file, revision, snapshots, folder */
+        while (end > path && end[-1] == '/') end--;
+        const char *start = end;
+        while (start > path && start[-1] != '/') start--;
+        m = by_folder(start, (size_t)(end - start));
+        end = start;
+    }
+    return m;
+}
+
+/* Edits that make one text of the other: a letter changed, put in or left out; case is ignored. Above `limit` any larger number. */
+static unsigned distance(const char *a, const char *b, unsigned limit) {
+    unsigned row[64];
+    const size_t n = strlen(a), m = strlen(b);
+    if (m >= 64 || (n > m ? n - m : m - n) > limit) return limit + 1;
+    for (unsigned j = 0; j <= m; j++) row[j] = j;
+    for (unsigned i = 1; i <= n; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= m; j++) {
+            unsigned best = diagonal + !!strncasecmp(a + i - 1, b + j - 1, 1);
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            if (row[j] + 1 < best) best = row[j] + 1;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[m];
+}
+
+const char *registry_nearest(const char *word) {
+    const char *best = NULL;
+    unsigned least = strlen(word) < 6 ? 1 : 3; /* no further than this */
+    for (const struct registry_model *m = registry_models; m->aliases; m++)
+        for (const char *const *a = m->aliases; *a; a++) {
+            const unsigned d = distance(word, *a, least);
+            if (d < least || (d == least && !best)) best = *a, least = d;
+        }
+    return best;
+}
+
+static bool is_quant(const char *word, size_t len) {
+    for (unsigned i = 0; i < sizeof QUANTS / sizeof *QUANTS; i++)
+        if (strlen(QUANTS[i]) == len && !strncasecmp(QUANTS[i], word, len)) return true;
+    return false;
+}
+
+static gllm_status refuse_quant(const struct registry_model *m, const char *quant, int len, gllm_error *err) {
+    char there[400] = "";
+    size_t at = 0;
+    for (const struct registry_variant *v = m->variants; v && v->quant && at < sizeof there; v++)
+        at += (size_t)snprintf(there + at, sizeof there - at, "%s%s (%s)", at ? ", " : "", v->quant, v->repo);
+    return err_set(err, GLLM_NOT_FOUND, "%s:%.*s: no such form is known; there is %s", m->aliases[0], len, quant, at ? there : "the model itself only");
+}
+
+gllm_status registry_resolve(const char *head, const char *rest, struct registry_ref *out, gllm_error *err) {
+    *out = (struct registry_ref){.choice = rest};
+    if (strchr(head, '/')) {
+        out->model = registry_by_repo(head, &out->variant);
+        return GLLM_OK;
+    }
+    out->model = registry_by_alias(head);
+    const size_t len = rest ? strcspn(rest, ":") : 0;
+    if (!out->model || !is_quant(rest ? rest : "", len)) return GLLM_OK;
+    for (const struct registry_variant *v = out->model->variants; v && v->quant && !out->variant; v++)
+        if (strlen(v->quant) == len && !strncasecmp(v->quant, rest, len)) out->variant = v;
+    out->choice = rest[len] ? rest + len + 1 : NULL;
+    return out->variant ? GLLM_OK : refuse_quant(out->model, rest, (int)len, err);
+}

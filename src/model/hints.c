@@ -1,0 +1,69 @@
+#include "model/hints.h"
+
+#include <string.h>
+
+#include "model/model.h"
+
+static enum hf_pool hf_pool_of(uint32_t pooling) {
+    switch (pooling) {
+    case POOL_CLS: return HF_POOL_CLS;
+    case POOL_LAST: return HF_POOL_LAST;
+    default: return HF_POOL_MEAN;
+    }
+}
+
+/* The modules that the files of an embedder leave out. */
+static gllm_status add_modules(struct model_files *f, const struct log *log, gllm_error *err) {
+    const struct model_hints *h = &f->hints;
+    struct hfdir *d = &f->dir;
+    struct hf_module *m = arena_array(&d->arena, 3, sizeof *m);
+    if (!m) return err_nomem(err, d->name);
+    m[0] = (struct hf_module){.kind = HF_TRANSFORMER, .path = d->weights_dir};
+    m[1] = (struct hf_module){.kind = HF_POOLING, .path = d->dir, .pooling = {.modes = {hf_pool_of(h->pooling)}, .n_modes = 1, .include_prompt = true}};
+    m[2] = (struct hf_module){.kind = HF_NORMALIZE, .path = d->dir};
+    d->modules = m;
+    d->n_modules = h->normalize == HINT_NORMALIZE_ON ? 3 : 2;
+    log_line(log, GLLM_LOG_INFO, "%s: the files name no pooling: %s%s, as is known of %s", d->name, pool_name((enum pool_kind)h->pooling), d->n_modules == 3 ? " and length 1" : "", h->name);
+    return GLLM_OK;
+}
+
+/* `text` with `task` in place of the first {task}. */
+static const char *with_task(struct arena *a, const char *text, const char *task) {
+    const char *hole = strstr(text, "{task}");
+    if (!hole || !task) return text;
+    const size_t before = (size_t)(hole - text), n = strlen(task);
+    char *out = arena_alloc(a, strlen(text) + n + 1);
+    if (!out) return NULL;
+    memcpy(out, text, before);
+    memcpy(out + before, task, n);
+    strcpy(out + before + n, hole + strlen("{task}"));
+    return out;
+}
+
+static bool has_prompt(const struct hfdir *d, const char *name) {
+    for (size_t i = 0; i < d->n_prompts; i++)
+        if (!strcmp(d->prompts[i].name, name)) return true;
+    return false;
+}
+
+/* The prompts that the files leave out, after those that they name. */
+static gllm_status add_prompts(struct model_files *f, gllm_error *err) {
+    const struct model_hints *h = &f->hints;
+    struct hfdir *d = &f->dir;
+    struct hf_prompt *all = arena_array(&d->arena, d->n_prompts + 2, sizeof *all);
+    if (!all) return err_nomem(err, d->name);
+    size_t n = d->n_prompts;
+    if (n) memcpy(all, d->prompts, n * sizeof *all);
+    if (h->query_prompt && !has_prompt(d, "query")) all[n++] = (struct hf_prompt){"query", with_task(&d->arena, h->query_prompt, h->instruction)};
+    if (h->document_prompt && !has_prompt(d, "document") && !has_prompt(d, "passage")) all[n++] = (struct hf_prompt){"document", with_task(&d->arena, h->document_prompt, h->instruction)};
+    for (size_t i = d->n_prompts; i < n; i++)
+        if (!all[i].text) return err_nomem(err, d->name);
+    d->prompts = all, d->n_prompts = n;
+    return GLLM_OK;
+}
+
+gllm_status hints_apply(struct model_files *f, const struct log *log, gllm_error *err) {
+    if (f->hints.task != HINT_TASK_EMBED) return GLLM_OK;
+    if (f->hints.pooling && !f->dir.n_modules) TRY(add_modules(f, log, err));
+    return add_prompts(f, err);
+}
