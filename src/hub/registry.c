@@ -24,7 +24,7 @@ const struct registry_model *registry_by_repo(const char *repo, const struct reg
     return NULL;
 }
 
-/* One component of a path, "ORG--NAME" or "models--ORG--NAME", as a repository. */
+/* A folder's name, "ORG--NAME" or "models--ORG--NAME", as a repository. */
 static const struct registry_model *by_folder(const char *name, size_t len) {
     const struct registry_variant *unused;
     char repo[256];
@@ -36,17 +36,26 @@ static const struct registry_model *by_folder(const char *name, size_t len) {
     return registry_by_repo(repo, &unused);
 }
 
+/* The last component of path[0, *end); *end moves before it. */
+static const char *pop(const char *path, size_t *end, size_t *len) {
+    while (*end && path[*end - 1] == '/') --*end;
+    size_t start = *end;
+    while (start && path[start - 1] != '/') start--;
+    *len = *end - start;
+    *end = start;
+    return path + start;
+}
+
 const struct registry_model *registry_by_path(const char *path) {
-    const struct registry_model *m = NULL;
-    const char *end = path + strlen(path);
-    for (int up = 0; up < 4 && !m && end > path; up++) { /* file, revision, snapshots, folder */
-        while (end > path && end[-1] == '/') end--;
-        const char *start = end;
-        while (start > path && start[-1] != '/') start--;
-        m = by_folder(start, (size_t)(end - start));
-        end = start;
-    }
-    return m;
+    size_t end = strlen(path), len;
+    const char *name = pop(path, &end, &len);
+    if (len > 5 && !strncasecmp(name + len - 5, ".gguf", 5)) name = pop(path, &end, &len);
+    const struct registry_model *m = by_folder(name, len);
+    if (m) return m;
+    name = pop(path, &end, &len);
+    if (len != 9 || strncmp(name, "snapshots", 9)) return NULL;
+    name = pop(path, &end, &len);
+    return by_folder(name, len);
 }
 
 /* Edits that make one text of the other: a letter changed, put in or left out; case is ignored. Above `limit` any larger number. */

@@ -40,26 +40,30 @@ static const char *with_task(struct arena *a, const char *text, const char *task
     return out;
 }
 
-static bool has_prompt(const struct hfdir *d, const char *name) {
+static struct hf_prompt *find_prompt(struct hfdir *d, const char *name) {
     for (size_t i = 0; i < d->n_prompts; i++)
-        if (!strcmp(d->prompts[i].name, name)) return true;
-    return false;
+        if (!strcmp(d->prompts[i].name, name)) return &d->prompts[i];
+    return NULL;
 }
 
-/* The prompts that the files leave out, after those that they name. */
+/* d->prompts has room. A prompt that is empty says nothing: sentence-transformers writes such where nobody gave one. */
+static gllm_status add_prompt(struct hfdir *d, const char *name, const char *text, const char *task, gllm_error *err) {
+    struct hf_prompt *p = find_prompt(d, name);
+    if (!text || (p && *p->text)) return GLLM_OK;
+    if (!p) p = &d->prompts[d->n_prompts++];
+    *p = (struct hf_prompt){name, with_task(&d->arena, text, task)};
+    return p->text ? GLLM_OK : err_nomem(err, d->name);
+}
+
 static gllm_status add_prompts(struct model_files *f, gllm_error *err) {
     const struct model_hints *h = &f->hints;
     struct hfdir *d = &f->dir;
     struct hf_prompt *all = arena_array(&d->arena, d->n_prompts + 2, sizeof *all);
     if (!all) return err_nomem(err, d->name);
-    size_t n = d->n_prompts;
-    if (n) memcpy(all, d->prompts, n * sizeof *all);
-    if (h->query_prompt && !has_prompt(d, "query")) all[n++] = (struct hf_prompt){"query", with_task(&d->arena, h->query_prompt, h->instruction)};
-    if (h->document_prompt && !has_prompt(d, "document") && !has_prompt(d, "passage")) all[n++] = (struct hf_prompt){"document", with_task(&d->arena, h->document_prompt, h->instruction)};
-    for (size_t i = d->n_prompts; i < n; i++)
-        if (!all[i].text) return err_nomem(err, d->name);
-    d->prompts = all, d->n_prompts = n;
-    return GLLM_OK;
+    if (d->n_prompts) memcpy(all, d->prompts, d->n_prompts * sizeof *all);
+    d->prompts = all;
+    TRY(add_prompt(d, "query", h->query_prompt, h->instruction, err));
+    return add_prompt(d, find_prompt(d, "passage") ? "passage" : "document", h->document_prompt, h->instruction, err);
 }
 
 gllm_status hints_apply(struct model_files *f, const struct log *log, gllm_error *err) {
