@@ -8,6 +8,7 @@
 #include "model/classifier.h"
 #include "model/config.h"
 #include "model/end_tokens.h"
+#include "model/frame.h"
 #include "model/gguf_config.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
@@ -70,6 +71,8 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
     }
     TRY(classifier_read(f, err));
     TRY(hints_apply(f, log, err));
+    TRY(outputs_read(f, err));
+    TRY(frame_read(f, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);

@@ -24,6 +24,7 @@ gllm_status head_read(struct head *h, struct arena *arena, const struct hfdir *d
     if (!h->steps) return err_nomem(err, "modules");
     for (size_t i = 1; i < d->n_modules; i++) {
         const struct hf_module *m = &d->modules[i];
+        if (m->per_token || m->kind == HF_TOKEN_MASK || m->kind == HF_SPLADE) continue; /* outputs.c */
         if (m->kind != HF_POOLING) {
             h->steps[h->n_steps++] = m;
             continue;

@@ -27,7 +27,7 @@ static inline void zip_put(struct zip_writer *w, const void *p, size_t n) {
     w->size += n;
 }
 static inline void zip_int(struct zip_writer *w, uint64_t v, unsigned n) {
-    for (unsigned i = 0; i < n; i++) zip_put(w, &(uint8_t){(uint8_t)(v >> (8 * i))}, 1);
+    for (unsigned i = 0; i < n; i++) zip_put(w, &(uint8_t){(uint8_t)(i < 8 ? v >> (8 * i) : 0)}, 1);
 }
 static inline struct zip_record *zip_add(struct zip_writer *w, const char *name, const void *data, size_t n) {
     struct zip_record *r = &w->records[w->count++];
