@@ -22,5 +22,9 @@ const struct arch ARCH_ENCODERS[] = {
      .model_types = {"electra"},
      .names = &NAMES_ELECTRA,
      .cfg = {.n_type = 2, .d_embd = 128, .pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
+    {.name = "static", /* a table alone: static.c */
+     .model_types = {"model2vec"},
+     .names = &NAMES_STATIC,
+     .cfg = {.pos = POS_FROM_ZERO}},
     {0},
 };

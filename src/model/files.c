@@ -12,6 +12,7 @@
 #include "model/gguf_config.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
+#include "model/static.h"
 
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
 static uint32_t longest_input(const struct model_files *f, const struct log *log) {
@@ -29,6 +30,7 @@ static gllm_status open_directory(struct model_files *f, const char *dir, gllm_e
     const struct arch *arch;
     char path[4096];
     TRY(hfdir_open(&f->dir, dir, err));
+    if (static_is(&f->dir)) return static_open(f, err);
     snprintf(path, sizeof path, "%s/config.json", f->dir.weights_dir);
     TRY(config_read(f->dir.config, path, &f->arena, &arch, &f->cfg, err));
     f->arch = *arch;
@@ -64,6 +66,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
 }
 
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+    f->frame.dropped = -1;
     TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, err));
     if (f->cfg.causal) {
         TRY(end_tokens_read(f, err));

@@ -21,9 +21,8 @@ static gllm_status read_ids(struct model_files *f, const char *text, const int32
 
 gllm_status frame_read(struct model_files *f, gllm_error *err) {
     struct input_frame *w = &f->frame;
-    w->dropped = -1;
     TRY(read_ids(f, f->hints.input_before, &w->before, &w->n_before, err));
     TRY(read_ids(f, f->hints.input_after, &w->after, &w->n_after, err));
-    w->bare = w->n_before || w->n_after;
+    w->bare |= w->n_before || w->n_after;
     return GLLM_OK;
 }

@@ -9,6 +9,4 @@
 
 /* Adds token vectors to f->outputs where the files are such a model's. GLLM_FORMAT, GLLM_UNSUPPORTED. */
 gllm_status late_read(struct model_files *f, gllm_error *err);
-/* The token that tokenizer_config.json or special_tokens_map.json calls `role` ("mask_token"); *id -1: none is. */
-gllm_status late_named_token(const struct model_files *f, const char *role, int32_t *id, gllm_error *err);
 #endif

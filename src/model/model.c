@@ -6,6 +6,7 @@
 #include "model/decoder.h"
 #include "model/forward.h"
 #include "model/head.h"
+#include "model/static.h"
 #include "text/token_bytes.h"
 
 /* Buffers, tape and plan for batches of up to layout.cap_tok tokens in cap_seq sequences, with one choice of pooling and of outputs. */
@@ -167,14 +168,21 @@ gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind poo
 
 const struct tape *model_tape(const struct model *m) { return m->session ? &m->session->tape : NULL; }
 
-gllm_status model_collect(struct model *m, gllm_error *err) {
+/* The head, and the weights of the body. */
+static gllm_status collect_body(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
-    m->bindings.arena = &m->arena;
+    if (static_is(&f->dir)) return static_collect(m, err);
     if (f->classifier.n_labels) m->head = (struct head){.modes = {POOL_CLS}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
     else if (!(f->outputs.available & OUTPUT_DENSE)) m->head.include_prompt = true; /* nothing is pooled */
     else if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
     TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, &m->net, err));
-    TRY(bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err));
+    return bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err);
+}
+
+gllm_status model_collect(struct model *m, gllm_error *err) {
+    struct model_files *f = &m->files;
+    m->bindings.arena = &m->arena;
+    TRY(collect_body(m, err));
     const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
     if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);

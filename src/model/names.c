@@ -36,6 +36,8 @@ const struct name_table NAMES_MPNET = {
     .mlm_dense = "lm_head.dense", .mlm_norm = "lm_head.layer_norm", .mlm_out = "lm_head.decoder.weight", .mlm_bias = "lm_head.bias", .mlm_act = ACT_GELU,
 };
 
+const struct name_table NAMES_STATIC = {.word = "embedding"}; /* static.c knows the other name */
+
 const struct name_table NAMES_DISTILBERT = {
     .word = "embeddings.word_embeddings",
     .pos = "embeddings.position_embeddings",

@@ -8,6 +8,7 @@
 #include "format/weights.h"
 #include "model/late.h"
 #include "model/model.h"
+#include "model/side_files.h"
 
 enum { VOCABULARY_CHUNK = 4096 }; /* columns of logits that are there at once */
 
@@ -39,7 +40,7 @@ static gllm_status read_unweighed(struct model_files *f, gllm_error *err) {
     if (!ids) return err_nomem(err, "tokens");
     for (unsigned i = 0; i < sizeof ROLES / sizeof *ROLES; i++) {
         int32_t id;
-        TRY(late_named_token(f, ROLES[i], &id, err));
+        TRY(side_token(f, ROLES[i], &id, err));
         if (id >= 0) ids[f->outputs.n_unweighed++] = id;
     }
     f->outputs.unweighed = ids;
