@@ -229,6 +229,8 @@ typedef struct gllm_rankings { /* one block */
     double compute_ms;
 } gllm_rankings;
 /* Documents by relevance to a query. A pair's score is bit-identical alone, among any others, at any place and on any number of threads. Blocks.
+ * A model that gives token vectors scores by late interaction (MaxSim), whatever `scores` says: for each vector of the query the largest product with one of
+ * the document, summed; for BGE-M3 divided by their number, as its own formula does.
  * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels); else as gllm_embed. */
 GLLM_API gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *r, gllm_rankings **out, gllm_error *err);
 GLLM_API void gllm_rankings_free(gllm_rankings *r);
@@ -433,6 +435,7 @@ typedef struct gllm_model_info { /* one block */
     uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
     const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
     size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
+    const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one

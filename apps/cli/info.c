@@ -16,7 +16,7 @@ static void field(const char *name, const char *value, bool last) {
 static void print_json(const gllm_model_info *i, bool tensors) {
     putchar('{');
     field("model", i->name, false), field("path", i->path, false), field("architecture", i->architecture, false), field("format", i->format, false);
-    field("dtype", i->dtype, false), field("tokenizer", i->tokenizer, false), field("task", i->task, false), field("licence", i->licence, false);
+    field("dtype", i->dtype, false), field("quantisation", i->quantisation, false), field("tokenizer", i->tokenizer, false), field("task", i->task, false), field("licence", i->licence, false);
     field("pooling", i->pooling, false), field("similarity", i->similarity, false), field("default_prompt", i->default_prompt, false);
     printf("\"normalize\":%s,\"parameters\":%llu,\"file_bytes\":%llu,\"layers\":%u,\"heads\":%u,\"kv_heads\":%u,\"d_model\":%u,\"d_head\":%u,\"d_ff\":%u,\"vocab\":%u,\"max_tokens\":%u,\"dimensions\":%u",
            i->normalize ? "true" : "false", (unsigned long long)i->n_params, (unsigned long long)i->file_bytes, i->n_layer, i->n_head, i->n_kv, i->d_model, i->d_head, i->d_ff, i->n_vocab, i->max_tokens, i->dim);
@@ -89,6 +89,7 @@ static void print_text(const gllm_model_info *i, bool tensors) {
         i->d_head, i->d_model, i->d_ff);
     row("parameters", "%.*f million, %s, %s, %.1f MiB", i->n_params < 1000000 ? 3 : 1, (double)i->n_params / 1e6, i->dtype,
         i->format, (double)i->file_bytes / MIB);
+    if (*i->quantisation) row("quantisation", "%s", i->quantisation);
     row("tokenizer", "%s, %u entries, at most %u tokens a text", i->tokenizer, i->n_vocab, i->max_tokens);
     if (!strcmp(i->task, "generate")) print_generator(i);
     else if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");

@@ -129,7 +129,7 @@ gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtyp
     if (o->exact && o->kv_cache != GLLM_KV_CACHE_AUTO && o->kv_cache != GLLM_KV_CACHE_F32)
         return err_set(err, GLLM_INVALID, "exact asks for a cache of F32, kv_cache for %s", dtype_traits(DTYPES[o->kv_cache])->name);
     *out = o->kv_cache ? DTYPES[o->kv_cache] : exact ? DTYPE_F32 : DTYPE_F16;
-    if (!m->files.cfg.causal) return GLLM_OK;
+    if (!m->files.generates) return GLLM_OK;
     TRY(decoder_check_cache(&m->files.cfg, *out, err));
     if (*out == DTYPE_Q8_0) log_line(&m->log, GLLM_LOG_INFO, "%s: the cache holds keys and values in q8_0", m->files.dir.name);
     return GLLM_OK;
@@ -192,7 +192,7 @@ gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_err
     const struct model *m = engine_model(c->engine);
     gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
                              .precision = c->caps.precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
-                             .n_ctx = m->files.cfg.causal ? engine_context(c->engine) : 0};
+                             .n_ctx = m->files.generates ? engine_context(c->engine) : 0};
     memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);
     engine_leave(c->engine);
     return GLLM_OK;

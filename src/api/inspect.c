@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/file.h"
+#include "model/bind_quant.h"
 
 struct info { /* the public struct first */
     gllm_model_info base;
@@ -16,7 +17,7 @@ static const char *pooling_text(struct arena *a, const struct head *h) {
     return arena_strdup(a, text);
 }
 
-static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_error *err) {
+static gllm_status fill_tensors(struct info *i, const struct weights *w, const struct quant_cfg *q, gllm_error *err) {
     size_t n = weights_count(w);
     uint64_t count[DTYPE_COUNT] = {0};
     gllm_tensor_info *list = arena_array(&i->arena, n, sizeof *list);
@@ -29,7 +30,7 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_er
         if (!list[k].name || !list[k].file) return err_nomem(err, "tensors");
         memcpy(list[k].shape, t->shape, sizeof list[k].shape);
         count[t->dtype] += tensor_count(t);
-        if (dtype_is_weight(t->dtype)) i->base.n_params += tensor_count(t);
+        i->base.n_params += quant_params(q, t);
     }
     unsigned most = DTYPE_F32;
     for (unsigned d = 0; d < DTYPE_COUNT; d++)
@@ -42,10 +43,11 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, gllm_er
 /* What a device takes beside weights: the buffers of one forward, and for a generator its cache. */
 static gllm_status plan_memory(gllm_memory_plan *p, const struct model *m, const gllm_options *o, uint32_t ctx, uint32_t batch, gllm_error *err) {
     const struct model_cfg *c = &m->files.cfg;
-    const uint64_t n_tok = (ctx ? ctx : c->causal ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || c->causal) ? batch : 1);
+    const bool cached = m->files.generates;
+    const uint64_t n_tok = (ctx ? ctx : cached ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || cached) ? batch : 1);
     if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
     p->cache_dtype = "";
-    if (!c->causal) p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
+    if (!cached) p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
     else {
         struct engine_options e = {.n_ctx = (uint32_t)n_tok};
         TRY(api_kv_dtype(o, m, &e.kv_dtype, err));
@@ -82,15 +84,25 @@ static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_
 
 /* "yarn x4 from 32768 tokens, base 1e+06": the kind, how far it stretches, and the base of the frequencies. */
 static const char *rope_text(struct arena *a, const struct model_cfg *c) {
-    static const char *const KINDS[] = {[ROPE_NONE] = "none", [ROPE_DEFAULT] = "plain", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic NTK",
+    static const char *const KINDS[] = {[ROPE_DEFAULT] = "plain", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic NTK",
                                         [ROPE_LLAMA3] = "llama3", [ROPE_YARN] = "yarn", [ROPE_LONGROPE] = "longrope"};
     const struct rope_cfg *r = &c->ropes[0];
     char text[128];
-    if (!c->causal) return "";
+    if (r->kind == ROPE_NONE) return "";
     size_t at = (size_t)snprintf(text, sizeof text, "%s", KINDS[r->kind]);
     if (r->factor > 0 && r->factor != 1) at += (size_t)snprintf(text + at, sizeof text - at, " x%g", r->factor);
     if (r->n_pos_trained) at += (size_t)snprintf(text + at, sizeof text - at, " from %u tokens", r->n_pos_trained);
-    if (r->kind != ROPE_NONE) snprintf(text + at, sizeof text - at, ", base %g", r->theta);
+    snprintf(text + at, sizeof text - at, ", base %g", r->theta);
+    return arena_strdup(a, text);
+}
+
+/* "awq, 4 bits, groups of 128": the method and how its codes are laid out. */
+static const char *quantisation_text(struct arena *a, const struct quant_cfg *q) {
+    char text[128];
+    if (!q->method) return "";
+    size_t at = (size_t)snprintf(text, sizeof text, "%s, %u bits", q->method, q->bits);
+    if (q->group) snprintf(text + at, sizeof text - at, ", groups of %u", q->group);
+    else if (q->row_block) snprintf(text + at, sizeof text - at, ", tiles of %u x %u", q->row_block, q->col_block);
     return arena_strdup(a, text);
 }
 
@@ -128,8 +140,9 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = c->causal ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
+    b->task = f->generates ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : f->hints.licence ? f->hints.licence : "");
+    b->quantisation = quantisation_text(a, &c->quant);
     b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);
     b->similarity = f->dir.similarity && !strcmp(f->dir.similarity, "dot") ? "dot" : "cosine";
     b->file_bytes = weights_file_bytes(f->weights);
@@ -137,7 +150,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->max_tokens = f->max_tokens, b->dim = f->classifier.n_labels ? 0 : m->head.dim, b->n_labels = f->classifier.n_labels, b->normalize = m->head.normalize;
     b->default_prompt = arena_strdup(a, f->dir.default_prompt_name ? f->dir.default_prompt_name : "");
     gllm_prompt_info *prompts = arena_array(a, f->dir.n_prompts, sizeof *prompts);
-    if (!b->name || !b->path || !b->licence || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");
+    if (!b->name || !b->path || !b->licence || !b->quantisation || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");
     for (size_t k = 0; k < f->dir.n_prompts; k++) {
         prompts[k] = (gllm_prompt_info){arena_strdup(a, f->dir.prompts[k].name), arena_strdup(a, f->dir.prompts[k].text)};
         if (!prompts[k].name || !prompts[k].text) return err_nomem(err, "model info");
@@ -145,7 +158,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->prompts = prompts, b->n_prompts = f->dir.n_prompts;
     TRY(fill_known(i, &f->hints, err));
     TRY(fill_generator(i, f, err));
-    return fill_tensors(i, f->weights, err);
+    return fill_tensors(i, f->weights, &c->quant, err);
 }
 
 gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err) {

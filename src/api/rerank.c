@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "base/utf8.h"
 #include "engine/classify.h"
+#include "engine/maxsim.h"
 
 void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size) {
     const gllm_rerank_request full = {.struct_size = size};
@@ -39,13 +40,16 @@ static void scored_free(struct scored *s) {
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
+static gllm_status scored_new(struct scored *s, const gllm_str *texts, const gllm_str *pairs, size_t n, size_t width, gllm_error *err) {
+    *s = (struct scored){.texts = resolved(texts, n), .pairs = resolved(pairs, pairs ? n : 0), .logits = n <= SIZE_MAX / sizeof(float) / width ? malloc(n * width * sizeof(float)) : NULL,
+                         .tokens = malloc(n * sizeof(uint32_t)), .full_tokens = malloc(n * sizeof(uint32_t)), .first_cut = malloc(n * sizeof(bool))};
+    return s->texts && s->pairs && s->logits && s->tokens && s->full_tokens && s->first_cut ? GLLM_OK : err_nomem(err, "scores");
+}
+
 /* Fills s with the logits of all texts. */
 static gllm_status run(gllm_client *client, struct classify_call *call, const gllm_str *texts, const gllm_str *pairs, struct scored *s, gllm_error *err) {
     const uint32_t n_labels = engine_model(client->engine)->files.classifier.n_labels;
-    const size_t n = call->n, width = n_labels ? n_labels : 1;
-    *s = (struct scored){.texts = resolved(texts, n), .pairs = resolved(pairs, pairs ? n : 0), .logits = n <= SIZE_MAX / sizeof(float) / width ? malloc(n * width * sizeof(float)) : NULL,
-                         .tokens = malloc(n * sizeof(uint32_t)), .full_tokens = malloc(n * sizeof(uint32_t)), .first_cut = malloc(n * sizeof(bool))};
-    if (!s->texts || !s->pairs || !s->logits || !s->tokens || !s->full_tokens || !s->first_cut) return err_nomem(err, "scores");
+    TRY(scored_new(s, texts, pairs, call->n, n_labels ? n_labels : 1, err));
     call->texts = s->texts, call->pairs = pairs ? s->pairs : NULL;
     call->logits = s->logits, call->tokens = s->tokens, call->full_tokens = s->full_tokens, call->first_cut = s->first_cut;
     return engine_classify(client->engine, call, err);
@@ -64,7 +68,8 @@ static int better(const void *x, const void *y) {
  * different logits have the same probability. */
 static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, const struct scored *s, gllm_rankings **out, gllm_error *err) {
     const struct classifier *k = &engine_model(c->engine)->files.classifier;
-    const enum score_act act = r->scores == GLLM_SCORES_RAW ? SCORE_IDENTITY : r->scores == GLLM_SCORES_MODEL ? k->model_act : SCORE_SIGMOID;
+    const bool raw = r->scores == GLLM_SCORES_RAW || !k->n_labels; /* late interaction gives no logits */
+    const enum score_act act = raw ? SCORE_IDENTITY : r->scores == GLLM_SCORES_MODEL ? k->model_act : SCORE_SIGMOID;
     const size_t n = r->n_documents, name = strlen(c->name) + 1;
     gllm_rankings *a = calloc(1, sizeof *a + n * sizeof *a->items + name);
     if (!a) return err_nomem(err, "rankings");
@@ -83,6 +88,16 @@ static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, co
     return GLLM_OK;
 }
 
+/* By the token vectors of query and documents. */
+static gllm_status rank_late(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    TRY(scored_new(s, r->documents, NULL, r->n_documents, 1, err));
+    struct maxsim_call call = {.query = {r->query.ptr, api_str_len(r->query)}, .documents = s->texts, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress,
+                               .progress_user = r->progress_user, .scores = s->logits, .tokens = s->tokens, .full_tokens = s->full_tokens, .query_cut = s->first_cut};
+    gllm_status status = engine_maxsim(c->engine, &call, err);
+    *ms = call.compute_ms;
+    return status;
+}
+
 static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {
     gllm_rerank_request r;
     gllm_rerank_request_init(&r);
@@ -95,7 +110,9 @@ static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gl
     if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
     struct classify_call call = {.query = &query, .n = r.n_documents, .truncate = r.truncate, .progress = r.progress, .progress_user = r.progress_user};
     struct scored s = {0};
-    gllm_status status = run(c, &call, r.documents, NULL, &s, err);
+    gllm_status status;
+    if (maxsim_has(engine_model(c->engine))) status = rank_late(c, &r, &s, &call.compute_ms, err);
+    else status = run(c, &call, r.documents, NULL, &s, err);
     if (status == GLLM_OK) status = rankings_new(c, &r, &s, out, err);
     if (status == GLLM_OK) (*out)->compute_ms = call.compute_ms;
     scored_free(&s);

@@ -7,6 +7,7 @@
  * Thread rule: one thread at a time uses an open backend (its owner); different backends are independent. */
 #ifndef GLLM_BACKEND_BACKEND_H
 #define GLLM_BACKEND_BACKEND_H
+#include "backend/codes.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "tensor/dtype.h"
@@ -40,10 +41,11 @@ struct weight_scale {
     uint32_t row_block, col_block;
 };
 struct weight_part {
-    const void *data; /* row-major [rows, cols], any alignment; NULL: zeros */
-    enum dtype dtype; /* dtype_is_weight(); rows are whole blocks */
+    const void *data; /* row-major [rows, cols], any alignment; NULL: zeros. Where there are codes: those */
+    enum dtype dtype; /* dtype_is_weight(), rows are whole blocks; not read where there are codes */
     uint32_t rows;    /* for a WEIGHT_VECTOR: number of values in this part */
     struct weight_scale scale; /* of the part's own rows; none for a WEIGHT_VECTOR */
+    const struct weight_codes *codes; /* borrowed as data is: what the values are computed from; NULL: they stand in data. None for a WEIGHT_VECTOR */
 };
 struct weight_desc {
     const char *name; /* for messages */

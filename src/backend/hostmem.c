@@ -139,6 +139,18 @@ gllm_status step_check(const struct tape *t, gllm_error *err) {
     return t->layout.cap_pages ? pages_check(t, s, err) : GLLM_OK;
 }
 
+static gllm_status codes_check(const struct weight_desc *d, uint32_t part, gllm_error *err) {
+    const struct weight_codes *w = d->parts[part].codes;
+    if (d->role == WEIGHT_VECTOR) return err_set(err, GLLM_INVALID, "%s: part %u is a vector of codes", d->name, part);
+    for (const struct code_grid *g = &w->codes;; g = &w->zeros) {
+        if (g->data && (g->bits < 2 || g->bits > 8 || (g->unit != 4 && (g->unit != 1 || g->bits % 4))))
+            return err_set(err, GLLM_INVALID, "%s: part %u has codes of %u bits in words of %u bytes", d->name, part, g->bits, g->unit);
+        if (g == &w->zeros) break;
+    }
+    if (!w->group || !w->scales) return err_set(err, GLLM_INVALID, "%s: part %u has codes without groups or scales", d->name, part);
+    return GLLM_OK;
+}
+
 static gllm_status scale_check(const struct weight_desc *d, uint32_t part, gllm_error *err) {
     const struct weight_scale *s = &d->parts[part].scale;
     if (!s->data) return GLLM_OK;
@@ -156,9 +168,10 @@ gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_
         return err_set(err, GLLM_INVALID, "%s: %u parts of %u columns, expected 1 to %d parts", d->name, d->n_parts, d->cols, WEIGHT_MAX_PARTS);
     for (uint32_t i = 0; i < d->n_parts; i++) {
         const struct weight_part *p = &d->parts[i];
-        if (p->data && !dtype_is_weight(p->dtype))
+        if (p->codes) TRY(codes_check(d, i, err));
+        else if (p->data && !dtype_is_weight(p->dtype))
             return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has dtype %s, expected a floating-point or quantised type", d->name, i, (unsigned)p->dtype < DTYPE_COUNT ? dtype_traits(p->dtype)->name : "unknown");
-        const uint32_t block = p->data ? dtype_traits(p->dtype)->block : 1, width = d->role == WEIGHT_VECTOR ? p->rows : d->cols;
+        const uint32_t block = p->data && !p->codes ? dtype_traits(p->dtype)->block : 1, width = d->role == WEIGHT_VECTOR ? p->rows : d->cols;
         TRY(scale_check(d, i, err));
         if (width % block) return err_set(err, GLLM_INVALID, "%s: part %u has rows of %u values, %s needs a multiple of %u", d->name, i, width, dtype_traits(p->dtype)->name, block);
         total += p->rows;
@@ -172,6 +185,10 @@ gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_
 }
 
 void weight_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out) {
+    if (p->codes) {
+        codes_row(p->codes, cols, row, out);
+        return;
+    }
     dtype_to_f32(p->dtype, (const uint8_t *)p->data + row * dtype_row_bytes(p->dtype, cols), out, cols);
     weight_scale_row(p, cols, row, out);
 }

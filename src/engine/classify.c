@@ -47,7 +47,7 @@ static gllm_status run_all(struct model *m, void *arg, gllm_error *err) { return
 gllm_status engine_classify(struct engine *e, struct classify_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     const uint32_t n_labels = f->classifier.n_labels;
-    if (!n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is %s (%s): it has no classification head", f->dir.name, f->cfg.causal ? "a generator" : "an embedder", f->arch.name);
+    if (!n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is %s (%s): it has no classification head", f->dir.name, f->generates ? "a generator" : "an embedder", f->arch.name);
     struct packed packed = {0};
     struct encoding one = {0};
     struct keep keep = {c->logits, n_labels};

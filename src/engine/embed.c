@@ -10,6 +10,7 @@
 gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err) {
     struct head h = m->head;
     if (pooling) h.n_modes = 1, h.modes[0] = pooling;
+    if (!h.n_modes) return err_set(err, GLLM_UNSUPPORTED, "%s is a generator (%s) whose files name no pooling: name one (last, mean …)", m->files.dir.name, m->files.arch.name);
     return head_dim(&h, m->files.cfg.d_model, dim, err);
 }
 
@@ -152,8 +153,8 @@ static gllm_status run_all(struct model *m, void *arg, gllm_error *err) { return
 
 gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
-    if (f->cfg.causal) return err_set(err, GLLM_UNSUPPORTED, "%s is a generator (%s): embeddings from such models are not in this version", f->dir.name, f->arch.name);
     if (f->classifier.n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is a %s: it gives scores, not vectors", f->dir.name, f->classifier.n_labels == 1 ? "reranker" : "classifier");
+    if (f->generates) log_line(&engine_model(e)->log, GLLM_LOG_INFO, "%s is a generator (%s): it was not trained for vectors; %s pooling, as asked", f->dir.name, f->arch.name, pool_name(c->pooling));
     struct packed packed = {0};
     struct gathering g = {c, f};
     struct packed_run run = {.packed = &packed, .budget = engine_options_of(e)->max_batch_tokens, .pooling = c->pooling, .dim = c->dim, .each = keep_dense, .user = &g, .outputs = c->outputs,

@@ -22,7 +22,7 @@ struct embed_call {
     uint32_t *tokens, *full_tokens; /* [n_inputs] */
     double compute_ms;
 };
-/* The width of a vector with this pooling (0: the model's own). */
+/* The width of a vector with this pooling (0: the model's own). GLLM_UNSUPPORTED: a generator, and no pooling. */
 gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err);
 /* Which outputs a call for `asked` gives (0: the first of dense, sparse and tokens that the model has). GLLM_UNSUPPORTED names one that it lacks. */
 gllm_status embed_outputs(const struct model *m, uint32_t asked, uint32_t *out, gllm_error *err);

@@ -9,7 +9,7 @@
 struct engine;
 struct engine_options {
     uint32_t max_batch_tokens, max_queue;
-    uint32_t n_ctx; /* causal models: tokens that the cache holds */
+    uint32_t n_ctx; /* generators: tokens that the cache holds */
     enum dtype kv_dtype; /* of the cache */
 };
 /* Moves the model and its backend into the engine also on failure. */

@@ -209,7 +209,7 @@ void generate_call_free(struct generate_call *c) {
 
 static gllm_status check_prompt(const struct engine *e, uint32_t n, gllm_error *err) {
     const struct model *m = engine_model(e);
-    if (!m->files.cfg.causal) return err_set(err, GLLM_UNSUPPORTED, "%s is an encoder (%s): it has no next token", m->files.dir.name, m->files.arch.name);
+    if (!m->files.generates) return err_set(err, GLLM_UNSUPPORTED, "%s is an %s (%s): it has no next token", m->files.dir.name, m->files.cfg.decoder ? "embedder" : "encoder", m->files.arch.name);
     if (!n) return err_set(err, GLLM_INVALID, "the prompt has no tokens");
     if (n > engine_context(e)) return err_set(err, GLLM_TOO_LONG, "the prompt has %u tokens, the context %u", n, engine_context(e));
     return GLLM_OK;

@@ -414,6 +414,12 @@ gllm_status hfdir_open(struct hfdir *out, const char *dir, gllm_error *err) {
     return status;
 }
 
+bool hfdir_pools(const struct hfdir *d) {
+    for (size_t i = 0; i < d->n_modules; i++)
+        if (d->modules[i].kind == HF_POOLING) return true;
+    return false;
+}
+
 void hfdir_close(struct hfdir *d) {
     if (!d) return;
     json_decref(d->config);

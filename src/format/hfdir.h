@@ -72,5 +72,6 @@ struct hfdir {
  * else (GGUF, ONNX only, an adapter), what it is. An unknown module type, activation or pooling mode is GLLM_UNSUPPORTED by name.
  * Needs neither weights nor tokenizer to be there. */
 gllm_status hfdir_open(struct hfdir *out, const char *dir, gllm_error *err);
+bool hfdir_pools(const struct hfdir *d); /* a Pooling is among the modules */
 void hfdir_close(struct hfdir *d); /* NULL and all-zero ok */
 #endif

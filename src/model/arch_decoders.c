@@ -1,11 +1,13 @@
 /* arch_decoders.c - the table of decoder architectures. A new one is an entry here, never a forward of its own. */
 #include "model/arch.h"
 
-#define DECODER(activation, epsilon) .decoder = true, .causal = true, .glu = true, .norm = NORM_RMS, .act = activation, .norm_eps = epsilon
+#define BOTH_WAYS(activation, epsilon) .decoder = true, .glu = true, .norm = NORM_RMS, .act = activation, .norm_eps = epsilon
+#define DECODER(activation, epsilon) BOTH_WAYS(activation, epsilon), .causal = true
 #define ROPE(base) .ropes = {{.kind = ROPE_DEFAULT, .theta = base}}
 
 const struct arch ARCH_DECODERS[] = {
     {.name = "llama", .model_types = {"llama"}, .gguf = {"llama", "mistral3"}, .gguf_interleaved = true, .names = &NAMES_LLAMA, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4)}},
+    {.name = "llama_bidirec", .model_types = {"llama_bidirec"}, .names = &NAMES_LLAMA, .cfg = {BOTH_WAYS(ACT_SILU, 1e-6f), ROPE(1e4)}},
     {.name = "mistral", .model_types = {"mistral"}, .names = &NAMES_LLAMA, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .window_rule = WINDOW_ALL}},
     {.name = "qwen2", .model_types = {"qwen2"}, .gguf = {"qwen2"}, .names = &NAMES_LLAMA, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .window_rule = WINDOW_FROM_LAYER, .window_step = 28}},
     {.name = "qwen3",
@@ -14,7 +16,7 @@ const struct arch ARCH_DECODERS[] = {
      .names = &NAMES_LLAMA,
      .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .d_head = 128, .qk_norm = QK_NORM_HEAD, .window_rule = WINDOW_FROM_LAYER, .window_step = 28}},
     {.name = "gemma2",
-     .model_types = {"gemma2"},
+     .model_types = {"gemma2", "codexembed2b"},
      .gguf = {"gemma2"},
      .names = &NAMES_GEMMA,
      .cfg = {DECODER(ACT_GELU_TANH, 1e-6f), ROPE(1e4), .d_head = 256, .norm_plus_one = true, .scale_embd = true, .window = 4096, .window_rule = WINDOW_EVEN,

@@ -1,9 +1,10 @@
 /* arch_encoders.c - the table of encoder architectures. A new one is an entry here, never a forward of its own. */
-#include "model/arch.h"
+#include "model/config.h"
 
 const struct arch ARCH_ENCODERS[] = {
     {.name = "bert",
      .model_types = {"bert"},
+     .gguf = {"bert"},
      .names = &NAMES_BERT,
      .cfg = {.n_type = 2, .pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {.name = "roberta",
@@ -22,6 +23,30 @@ const struct arch ARCH_ENCODERS[] = {
      .model_types = {"electra"},
      .names = &NAMES_ELECTRA,
      .cfg = {.n_type = 2, .d_embd = 128, .pos = POS_FROM_ZERO, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
+    {.name = "jina-bert",
+     .model_types = {"bert"},
+     .positions = "alibi",
+     .names = &NAMES_JINA,
+     .others = &NAMES_JINA_QK,
+     .read_keys = config_keys_jina,
+     .cfg = {.n_type = 2, .alibi = true, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU, .glu = true, .qk_norm = QK_NORM_ALL}},
+    {.name = "gte",
+     .model_types = {"new", "gte"},
+     .positions = "rope",
+     .names = &NAMES_GTE,
+     .read_keys = config_keys_gte,
+     .cfg = {.n_type = 1, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU, .glu = true, .ropes = {{.kind = ROPE_DEFAULT, .theta = 1e4}}}},
+    {.name = "nomic-bert",
+     .model_types = {"nomic_bert"},
+     .names = &NAMES_NOMIC,
+     .read_keys = config_keys_nomic,
+     .cfg = {.n_type = 2, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_SILU, .glu = true, .ropes = {{.kind = ROPE_DEFAULT, .theta = 1000}}}},
+    {.name = "modernbert",
+     .model_types = {"modernbert"},
+     .names = &NAMES_MODERN,
+     .read_keys = config_keys_modern,
+     .cfg = {.norm = NORM_LAYER, .norm_eps = 1e-5f, .act = ACT_GELU, .glu = true, .no_first_norm = true, .window = 64, .window_rule = WINDOW_NOT_FIRST_OF_N, .window_step = 3,
+             .ropes = {{.kind = ROPE_DEFAULT, .theta = 160000}, {.kind = ROPE_DEFAULT, .theta = 1e4}}}},
     {.name = "static", /* a table alone: static.c */
      .model_types = {"model2vec"},
      .names = &NAMES_STATIC,

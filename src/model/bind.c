@@ -1,20 +1,19 @@
 #include "model/bind.h"
 
+#include "model/bind_quant.h"
 #include "model/rope.h"
-#include "text/regex.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_ROOM = 256, FULL_ROOM = 2 * NAME_ROOM + 16 };
+enum { NAME_ROOM = 256, FULL_ROOM = QUANT_NAME_ROOM };
 
 struct binder { /* what the functions below share */
     struct bindings *b;
     const struct weights *w;
     const struct model_cfg *cfg;
-    const struct name_table *slots;
     bool optional_bias;
     char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
 };
@@ -63,59 +62,14 @@ static const struct tensor *find(const struct binder *s, const char *name, uint3
     return weights_find(s->w, legacy);
 }
 
-/* A key of a list of modules: a name, what it begins with, or what it ends with; or a regular expression from its first letter on. */
-static gllm_status module_matches(const char *key, const char *module, size_t len, bool *out, gllm_error *err) {
-    const size_t n = strlen(key);
-    if (strncmp(key, "re:", 3)) {
-        *out = n <= len && ((!strncmp(key, module, n) && (n == len || module[n] == '.')) || (!strncmp(key, module + len - n, n) && (n == len || module[len - n - 1] == '.')));
-        return GLLM_OK;
-    }
-    struct regex *re;
-    struct regex_scan scan = {0};
-    struct regex_span span = {0};
-    TRY(regex_open(&re, key + 3, n - 3, "config.json: quantization_config", err));
-    regex_begin(&scan, re, module, len);
-    *out = regex_next(&scan, &span) && span.match; /* the first span begins the text */
-    regex_end(&scan);
-    regex_free(re);
-    return GLLM_OK;
-}
+static const struct quant_cfg *quant_of(const struct binder *s) { return s->cfg && s->cfg->quant.method ? &s->cfg->quant : NULL; }
 
-static gllm_status check_ignored(const struct quant_cfg *q, const char *name, enum dtype t, gllm_error *err) {
-    const size_t len = strlen(name) - strlen(".weight");
-    bool found = false;
-    for (size_t i = 0; !found && i < q->n_ignored; i++) TRY(module_matches(q->ignored[i], name, len, &found, err));
-    return found ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s_scale: no such tensor, nor %s_scale_inv; quantization_config does not leave out %s, which is %s", name, name, name, dtype_traits(t)->name);
-}
-
-static bool is_f8(enum dtype t) { return t == DTYPE_F8_E4M3 || t == DTYPE_F8_E5M2; }
-
-/* The scale beside X.weight [rows, cols]: one for all, one a row, or in the tiles that config.json tells; its shape says which. */
-static gllm_status take_scale(const struct binder *s, struct weight_part *p, const char *name, uint32_t cols, gllm_error *err) {
-    const struct quant_cfg *q = s->cfg && s->cfg->quant.method ? &s->cfg->quant : NULL;
-    char full[FULL_ROOM + 16], found[200], tiles[64] = "";
-    snprintf(full, sizeof full, "%s_scale_inv", name);
-    const struct tensor *t = weights_find(s->w, full);
-    if (!t) {
-        snprintf(full, sizeof full, "%s_scale", name);
-        t = weights_find(s->w, full);
-    }
-    if (!t) return q && is_f8(p->dtype) ? check_ignored(q, name, p->dtype, err) : GLLM_OK;
-    if (!is_f8(p->dtype)) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside values of %s, expected F8_E4M3 or F8_E5M2", full, dtype_traits(p->dtype)->name);
-    if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16 && t->dtype != DTYPE_BF16) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected F32, F16 or BF16", full, dtype_traits(t->dtype)->name);
-    p->scale = (struct weight_scale){.data = t->data, .dtype = t->dtype, .row_block = p->rows, .col_block = cols};
-    if (tensor_count(t) == 1) return GLLM_OK;
-    if (t->shape[0] == p->rows && tensor_count(t) == p->rows) {
-        p->scale.row_block = 1;
-        return GLLM_OK;
-    }
-    if (q && q->row_block) {
-        const uint32_t down = (p->rows - 1) / q->row_block + 1, across = (cols - 1) / q->col_block + 1;
-        p->scale.row_block = q->row_block, p->scale.col_block = q->col_block;
-        if (t->rank == 2 && t->shape[0] == down && t->shape[1] == across) return GLLM_OK;
-        snprintf(tiles, sizeof tiles, " or [%u,%u] for tiles of %u x %u", down, across, q->row_block, q->col_block);
-    }
-    return err_set(err, GLLM_FORMAT, "%s: shape %s, expected [], [%u,1]%s", full, tensor_shape_text(t->shape, t->rank, found, sizeof found), p->rows, tiles);
+/* Adds the weight of a module that is stored as codes as the next part of a binding. `name`: as it would be called if it were not. */
+static gllm_status add_codes(const struct binder *s, struct binding *b, const char *name, uint32_t rows, uint32_t cols, gllm_error *err) {
+    const uint32_t i = b->desc.n_parts++;
+    b->desc.parts[i].rows = rows;
+    b->desc.cols = cols;
+    return quant_take_codes(s->w, quant_of(s), s->b->arena, name, cols, &b->desc.parts[i], &b->tensors[i], err);
 }
 
 /* Adds one tensor as the next part of a binding after checking its shape: [rows, cols], or [cols] for a vector. */
@@ -132,7 +86,7 @@ static gllm_status add_part(const struct binder *s, struct binding *b, const str
     b->tensors[i] = t;
     b->desc.parts[i] = (struct weight_part){.data = t->data, .dtype = t->dtype, .rows = rows};
     b->desc.cols = vector ? b->desc.cols + rows : cols;
-    return vector || dtype_is_quantised(t->dtype) ? GLLM_OK : take_scale(s, &b->desc.parts[i], name, cols, err);
+    return vector || dtype_is_quantised(t->dtype) ? GLLM_OK : quant_take_scale(s->w, quant_of(s), &b->desc.parts[i], name, cols, err);
 }
 
 /* One weight from one to three names stacked along rows; rows[i] of each. */
@@ -145,7 +99,8 @@ static gllm_status take(struct binder *s, struct weight **slot, enum weight_role
         const struct tensor *t = find(s, names[i], layer, suffix, old, full);
         if (!b->desc.name) b->desc.name = arena_strdup(s->b->arena, full);
         if (!b->desc.name) return err_nomem(err, full);
-        TRY(add_part(s, b, t, full, rows[i], cols, err));
+        if (role != WEIGHT_VECTOR && quant_has_codes(s->w, full)) TRY(add_codes(s, b, full, rows[i], cols, err));
+        else TRY(add_part(s, b, t, full, rows[i], cols, err));
     }
     return GLLM_OK;
 }
@@ -156,7 +111,7 @@ static gllm_status take_table(struct binder *s, struct weight **slot, const char
 
 static bool present(const struct binder *s, const char *name, uint32_t layer, const char *suffix) {
     char full[FULL_ROOM];
-    return name && find(s, name, layer, suffix, NULL, full);
+    return name && (find(s, name, layer, suffix, NULL, full) || quant_has_codes(s->w, full));
 }
 
 static gllm_status take_linear(struct binder *s, struct weight **w, struct weight **bias, const char *const *names, uint32_t n, uint32_t layer, const uint32_t *rows, uint32_t cols, gllm_error *err) {
@@ -182,12 +137,19 @@ static gllm_status add_one(struct binder *s, gllm_error *err) {
     return GLLM_OK;
 }
 
+/* The bias of a layer norm. */
+static gllm_status take_norm_bias(struct binder *s, struct weight **slot, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
+    char full[FULL_ROOM];
+    if (s->cfg->norm != NORM_LAYER || (s->optional_bias && !find(s, name, layer, ".bias", ".beta", full))) return GLLM_OK;
+    return take_vector(s, slot, name, layer, ".bias", ".beta", n, err);
+}
+
 /* A norm that the family has not is skipped: its name is NULL. */
 static gllm_status take_norm(struct binder *s, struct norm_weights *out, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
     if (!name) return GLLM_OK;
     TRY(take_vector(s, &out->w, name, layer, ".weight", ".gamma", n, err));
     if (s->cfg->norm_plus_one) TRY(add_one(s, err));
-    return s->cfg->norm == NORM_LAYER ? take_vector(s, &out->b, name, layer, ".bias", ".beta", n, err) : GLLM_OK;
+    return take_norm_bias(s, &out->b, name, layer, n, err);
 }
 
 /* The bucket of key - query = delta (T5, bidirectional): half of the buckets for keys after the query; in each half, distances below a quarter of
@@ -223,23 +185,66 @@ static gllm_status take_rel(struct binder *s, struct weight **slot, const char *
     return GLLM_OK;
 }
 
+/* ALiBi: a score falls by slope |i - j|. The slopes of 2^m heads are 2^(-8 k / 2^m), k = 1, 2 …; where the heads are no power of two, those of the
+ * power below, then every second one of the power above (the reference code of the paper, Press et al. 2021). */
+static double alibi_slope(uint32_t head, uint32_t n_head) {
+    uint32_t power = 1;
+    while (2 * power <= n_head) power *= 2;
+    return head < power ? pow(2, -8.0 * (head + 1) / power) : pow(2, -8.0 * (2 * (head - power) + 1) / (2 * power));
+}
+
+/* The table [n_head, 2 R + 1] by distance, R the largest there is. */
+static gllm_status take_alibi(struct binder *s, struct weight **slot, gllm_error *err) {
+    const struct model_cfg *c = s->cfg;
+    const uint32_t radius = c->n_pos - 1, cols = 2 * radius + 1;
+    float *table = arena_array(s->b->arena, (size_t)c->n_head * cols, sizeof *table);
+    struct binding *b = append(s, slot);
+    if (!table || !b) return err_nomem(err, "alibi");
+    for (uint32_t h = 0; h < c->n_head; h++) {
+        const float slope = (float)alibi_slope(h, c->n_head);
+        for (uint32_t i = 0; i < cols; i++) table[(size_t)h * cols + i] = -slope * fabsf((float)i - (float)radius);
+    }
+    b->desc = (struct weight_desc){.name = "alibi", .role = WEIGHT_TABLE, .cols = cols, .n_parts = 1, .parts = {{.data = table, .dtype = DTYPE_F32, .rows = c->n_head}}};
+    return GLLM_OK;
+}
+
 static gllm_status take_attention(struct binder *s, struct layer *l, const struct name_table *n, uint32_t i, gllm_error *err) {
     const struct model_cfg *c = s->cfg;
     const uint32_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head, rows[] = {d_q, d_kv, d_kv}, all = d_q + 2 * d_kv;
     const uint32_t q_norm = c->qk_norm == QK_NORM_ALL ? d_q : c->d_head, k_norm = c->qk_norm == QK_NORM_ALL ? d_kv : c->d_head;
     const char *qkv[] = {n->q, n->k, n->v};
-    if (present(s, n->qkv, i, ".weight")) TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, &n->qkv, 1, i, &all, c->d_model, err));
+    if (!n->q || present(s, n->qkv, i, ".weight")) TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, &n->qkv, 1, i, &all, c->d_model, err));
     else TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, qkv, 3, i, rows, c->d_model, err));
-    if (c->qk_norm != QK_NORM_NONE) {
+    if (c->qk_norm != QK_NORM_NONE && n->q_norm) {
         TRY(take_vector(s, &l->attn.q_norm, n->q_norm, i, ".weight", NULL, q_norm, err));
         if (c->norm_plus_one) TRY(add_one(s, err));
+        TRY(take_norm_bias(s, &l->attn.q_norm_bias, n->q_norm, i, q_norm, err));
         TRY(take_vector(s, &l->attn.k_norm, n->k_norm, i, ".weight", NULL, k_norm, err));
         if (c->norm_plus_one) TRY(add_one(s, err));
+        TRY(take_norm_bias(s, &l->attn.k_norm_bias, n->k_norm, i, k_norm, err));
     }
     TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, &c->d_model, d_q, err));
-    TRY(take_norm(s, &l->attn.norm_in, s->slots->attn_norm_in ? n->attn_norm_in : NULL, i, c->d_model, err));
-    TRY(take_norm(s, &l->attn.norm_out, s->slots->attn_norm_out ? n->attn_norm_out : NULL, i, c->d_model, err));
-    return take_norm(s, &l->attn.norm_res, s->slots->attn_norm_res ? n->attn_norm_res : NULL, i, c->d_model, err);
+    if (i || !c->no_first_norm) TRY(take_norm(s, &l->attn.norm_in, n->attn_norm_in, i, c->d_model, err));
+    TRY(take_norm(s, &l->attn.norm_out, n->attn_norm_out, i, c->d_model, err));
+    TRY(take_norm(s, &l->attn.norm_res, n->attn_norm_res, i, c->d_model, err));
+    return take_norm(s, &l->attn.norm_again, n->attn_norm_again, i, c->d_model, err);
+}
+
+/* A fused matrix whose first half of rows is up: its halves change places. */
+static gllm_status take_up_gate(struct binder *s, struct layer *l, const char *name, uint32_t i, gllm_error *err) {
+    const struct model_cfg *c = s->cfg;
+    const uint32_t both = 2 * c->d_ff;
+    TRY(take(s, &l->ffn.up, WEIGHT_MATRIX, &name, 1, i, ".weight", NULL, &both, c->d_model, err));
+    struct binding *b = &s->b->list[s->b->count - 1];
+    struct weight_part *parts = b->desc.parts;
+    if (parts[0].scale.data) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside a matrix of up and gate", b->desc.name);
+    if (present(s, name, i, ".bias")) return err_set(err, GLLM_UNSUPPORTED, "%s: found a bias beside it, expected none", b->desc.name);
+    parts[0].rows = c->d_ff;
+    parts[1] = parts[0];
+    parts[0].data = (const unsigned char *)parts[0].data + dtype_row_bytes(parts[0].dtype, c->d_model) * c->d_ff;
+    b->tensors[1] = b->tensors[0];
+    b->desc.n_parts = 2;
+    return GLLM_OK;
 }
 
 static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name_table *n, uint32_t i, gllm_error *err) {
@@ -247,13 +252,14 @@ static gllm_status take_ffn(struct binder *s, struct layer *l, const struct name
     const uint32_t rows[] = {c->d_ff, c->d_ff}, both = 2 * c->d_ff;
     const char *gate_up[] = {n->gate, n->up};
     if (!c->glu) TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->up, 1, i, rows, c->d_model, err));
-    else if (present(s, n->gate_up, i, ".weight") && !present(s, n->gate, i, ".weight"))
+    else if (n->up_gate) TRY(take_up_gate(s, l, n->up_gate, i, err));
+    else if ((present(s, n->gate_up, i, ".weight") || !n->gate) && !present(s, n->gate, i, ".weight"))
         TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, &n->gate_up, 1, i, &both, c->d_model, err));
     else TRY(take_linear(s, &l->ffn.up, &l->ffn.up_bias, gate_up, 2, i, rows, c->d_model, err));
     TRY(take_linear(s, &l->ffn.down, &l->ffn.down_bias, &n->down, 1, i, &c->d_model, c->d_ff, err));
-    TRY(take_norm(s, &l->ffn.norm_in, s->slots->ffn_norm_in ? n->ffn_norm_in : NULL, i, c->d_model, err));
-    TRY(take_norm(s, &l->ffn.norm_out, s->slots->ffn_norm_out ? n->ffn_norm_out : NULL, i, c->d_model, err));
-    return take_norm(s, &l->ffn.norm_res, s->slots->ffn_norm_res ? n->ffn_norm_res : NULL, i, c->d_model, err);
+    TRY(take_norm(s, &l->ffn.norm_in, n->ffn_norm_in, i, c->d_model, err));
+    TRY(take_norm(s, &l->ffn.norm_out, n->ffn_norm_out, i, c->d_model, err));
+    return take_norm(s, &l->ffn.norm_res, n->ffn_norm_res, i, c->d_model, err);
 }
 
 /* A head stands beside the body: below its prefix or a level further out. Moves s->prefix there; false: nowhere, and the prefix is as it was. */
@@ -285,32 +291,53 @@ static bool is_bound(const struct bindings *b, const struct tensor *t) {
     return false;
 }
 
-/* A GGUF file holds one model and nothing beside it: a tensor of a block that no part of the architecture takes (scales, experts, norms of a
+/* A GGUF file holds one model and nothing beside it: a tensor of a block, or after them, that no part of the architecture takes (scales, experts, norms of a
  * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
-static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, gllm_error *err) {
+static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, bool lm_head, gllm_error *err) {
     for (size_t i = 0; i < weights_count(s->w); i++) {
         const struct tensor *t = weights_at(s->w, i);
         char *end = NULL;
         const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
-        if ((!block && strncmp(t->name, "output", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if ((!block && strncmp(t->name, "output", 6) && strncmp(t->name, "dense_", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if (!lm_head && !strcmp(t->name, "output.weight")) continue;
         if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
     }
     return GLLM_OK;
 }
 
-/* n_labels 0: the model has none. */
-static gllm_status take_classifier(struct binder *s, const struct name_table *n, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
+/* n_labels 0: the model has none. A GGUF file may lack the first of the two layers; one that stands alone may have its name. */
+static gllm_status take_classifier(struct binder *s, const struct name_table *n, bool gguf, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
     if (!n_labels) return GLLM_OK;
+    const bool alone = gguf && !(present(s, n->score_dense, 0, ".weight") && present(s, n->score_out, 0, ".weight"));
+    const char *last = alone && !present(s, n->score_out, 0, ".weight") ? n->score_dense : n->score_out;
     move_outward(s, n->score_dense);
-    TRY(take_linear(s, &out->score_dense, &out->score_dense_bias, &n->score_dense, 1, 0, &s->cfg->d_model, s->cfg->d_model, err));
-    move_outward(s, n->score_out);
-    return take_linear(s, &out->score_out, &out->score_out_bias, &n->score_out, 1, 0, &n_labels, s->cfg->d_model, err);
+    if (!alone) TRY(take_linear(s, &out->score_dense, &out->score_dense_bias, &n->score_dense, 1, 0, &s->cfg->d_model, s->cfg->d_model, err));
+    if (n->score_norm) {
+        move_outward(s, n->score_norm);
+        TRY(take_norm(s, &out->score_norm, n->score_norm, 0, s->cfg->d_model, err));
+    }
+    move_outward(s, last);
+    return take_linear(s, &out->score_out, &out->score_out_bias, &last, 1, 0, &n_labels, s->cfg->d_model, err);
 }
 
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, struct model_weights *out, gllm_error *err) {
-    const struct name_table *n = arch->names;
-    struct binder s = {.b = b, .w = w, .cfg = c, .slots = arch->slots ? arch->slots : n, .optional_bias = n->optional_bias};
+/* The names of `all` for the parts that `family` has. */
+static struct name_table names_within(const struct name_table *all, const struct name_table *family) {
+    static const size_t PARTS[] = {offsetof(struct name_table, pos),          offsetof(struct name_table, type),          offsetof(struct name_table, embd_norm),       offsetof(struct name_table, final_norm),
+                                   offsetof(struct name_table, head),         offsetof(struct name_table, attn_norm_in),  offsetof(struct name_table, attn_norm_out),   offsetof(struct name_table, attn_norm_res),
+                                   offsetof(struct name_table, ffn_norm_in),  offsetof(struct name_table, ffn_norm_out),  offsetof(struct name_table, ffn_norm_res),    offsetof(struct name_table, attn_norm_again),
+                                   offsetof(struct name_table, score_norm)};
+    struct name_table out = *all;
+    for (unsigned i = 0; i < sizeof PARTS / sizeof *PARTS; i++)
+        if (!*(const char *const *)((const char *)family + PARTS[i])) *(const char **)((char *)&out + PARTS[i]) = NULL;
+    return out;
+}
+
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, uint32_t n_labels, bool lm_head, struct model_weights *out, gllm_error *err) {
+    const struct name_table names = names_within(arch->names, arch_family(arch)), *n = &names;
+    struct binder s = {.b = b, .w = w, .cfg = c};
     TRY(find_prefix(&s, n->word, err));
+    if (arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
+    s.optional_bias = n->optional_bias;
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
     if (!out->layers) return err_nomem(err, "layers");
     TRY(take_table(&s, &out->word, n->word, c->n_vocab, c->d_embd, err));
@@ -322,14 +349,15 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
         TRY(take_linear(&s, &out->embd_proj, &out->embd_proj_bias, &n->embd_proj, 1, 0, &c->d_model, c->d_embd, err));
     }
     if (n->rel_bias) TRY(take_rel(&s, &out->rel, n->rel_bias, c, err));
+    if (c->alibi) TRY(take_alibi(&s, &out->rel, err));
     for (uint32_t i = 0; i < c->n_layer; i++) {
         TRY(take_attention(&s, &out->layers[i], n, i, err));
         TRY(take_ffn(&s, &out->layers[i], n, i, err));
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
-    if (n->head) TRY(take_head(&s, n, out, err));
-    TRY(take_classifier(&s, n, n_labels, out, err));
-    return arch->slots ? refuse_unbound(&s, arch, err) : GLLM_OK;
+    if (lm_head) TRY(take_head(&s, n, out, err));
+    TRY(take_classifier(&s, n, arch->slots != NULL, n_labels, out, err));
+    return arch->slots ? refuse_unbound(&s, arch, lm_head, err) : GLLM_OK;
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {

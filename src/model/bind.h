@@ -22,16 +22,16 @@ struct bindings {
 struct model_weights {
     struct weight *word, *pos, *type, *embd_proj, *embd_proj_bias, *rel, *head, *freq[N_ROPES], *score_dense, *score_dense_bias, *score_out, *score_out_bias;
     float rope_scale[N_ROPES]; /* of freq: what multiplies cos and sin */
-    struct norm_weights embd_norm, final_norm;
+    struct norm_weights embd_norm, final_norm, score_norm;
     struct layer *layers; /* [n_layer] */
 };
 struct dense_weights {
     struct weight *w, *bias;
 };
 
-/* n_labels: of a classification head; 0: none is bound. GLLM_FORMAT names a tensor that is missing or whose shape or dtype is wrong, GLLM_UNSUPPORTED one
+/* n_labels: of a classification head; 0: none is bound. lm_head: whether that head is. GLLM_FORMAT names a tensor that is missing or whose shape or dtype is wrong, GLLM_UNSUPPORTED one
  * in a GGUF file that nothing takes. `w` stays borrowed by the bindings. */
-gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, uint32_t n_labels, struct model_weights *out, gllm_error *err);
+gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, uint32_t n_labels, bool lm_head, struct model_weights *out, gllm_error *err);
 /* Frequencies of rotary positions for a context of n_ctx tokens, and their scale. A rope that no layer uses is left out. */
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *cfg, uint32_t n_ctx, struct model_weights *out, gllm_error *err);
 gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err);

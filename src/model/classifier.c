@@ -1,5 +1,7 @@
 #include "model/classifier.h"
 
+#include "model/config.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,12 +82,24 @@ static gllm_status read_problem(struct model_files *f, const char *name, gllm_er
     return GLLM_OK;
 }
 
+/* ModernBERT's keys: what the head looks at, and its activation. */
+static gllm_status read_head(struct model_files *f, const char *name, gllm_error *err) {
+    struct classifier *c = &f->classifier;
+    const char *pooling = NULL;
+    TRY(json_str(f->dir.config, name, "classifier_pooling", &pooling, err));
+    if (pooling && strcmp(pooling, "cls") && strcmp(pooling, "mean")) return err_set(err, GLLM_UNSUPPORTED, "%s: classifier_pooling: found \"%.60s\", expected cls or mean", name, pooling);
+    c->pool = pooling && !strcmp(pooling, "mean") ? POOL_MEAN : POOL_CLS;
+    c->dense_act = arch_family(&f->arch)->score_act;
+    return config_read_act(f->dir.config, name, "classifier_activation", &c->dense_act, err);
+}
+
 gllm_status classifier_read(struct model_files *f, gllm_error *err) {
     char name[4096];
-    snprintf(name, sizeof name, "%s/config.json", f->dir.weights_dir);
-    if (weights_gguf(f->weights) || !is_classifier(&f->dir)) return GLLM_OK;
-    if (!f->arch.names->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: architectures: a classification head of a %s model is not in this version", name, f->arch.name);
+    snprintf(name, sizeof name, "%s%s", f->dir.weights_dir, weights_gguf(f->weights) ? "" : "/config.json");
+    if (!is_classifier(&f->dir)) return GLLM_OK;
+    if (!arch_family(&f->arch)->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: architectures: a classification head of a %s model is not in this version", name, f->arch.name);
     TRY(read_labels(f, name, err));
+    TRY(read_head(f, name, err));
     TRY(read_activation(f, name, err));
     return read_problem(f, name, err);
 }

@@ -11,6 +11,13 @@
 gllm_status config_read(const json_t *config, const char *name, struct arena *a, const struct arch **arch, struct model_cfg *cfg, gllm_error *err);
 /* config_decoder.c: what config_read does for a decoder, after the sizes. */
 gllm_status config_read_decoder(const json_t *config, const char *name, struct arena *a, struct model_cfg *cfg, gllm_error *err);
+/* config_encoder.c: struct arch's read_keys. */
+gllm_status config_keys_jina(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+gllm_status config_keys_gte(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+gllm_status config_keys_nomic(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+gllm_status config_keys_modern(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+/* The activation that `key` names; left as it is where there is no such key. */
+gllm_status config_read_act(const json_t *config, const char *name, const char *key, enum act_kind *out, gllm_error *err);
 /* config_positions.c: windows, rotary positions where cfg's defaults have some (ropes[0].kind), and `layers`; heads and their width are set. */
 gllm_status config_read_positions(const json_t *config, const char *name, struct arena *a, struct model_cfg *cfg, gllm_error *err);
 /* config_quant.c: quantization_config, absent or one of the methods that stand there; another one is GLLM_UNSUPPORTED by name. */

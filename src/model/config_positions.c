@@ -33,7 +33,7 @@ static gllm_status read_rope(const json_t *o, const char *name, const struct mod
     static const struct {
         const char *name;
         enum rope_kind kind;
-    } KINDS[] = {{"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR}, {"dynamic", ROPE_DYNAMIC}, {"llama3", ROPE_LLAMA3}, {"yarn", ROPE_YARN}, {"longrope", ROPE_LONGROPE}, {"su", ROPE_LONGROPE}};
+    } KINDS[] = {{"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR}, {"dynamic", ROPE_DYNAMIC}, {"llama3", ROPE_LLAMA3}, {"yarn", ROPE_YARN}, {"longrope", ROPE_LONGROPE}, {"su", ROPE_LONGROPE}, {"ntk", ROPE_NTK}};
     const char *type = NULL;
     TRY(json_str(o, name, "rope_type", &type, err));
     if (!type) TRY(json_str(o, name, "type", &type, err));
@@ -56,7 +56,7 @@ static gllm_status read_rope(const json_t *o, const char *name, const struct mod
     if (r->kind == ROPE_LONGROPE && (!r->short_factor || !r->long_factor)) return err_set(err, GLLM_FORMAT, "%s: longrope without short_factor and long_factor", name);
     if (r->kind == ROPE_LLAMA3 && !r->short_factor && !(r->factor >= 1 && r->low_freq_factor > 0 && r->high_freq_factor > r->low_freq_factor && r->n_pos_trained))
         return err_set(err, GLLM_FORMAT, "%s: llama3 rope: factor, low_freq_factor, high_freq_factor or original_max_position_embeddings is missing or out of range", name);
-    if ((r->kind == ROPE_LINEAR || r->kind == ROPE_DYNAMIC) && !(r->factor >= 1)) return err_set(err, GLLM_FORMAT, "%s: rope factor: found %g, expected 1 or more", name, r->factor);
+    if ((r->kind == ROPE_LINEAR || r->kind == ROPE_DYNAMIC || r->kind == ROPE_NTK) && !(r->factor >= 1)) return err_set(err, GLLM_FORMAT, "%s: rope factor: found %g, expected 1 or more", name, r->factor);
     if (!(r->factor >= 0 && r->attention_factor >= 0)) return err_set(err, GLLM_FORMAT, "%s: rope factor: found %g, attention_factor %g, expected none below 0", name, r->factor, r->attention_factor);
     return GLLM_OK;
 }
@@ -87,6 +87,7 @@ static bool has_window(const struct model_cfg *c, uint32_t i) {
     switch (c->window_rule) {
     case WINDOW_EVEN: return i % 2 == 0;
     case WINDOW_NOT_EVERY_NTH: return (i + 1) % c->window_step != 0;
+    case WINDOW_NOT_FIRST_OF_N: return i % c->window_step != 0;
     case WINDOW_FROM_LAYER: return i >= c->window_step;
     default: return true;
     }
@@ -142,8 +143,18 @@ static gllm_status read_rotary_width(const json_t *config, const char *name, str
     return GLLM_OK;
 }
 
+/* `is_causal: false` makes an embedder of any decoder. Gemma's own key also says that a window is counted from end to end. */
+static gllm_status read_mask(const json_t *config, const char *name, struct model_cfg *c, gllm_error *err) {
+    bool both_ways = false;
+    TRY(json_flag(config, name, "is_causal", &c->causal, err));
+    TRY(json_flag(config, name, "use_bidirectional_attention", &both_ways, err));
+    if (both_ways) c->causal = false, c->window /= 2;
+    return GLLM_OK;
+}
+
 gllm_status config_read_positions(const json_t *config, const char *name, struct arena *a, struct model_cfg *c, gllm_error *err) {
     TRY(read_window(config, name, c, err));
+    if (c->decoder) TRY(read_mask(config, name, c, err));
     if (c->ropes[0].kind != ROPE_NONE) {
         TRY(read_rotary_width(config, name, c, err));
         TRY(read_ropes(config, name, c, a, err));

@@ -10,6 +10,7 @@
 #include "model/end_tokens.h"
 #include "model/frame.h"
 #include "model/gguf_config.h"
+#include "model/gguf_head.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
 #include "model/static.h"
@@ -17,7 +18,7 @@
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
 static uint32_t longest_input(const struct model_files *f, const struct log *log) {
     const struct model_cfg *c = &f->cfg;
-    if (c->causal) return c->n_pos;
+    if (f->generates) return c->n_pos;
     uint32_t positions = c->n_pos - (c->pos == POS_AFTER_PAD ? c->pad_id + 1 : 0), limit = f->dir.max_seq_length;
     uint64_t own = tokenizer_model_max_length(f->tokenizer);
     if (!limit) limit = own && own < positions ? (uint32_t)own : positions;
@@ -48,7 +49,7 @@ static const char *gguf_licence(struct model_files *f) {
     return arena_strndup(&f->dir.arena, text.data, text.len);
 }
 
-static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error *err) {
+static gllm_status open_gguf(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
     const struct arch *unused;
     TRY(weights_open(&f->weights, path, err));
     const char *slash = strrchr(path, '/');
@@ -57,6 +58,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
     if (!f->dir.dir || !f->dir.name) return err_nomem(err, path);
     TRY(gguf_config(f->weights, path, &f->arch, &f->dir.config, err));
     TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
+    TRY(gguf_head(&f->dir, !f->cfg.causal, log, err));
     f->dir.licence = gguf_licence(f);
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
@@ -67,13 +69,15 @@ static gllm_status open_gguf(struct model_files *f, const char *path, gllm_error
 
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
     f->frame.dropped = -1;
-    TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, err));
-    if (f->cfg.causal) {
+    TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, log, err));
+    TRY(classifier_read(f, err));
+    TRY(hints_apply(f, log, err));
+    f->generates = f->cfg.causal && !f->classifier.n_labels && !hfdir_pools(&f->dir);
+    if (f->generates) {
         TRY(end_tokens_read(f, err));
         TRY(chat_files_read(f, err));
     }
-    TRY(classifier_read(f, err));
-    TRY(hints_apply(f, log, err));
+    if (f->cfg.decoder && !f->generates) TRY(tokenizer_add_end(f->tokenizer, err));
     TRY(outputs_read(f, err));
     TRY(frame_read(f, err));
     f->max_tokens = longest_input(f, log);

@@ -51,6 +51,13 @@ static struct view norm(struct tape *t, const char *label, const struct model_cf
     return out;
 }
 
+/* x = again(x + res(x + y w^T + bias)), by way of `branch`. */
+static void join_again(struct tape *t, const struct model_cfg *c, const struct layer *l, struct view x, struct view y, struct view branch) {
+    op_linear(t, "attn.o", &(struct op_linear){.out = branch, .x = y, .w = l->attn.o, .bias = l->attn.o_bias, .res = x});
+    norm(t, "attn.norm_res", c, &l->attn.norm_res, branch, branch);
+    op_norm(t, "attn.norm_again", &(struct op_norm){.out = x, .x = branch, .res = x, .w = l->attn.norm_again.w, .b = l->attn.norm_again.b, .kind = c->norm, .eps = c->norm_eps});
+}
+
 /* x = x + norm(y w^T + bias), by way of `branch` where there is a norm. */
 static void join(struct tape *t, const char *label, const char *norm_label, const struct model_cfg *c, const struct norm_weights *n, struct view x, struct view y, struct view branch,
                  const struct weight *w, const struct weight *bias) {
@@ -70,9 +77,12 @@ static void attention(struct tape *t, const struct model_cfg *c, const struct la
         op_attend(t, "attn", &(struct op_attend){.out = heads, .q = q, .cache = kv, .n_head = c->n_head, .window = own->window, .scale = c->attn_scale, .soft_cap = c->attn_cap});
         return;
     }
-    if (rope.buf || l->attn.q_norm || l->attn.k_norm)
-        op_rotate(t, "attn.rotate", &(struct op_rotate){.out = view_cols(qkv, 0, d_q + d_kv), .rope = rope, .q_norm = l->attn.q_norm, .k_norm = l->attn.k_norm, .n_head = c->n_head,
-                                                        .n_kv = c->n_kv, .d_head = c->d_head, .interleaved = c->rope_interleaved, .eps = c->norm_eps});
+    const bool rms = c->norm == NORM_RMS; /* of each head, or of all: op_rotate's business */
+    if (!rms) norm(t, "attn.q_norm", c, &(struct norm_weights){l->attn.q_norm, l->attn.q_norm_bias}, q, q);
+    if (!rms) norm(t, "attn.k_norm", c, &(struct norm_weights){l->attn.k_norm, l->attn.k_norm_bias}, k, k);
+    if (rope.buf || (rms && l->attn.q_norm))
+        op_rotate(t, "attn.rotate", &(struct op_rotate){.out = view_cols(qkv, 0, d_q + d_kv), .rope = rope, .q_norm = rms ? l->attn.q_norm : NULL, .k_norm = rms ? l->attn.k_norm : NULL,
+                                                        .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d_head, .interleaved = c->rope_interleaved, .eps = c->norm_eps});
     op_attention(t, "attn", &(struct op_attention){.out = heads, .q = q, .k = k, .v = v, .rel = rel, .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d_head, .window = own->window,
                                                    .causal = c->causal, .scale = c->attn_scale, .soft_cap = c->attn_cap});
 }
@@ -91,8 +101,12 @@ static void block(struct tape *t, const struct model_cfg *c, const struct layer 
     struct view in = norm(t, "attn.norm_in", c, &l->attn.norm_in, b->x, h);
     op_linear(t, "attn.qkv", &(struct op_linear){.out = qkv, .x = in, .w = l->attn.qkv, .bias = l->attn.qkv_bias});
     attention(t, c, l, rel, b, caches, qkv);
-    join(t, "attn.o", "attn.norm_out", c, &l->attn.norm_out, b->x, view_cols(b->h, 0, d_q), view_cols(b->wide, 0, c->d_model), l->attn.o, l->attn.o_bias);
-    norm(t, "attn.norm_res", c, &l->attn.norm_res, b->x, b->x);
+    struct view heads = view_cols(b->h, 0, d_q), branch = view_cols(b->wide, 0, c->d_model);
+    if (l->attn.norm_again.w) join_again(t, c, l, b->x, heads, branch);
+    else {
+        join(t, "attn.o", "attn.norm_out", c, &l->attn.norm_out, b->x, heads, branch, l->attn.o, l->attn.o_bias);
+        norm(t, "attn.norm_res", c, &l->attn.norm_res, b->x, b->x);
+    }
 
     in = norm(t, "ffn.norm_in", c, &l->ffn.norm_in, b->x, h);
     struct view inside = feed_forward(t, c, l, in, b->wide);

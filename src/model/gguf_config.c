@@ -60,13 +60,13 @@ static gllm_status number(const struct source *s, const char *key, const char *a
 }
 
 /* Keys of other models under the same architecture's name, which would change the values if they were overlooked. */
-static gllm_status refuse_variants(const struct source *s, gllm_error *err) {
-    static const struct {
+static gllm_status refuse_variants(const struct source *s, const struct arch *arch, gllm_error *err) {
+    const struct {
         const char *key;
         double harmless;
         const char *what;
     } KEYS[] = {{"expert_count", 0, "a mixture of experts"},
-                {"attention.causal", 1, "a model without a causal mask"},
+                {"attention.causal", arch->cfg.causal, arch->cfg.causal ? "a model without a causal mask" : "an encoder with a causal mask"},
                 {"attention.temperature_scale", 0, "attention scaled by position"},
                 {"attention.clamp_kqv", 0, "clamped keys and values"},
                 {"attention.scale", 0, "a scale of attention of its own"},
@@ -214,26 +214,72 @@ static gllm_status leave_out_nextn(const struct source *s, gllm_error *err) {
     return set(s, "num_hidden_layers", json_real(n - extra), err);
 }
 
+struct number_key {
+    const char *key, *as;
+    bool required;
+};
+
+static gllm_status convert_decoder(const struct source *s, const struct arch *arch, gllm_error *err) {
+    static const struct number_key NUMBERS[] = {
+        {"attention.head_count_kv", "num_key_value_heads", false}, {"attention.key_length", "head_dim", false}, {"attention.layer_norm_rms_epsilon", "rms_norm_eps", true},
+        {"rope.freq_base", "rope_theta", false}, {"rope.freq_base_swa", "rope_local_base_freq", false}, {"rope.dimension_count", "rope_dimension_count", false},
+        {"attn_logit_softcapping", "attn_logit_softcapping", false}, {"final_logit_softcapping", "final_logit_softcapping", false}};
+    for (unsigned i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) TRY(number(s, NUMBERS[i].key, NUMBERS[i].as, NUMBERS[i].required, err));
+    TRY(leave_out_nextn(s, err));
+    TRY(window(s, arch, err));
+    TRY(rope_scaling(s, err));
+    return fill_in(s, arch, err);
+}
+
+/* cls and cls.output: a head of one layer or two. Its labels stand in a key of their own, or are numbered. A file that pools as an embedder is one. */
+static gllm_status classifier(const struct source *s, const char *model_type, gllm_error *err) {
+    const struct tensor *out = weights_find(s->w, "cls.output.weight"), *last = out ? out : weights_find(s->w, "cls.weight");
+    const struct full_key full = full_key(s, "classifier.output_labels");
+    struct gguf_array labels = {0};
+    struct gguf_str text;
+    char number[32], class[80];
+    bool found = false;
+    json_t *names;
+    if (!last || !last->rank || (has(s, "pooling_type") && get(s, "pooling_type") != GGUF_POOL_NONE && get(s, "pooling_type") != GGUF_POOL_RANK)) return GLLM_OK;
+    snprintf(class, sizeof class, "%sForSequenceClassification", model_type);
+    TRY(set(s, "architectures", json_pack("[s]", class), err));
+    TRY(set(s, "num_labels", json_real((double)last->shape[0]), err));
+    TRY(gguf_array(s->g, full.text, &labels, &found, err));
+    if (!found) return GLLM_OK;
+    if (labels.type != GGUF_STRING || labels.count != last->shape[0])
+        return err_set(err, GLLM_FORMAT, "%s: %s: found %llu of %s, expected %llu strings", s->name, full.text, (unsigned long long)labels.count, gguf_type_name(labels.type), (unsigned long long)last->shape[0]);
+    TRY(set(s, "id2label", names = json_object(), err));
+    for (uint64_t i = 0; gguf_next_str(&labels, &text); i++) {
+        snprintf(number, sizeof number, "%llu", (unsigned long long)i);
+        json_t *name = json_stringn(text.data, text.len);
+        if (!name) return err_set(err, GLLM_FORMAT, "%s: %s[%s] is not UTF-8", s->name, full.text, number);
+        if (json_object_set_new(names, number, name)) return err_nomem(err, s->name);
+    }
+    return GLLM_OK;
+}
+
+static gllm_status convert_encoder(const struct source *s, const struct arch *arch, gllm_error *err) {
+    const struct tensor *types = weights_find(s->w, "token_types.weight");
+    double n_kv = get(s, "num_attention_heads");
+    const double n_head = n_kv;
+    TRY(number(s, "attention.layer_norm_epsilon", "layer_norm_eps", true, err));
+    TRY(value(s, "attention.head_count_kv", &n_kv, &(bool){false}, err));
+    if (n_kv != n_head) return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found %g, expected the %g of the queries", s->name, full_key(s, "attention.head_count_kv").text, n_kv, n_head);
+    if (types && types->rank) TRY(set(s, "type_vocab_size", json_real((double)types->shape[0]), err));
+    return classifier(s, arch->model_types[0], err);
+}
+
 static gllm_status convert(const struct source *s, const struct arch *arch, gllm_error *err) {
-    static const struct {
-        const char *key, *as;
-        bool required;
-    } NUMBERS[] = {{"block_count", "num_hidden_layers", true}, {"embedding_length", "hidden_size", true}, {"feed_forward_length", "intermediate_size", true},
-                   {"attention.head_count", "num_attention_heads", true}, {"attention.head_count_kv", "num_key_value_heads", false}, {"attention.key_length", "head_dim", false},
-                   {"attention.layer_norm_rms_epsilon", "rms_norm_eps", true}, {"context_length", "max_position_embeddings", true}, {"rope.freq_base", "rope_theta", false},
-                   {"rope.freq_base_swa", "rope_local_base_freq", false}, {"rope.dimension_count", "rope_dimension_count", false},
-                   {"attn_logit_softcapping", "attn_logit_softcapping", false}, {"final_logit_softcapping", "final_logit_softcapping", false}};
-    TRY(refuse_variants(s, err));
+    static const struct number_key NUMBERS[] = {{"block_count", "num_hidden_layers", true}, {"embedding_length", "hidden_size", true}, {"feed_forward_length", "intermediate_size", true},
+                                                {"attention.head_count", "num_attention_heads", true}, {"context_length", "max_position_embeddings", true}, {"pooling_type", "pooling_type", false}};
+    TRY(refuse_variants(s, arch, err));
     for (unsigned i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) TRY(number(s, NUMBERS[i].key, NUMBERS[i].as, NUMBERS[i].required, err));
     const struct tensor *embd = weights_find(s->w, "token_embd.weight");
     if (!embd || embd->rank != 2) return err_set(err, GLLM_FORMAT, "%s: token_embd.weight: no such matrix", s->name);
     TRY(set(s, "vocab_size", json_real((double)embd->shape[0]), err));
     TRY(set(s, "model_type", json_string(arch->model_types[0]), err));
     TRY(check_blocks(s, err));
-    TRY(leave_out_nextn(s, err));
-    TRY(window(s, arch, err));
-    TRY(rope_scaling(s, err));
-    return fill_in(s, arch, err);
+    return arch->cfg.causal ? convert_decoder(s, arch, err) : convert_encoder(s, arch, err);
 }
 
 /* Rotary positions of several axes come with halves apart, whatever the architecture; for text all axes are equal. */
@@ -245,6 +291,11 @@ static bool has_axes(const struct source *s) {
     return false;
 }
 
+/* The converter writes DistilBERT as `bert`: a bert without token types. */
+static const struct arch *entry_of(const struct weights *w, const char *kind) {
+    return !strcmp(kind, "bert") && !weights_find(w, "token_types.weight") ? arch_find("distilbert", NULL) : arch_find_gguf(kind);
+}
+
 gllm_status gguf_config(const struct weights *w, const char *name, struct arch *arch, json_t **config, gllm_error *err) {
     struct source s = {.w = w, .g = weights_gguf(w), .name = name};
     struct gguf_str kind = {0};
@@ -254,7 +305,7 @@ gllm_status gguf_config(const struct weights *w, const char *name, struct arch *
     TRY(gguf_str(s.g, "general.architecture", &kind, &found, err));
     if (!found) return err_set(err, GLLM_FORMAT, "%s: general.architecture: found nothing, expected a name", name);
     snprintf(text, sizeof text, "%.*s", (int)(kind.len < 60 ? kind.len : 60), kind.data);
-    const struct arch *a = arch_find_gguf(text);
+    const struct arch *a = entry_of(w, text);
     arch_list_gguf(known, sizeof known);
     if (!a) return err_set(err, GLLM_UNSUPPORTED, "%s: general.architecture: found \"%s\", supported: %s", name, text, known);
     s.arch = text;

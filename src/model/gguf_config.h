@@ -6,6 +6,9 @@
 #include "format/weights.h"
 #include "model/arch.h"
 
+/* ARCH.pooling_type, which stands in *config under that name: no key of a config.json. */
+enum gguf_pooling { GGUF_POOL_NONE, GGUF_POOL_MEAN, GGUF_POOL_CLS, GGUF_POOL_LAST, GGUF_POOL_RANK };
+
 /* *config is owned (json_decref). *arch is the entry for general.architecture, with GGUF's tensor names and rotary pairing. What the files
  * leave to the program that reads them (scale of Gemma's queries, windows, bases) is filled in as llama.cpp has it; factors of rotary positions,
  * which are tensors there, become lists. GLLM_UNSUPPORTED names an architecture that is not built, or a key of a variant that is not;

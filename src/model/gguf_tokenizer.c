@@ -100,7 +100,8 @@ static gllm_status fill(const struct gguf *g, const char *name, struct lists *l,
     const struct {
         const char *key;
         int *to;
-    } FLAGS[] = {{"tokenizer.ggml.add_bos_token", &t->add_bos}, {"tokenizer.ggml.add_eos_token", &t->add_eos}, {"tokenizer.ggml.add_sep_token", &t->add_sep}, {"tokenizer.ggml.add_space_prefix", &t->add_space_prefix}};
+    } FLAGS[] = {{"tokenizer.ggml.add_bos_token", &t->add_bos}, {"tokenizer.ggml.add_eos_token", &t->add_eos}, {"tokenizer.ggml.add_sep_token", &t->add_sep}, {"tokenizer.ggml.add_space_prefix", &t->add_space_prefix},
+                 {"tokenizer.ggml.normalizer.lowercase", &t->lowercase}, {"tokenizer.ggml.normalizer.strip_accents", &t->strip_accents}};
     for (unsigned i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) TRY(flag(g, FLAGS[i].key, FLAGS[i].to, err));
     TRY(gguf_bool(g, "tokenizer.ggml.remove_extra_whitespaces", &t->remove_extra_whitespaces, NULL, err));
     struct gguf_array map = {0};

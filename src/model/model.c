@@ -54,12 +54,17 @@ static void record_head(struct model *m, struct session *s, struct view x) {
     struct view v = {.buf = s->pooled[0], .rows = s->layout.cap_seq, .cols = x.cols * h->n_modes, .stride = room, .extent = EXTENT_SEQ};
     for (uint32_t i = 0; i < h->n_modes; i++) op_pool(t, "pool", &(struct op_pool){.out = view_cols(v, i * x.cols, x.cols), .x = x, .modes = h->modes[i]});
     if (h->n_labels) {
-        const struct name_table *n = m->files.arch.names;
-        struct view dense = v, logits = v;
-        dense.buf = s->pooled[1];
+        struct view logits = v;
+        if (m->net.score_dense) {
+            struct view dense = v;
+            dense.buf = s->pooled[1];
+            op_linear(t, "score.dense", &(struct op_linear){.out = dense, .x = v, .w = m->net.score_dense, .bias = m->net.score_dense_bias, .act = m->files.classifier.dense_act});
+            if (m->net.score_norm.w)
+                op_norm(t, "score.norm", &(struct op_norm){.out = dense, .x = dense, .w = m->net.score_norm.w, .b = m->net.score_norm.b, .kind = m->files.cfg.norm, .eps = m->files.cfg.norm_eps});
+            v = dense;
+        } else logits.buf = s->pooled[1];
         logits.cols = h->n_labels;
-        op_linear(t, "score.dense", &(struct op_linear){.out = dense, .x = v, .w = m->net.score_dense, .bias = m->net.score_dense_bias, .act = n->score_act});
-        op_linear(t, "score.out", &(struct op_linear){.out = logits, .x = dense, .w = m->net.score_out, .bias = m->net.score_out_bias});
+        op_linear(t, "score.out", &(struct op_linear){.out = logits, .x = v, .w = m->net.score_out, .bias = m->net.score_out_bias});
         v = logits;
     }
     for (uint32_t i = 0; i < h->n_steps; i++) {
@@ -172,11 +177,14 @@ const struct tape *model_tape(const struct model *m) { return m->session ? &m->s
 static gllm_status collect_body(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     if (static_is(&f->dir)) return static_collect(m, err);
-    if (f->classifier.n_labels) m->head = (struct head){.modes = {POOL_CLS}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
-    else if (!(f->outputs.available & OUTPUT_DENSE)) m->head.include_prompt = true; /* nothing is pooled */
-    else if (!f->cfg.causal) TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
-    TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, &m->net, err));
-    return bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err);
+    if (f->classifier.n_labels) m->head = (struct head){.modes = {f->classifier.pool}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
+    else if (f->generates || !(f->outputs.available & OUTPUT_DENSE)) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling; or nothing is pooled */
+    else TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
+    TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, f->generates, &m->net, err));
+    TRY(bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err));
+    if (f->classifier.n_labels && !m->net.score_dense)
+        log_line(&m->log, GLLM_LOG_WARN, "%s: the classifier has one layer: converters to GGUF leave a BERT's pooler out, and then scores are not those of the original", f->dir.name);
+    return GLLM_OK;
 }
 
 gllm_status model_collect(struct model *m, gllm_error *err) {

@@ -15,6 +15,8 @@
 enum { MAX_EOS = 16, MAX_LABELS = 65536 };
 enum score_act { SCORE_IDENTITY, SCORE_SIGMOID, SCORE_SOFTMAX, SCORE_TANH };
 struct classifier { /* of a model with a classification head */
+    enum pool_kind pool;        /* what it looks at: the first token, or the mean */
+    enum act_kind dense_act;    /* after its dense layer */
     uint32_t n_labels;          /* 0: no such head */
     const char *const *labels;  /* [n_labels] */
     enum score_act model_act;   /* what the files say of a cross-encoder's scores; else sigmoid for one label, none for several */
@@ -33,13 +35,14 @@ struct model_files { /* read and checked, no device yet */
     struct tokenizer *tokenizer;
     struct arch arch; /* a copy: a GGUF file has its own names and pairing */
     struct model_cfg cfg;
+    bool generates;      /* a causal model whose files name no pooling; one that pools is an embedder, and its head is not bound */
     uint32_t max_tokens; /* longest input, special tokens included */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
     struct classifier classifier;
     struct outputs_cfg outputs;
     struct input_frame frame;
-    struct chat_source chat; /* of a causal model */
+    struct chat_source chat; /* of a generator */
     struct model_hints hints;
 };
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
@@ -70,7 +73,7 @@ struct model {
     struct head head;                 /* without modes: the model pools nothing */
     struct output_heads *outputs;     /* NULL: nothing beside the pooled vector */
     struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
-    struct decoder *decoder;          /* of a causal model, opened at its first use */
+    struct decoder *decoder;          /* of a generator, opened at its first use */
     struct token_bytes *token_bytes;  /* likewise at the first grammar */
     struct log log;
 };
@@ -86,7 +89,7 @@ struct batch {
     const uint32_t *starts;     /* [n_seq + 1] */
     const uint32_t *pool_from;  /* [n_seq] */
 };
-/* Runs one forward. pooling 0: the model's own; else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
+/* Runs one forward without a cache. pooling 0: the model's own (a generator has none); else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
  * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.
  * GLLM_INVALID: an id outside the vocabulary. */
 gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err);

@@ -2,20 +2,96 @@
 #include "model/arch.h"
 
 /* BERT and its kin differ in the head alone. */
+#define BERT_ATTENTION                                                                                                  \
+    .word = "embeddings.word_embeddings", .type = "embeddings.token_type_embeddings", .embd_norm = "embeddings.LayerNorm", \
+    .q = "encoder.layer.%u.attention.self.query", .k = "encoder.layer.%u.attention.self.key",                           \
+    .v = "encoder.layer.%u.attention.self.value", .o = "encoder.layer.%u.attention.output.dense",                       \
+    .attn_norm_res = "encoder.layer.%u.attention.output.LayerNorm"
 #define BERT_BODY                                                                                                       \
-    .word = "embeddings.word_embeddings", .pos = "embeddings.position_embeddings",                                      \
-    .type = "embeddings.token_type_embeddings", .embd_norm = "embeddings.LayerNorm",                                    \
-    .embd_proj = "embeddings_project", .q = "encoder.layer.%u.attention.self.query",                                    \
-    .k = "encoder.layer.%u.attention.self.key", .v = "encoder.layer.%u.attention.self.value",                           \
-    .o = "encoder.layer.%u.attention.output.dense", .attn_norm_res = "encoder.layer.%u.attention.output.LayerNorm",     \
+    BERT_ATTENTION, .pos = "embeddings.position_embeddings", .embd_proj = "embeddings_project",                         \
     .up = "encoder.layer.%u.intermediate.dense", .down = "encoder.layer.%u.output.dense",                               \
     .ffn_norm_res = "encoder.layer.%u.output.LayerNorm"
+#define BERT_SCORE .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier"
 
-const struct name_table NAMES_BERT = {BERT_BODY, .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier",
-                                       .mlm_dense = "cls.predictions.transform.dense", .mlm_norm = "cls.predictions.transform.LayerNorm", .mlm_out = "cls.predictions.decoder.weight", .mlm_bias = "cls.predictions.bias"};
-const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj",
-                                          .mlm_dense = "lm_head.dense", .mlm_norm = "lm_head.layer_norm", .mlm_out = "lm_head.decoder.weight", .mlm_bias = "lm_head.bias", .mlm_act = ACT_GELU};
+#define BERT_MLM                                                                                                        \
+    .mlm_dense = "cls.predictions.transform.dense", .mlm_norm = "cls.predictions.transform.LayerNorm",                  \
+    .mlm_out = "cls.predictions.decoder.weight", .mlm_bias = "cls.predictions.bias"
+#define ROBERTA_MLM                                                                                                     \
+    .mlm_dense = "lm_head.dense", .mlm_norm = "lm_head.layer_norm", .mlm_out = "lm_head.decoder.weight", .mlm_bias = "lm_head.bias", .mlm_act = ACT_GELU
+
+const struct name_table NAMES_BERT = {BERT_BODY, BERT_SCORE, BERT_MLM};
+const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj", ROBERTA_MLM};
 const struct name_table NAMES_ELECTRA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_GELU, .score_out = "classifier.out_proj"};
+
+/* jina-embeddings-v2; and its code model, with norms of q and k and a second norm after attention. */
+const struct name_table NAMES_JINA = {
+    BERT_ATTENTION,
+    BERT_SCORE,
+    .gate_up = "encoder.layer.%u.mlp.gated_layers",
+    .down = "encoder.layer.%u.mlp.wo",
+    .ffn_norm_res = "encoder.layer.%u.mlp.layernorm",
+    .optional_bias = true,
+};
+const struct name_table NAMES_JINA_QK = {
+    BERT_ATTENTION,
+    BERT_SCORE,
+    .q_norm = "encoder.layer.%u.attention.self.layer_norm_q",
+    .k_norm = "encoder.layer.%u.attention.self.layer_norm_k",
+    .attn_norm_again = "encoder.layer.%u.layer_norm_1",
+    .up_gate = "encoder.layer.%u.mlp.up_gated_layer",
+    .down = "encoder.layer.%u.mlp.down_layer",
+    .ffn_norm_res = "encoder.layer.%u.layer_norm_2",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_GTE = {
+    BERT_SCORE,
+    .word = "embeddings.word_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .embd_norm = "embeddings.LayerNorm",
+    .q = "encoder.layer.%u.attention.q_proj",
+    .k = "encoder.layer.%u.attention.k_proj",
+    .v = "encoder.layer.%u.attention.v_proj",
+    .qkv = "encoder.layer.%u.attention.qkv_proj",
+    .o = "encoder.layer.%u.attention.o_proj",
+    .attn_norm_res = "encoder.layer.%u.attn_ln",
+    .up_gate = "encoder.layer.%u.mlp.up_gate_proj",
+    .down = "encoder.layer.%u.mlp.down_proj",
+    .ffn_norm_res = "encoder.layer.%u.mlp_ln",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_NOMIC = {
+    BERT_SCORE,
+    .word = "embeddings.word_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .embd_norm = "emb_ln",
+    .qkv = "encoder.layers.%u.attn.Wqkv",
+    .o = "encoder.layers.%u.attn.out_proj",
+    .attn_norm_res = "encoder.layers.%u.norm1",
+    .gate = "encoder.layers.%u.mlp.fc12",
+    .up = "encoder.layers.%u.mlp.fc11",
+    .down = "encoder.layers.%u.mlp.fc2",
+    .ffn_norm_res = "encoder.layers.%u.norm2",
+    .optional_bias = true,
+};
+
+const struct name_table NAMES_MODERN = {
+    .word = "embeddings.tok_embeddings",
+    .embd_norm = "embeddings.norm",
+    .final_norm = "final_norm",
+    .attn_norm_in = "layers.%u.attn_norm",
+    .qkv = "layers.%u.attn.Wqkv",
+    .o = "layers.%u.attn.Wo",
+    .ffn_norm_in = "layers.%u.mlp_norm",
+    .gate_up = "layers.%u.mlp.Wi",
+    .down = "layers.%u.mlp.Wo",
+    .optional_bias = true,
+    .score_dense = "head.dense",
+    .score_act = ACT_GELU,
+    .score_norm = "head.norm",
+    .score_out = "classifier",
+};
 
 const struct name_table NAMES_MPNET = {
     .word = "embeddings.word_embeddings",
@@ -33,7 +109,7 @@ const struct name_table NAMES_MPNET = {
     .score_dense = "classifier.dense",
     .score_act = ACT_TANH,
     .score_out = "classifier.out_proj",
-    .mlm_dense = "lm_head.dense", .mlm_norm = "lm_head.layer_norm", .mlm_out = "lm_head.decoder.weight", .mlm_bias = "lm_head.bias", .mlm_act = ACT_GELU,
+    ROBERTA_MLM,
 };
 
 const struct name_table NAMES_STATIC = {.word = "embedding"}; /* static.c knows the other name */
@@ -83,9 +159,12 @@ const struct name_table NAMES_GLM4 = {
 };
 const struct name_table NAMES_OLMO2 = {HF_DECODER, .attn_norm_out = "layers.%u.post_attention_layernorm", .ffn_norm_out = "layers.%u.post_feedforward_layernorm"};
 
-/* GGUF: one table for all decoders; what a family lacks is not there. */
+/* GGUF: one table for all; what a family lacks is not bound. */
 const struct name_table NAMES_GGUF = {
     .word = "token_embd",
+    .pos = "position_embd",
+    .type = "token_types",
+    .embd_norm = "token_embd_norm",
     .final_norm = "output_norm",
     .head = "output",
     .attn_norm_in = "blk.%u.attn_norm",
@@ -97,11 +176,15 @@ const struct name_table NAMES_GGUF = {
     .k_norm = "blk.%u.attn_k_norm",
     .o = "blk.%u.attn_output",
     .attn_norm_out = "blk.%u.post_attention_norm",
+    .attn_norm_res = "blk.%u.attn_output_norm",
     .ffn_norm_in = "blk.%u.ffn_norm",
     .gate = "blk.%u.ffn_gate",
     .up = "blk.%u.ffn_up",
     .gate_up = "blk.%u.ffn_up",
     .down = "blk.%u.ffn_down",
     .ffn_norm_out = "blk.%u.post_ffw_norm",
+    .ffn_norm_res = "blk.%u.layer_output_norm",
+    .score_dense = "cls",
+    .score_out = "cls.output",
     .optional_bias = true,
 };

@@ -49,11 +49,13 @@ void rope_frequencies(const struct rope_cfg *r, uint32_t n_rot, uint32_t n_pos, 
     struct ramp ramp = {0};
     const float *divide = r->kind == ROPE_LLAMA3 ? r->short_factor : NULL;
     if (r->kind == ROPE_DYNAMIC && n_ctx > n_pos) theta *= pow(r->factor * n_ctx / n_pos - (r->factor - 1), (double)n_rot / (n_rot - 2.0));
+    if (r->kind == ROPE_NTK) theta *= r->factor;
     if (r->kind == ROPE_YARN) ramp = yarn(r, n_rot, n_pos, &m);
     if (r->kind == ROPE_LONGROPE) divide = longrope(r, n_pos, n_ctx, &m);
     for (uint32_t i = 0; i < n_rot / 2; i++) {
         double f = power(theta, i, n_rot);
         if (r->kind == ROPE_LINEAR) f /= r->factor;
+        else if (r->kind == ROPE_NTK) f /= pow(r->factor, 2.0 / n_rot);
         else if (divide) f /= divide[i];
         else if (r->kind == ROPE_LLAMA3) f = llama3(r, f);
         else if (r->kind == ROPE_YARN) {

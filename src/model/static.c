@@ -52,7 +52,7 @@ static gllm_status check_folds(const struct model_files *f, const struct tensor 
 
 gllm_status static_open(struct model_files *f, gllm_error *err) {
     struct model_cfg *c = &f->cfg;
-    f->arch = *arch_find("model2vec");
+    f->arch = *arch_find("model2vec", NULL);
     *c = f->arch.cfg;
     TRY(weights_open(&f->weights, f->dir.weights_dir, err));
     const struct tensor *t = table_of(f->weights);

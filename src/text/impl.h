@@ -14,6 +14,7 @@ struct tokenizer {
     struct added *added;
     uint64_t model_max_length;
     int32_t pad_id; /* -1: none */
+    int32_t end_id; /* of the token that tokenizer_config.json wants at the end (add_eos_token); -1: none */
 };
 struct tokenizer *tokenizer_create(void); /* empty; NULL: out of memory */
 /* vocab.txt in `dir` with the flags of tokenizer_config.json (may be NULL), as BertTokenizer reads them. */

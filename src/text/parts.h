@@ -154,6 +154,8 @@ void added_free(struct added *a);
 struct template;
 gllm_status template_read(struct template **out, struct arena *a, const json_t *v, const struct vocab *vocab, const char *name, unsigned depth, gllm_error *err);
 struct template *template_bert(struct arena *a, int32_t cls, int32_t sep);
+/* Lets what adds special tokens end with `id`; nothing changes where it does. *t may be NULL before. False: out of memory. */
+bool template_end_with(struct template **t, struct arena *a, int32_t id);
 uint32_t template_count(const struct template *t, bool pair);
 /* Builds out from the encodings of the texts; pair may be NULL. t NULL: the texts alone, the second with type 1 … as HF does. */
 bool template_run(const struct template *t, bool add_special, const struct encoding *a, const struct encoding *pair, struct encoding *out);

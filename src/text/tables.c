@@ -251,9 +251,9 @@ static gllm_status wordpiece(struct builder *b, struct token_model **m, gllm_err
     if (x->unk < 0 || cls < 0 || sep < 0 || (size_t)x->unk >= x->n_tokens || (size_t)cls >= x->n_tokens || (size_t)sep >= x->n_tokens)
         return err_set(err, GLLM_FORMAT, "%s: a bert tokenizer needs the ids of its unknown, cls and separator tokens", b->name);
     TRY(wordpiece_tokens(b, err));
-    bool cased = false; /* a vocabulary with capitals was made without lower-casing */
-    for (size_t i = 0; !cased && i < x->n_tokens; i++) cased = x->tokens[i].len == 4 && x->tokens[i].text[3] >= 'A' && x->tokens[i].text[3] <= 'Z' && !memcmp(x->tokens[i].text, "\u2581", 3);
-    t->normalizer = normalizer_bert(&t->arena, true, true, -1, !cased);
+    bool cased = x->lowercase == 0;
+    for (size_t i = 0; x->lowercase < 0 && !cased && i < x->n_tokens; i++) cased = x->tokens[i].len == 4 && x->tokens[i].text[3] >= 'A' && x->tokens[i].text[3] <= 'Z' && !memcmp(x->tokens[i].text, "\u2581", 3);
+    t->normalizer = normalizer_bert(&t->arena, true, true, x->strip_accents, !cased);
     t->pretok = pretok_bert(&t->arena);
     *m = token_model_wordpiece(&t->arena, x->unk, "##", 100);
     t->template = template_bert(&t->arena, cls, sep);

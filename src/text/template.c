@@ -126,6 +126,22 @@ gllm_status template_read(struct template **out, struct arena *a, const json_t *
     return *out ? GLLM_OK : err_nomem(err, name);
 }
 
+static bool end_with(struct step **steps, uint32_t *n, struct arena *a, int32_t id, uint8_t type) {
+    if (*n && (*steps)[*n - 1].source < 0 && (*steps)[*n - 1].id == id) return true;
+    struct step *longer = arena_array(a, *n + 1, sizeof *longer);
+    if (!longer) return false;
+    memcpy(longer, *steps, *n * sizeof *longer);
+    longer[(*n)++] = (struct step){-1, id, type};
+    *steps = longer;
+    return true;
+}
+
+bool template_end_with(struct template **t, struct arena *a, int32_t id) {
+    static const struct step BARE[] = {{0, 0, 0}, {0, 0, 0}, {1, 0, 1}}; /* of one text, then of a pair */
+    if (!*t && !(*t = fixed(a, BARE, 1, BARE + 1, 2))) return false;
+    return end_with(&(*t)->single, &(*t)->n_single, a, id, 0) && end_with(&(*t)->pair, &(*t)->n_pair, a, id, 1);
+}
+
 uint32_t template_count(const struct template *t, bool pair) {
     uint32_t n = 0;
     if (!t) return 0;

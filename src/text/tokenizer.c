@@ -58,7 +58,7 @@ static gllm_status read_json(struct tokenizer *t, const json_t *root, const char
 
 struct tokenizer *tokenizer_create(void) {
     struct tokenizer *t = calloc(1, sizeof *t);
-    if (t) t->pad_id = -1;
+    if (t) t->pad_id = t->end_id = -1;
     return t;
 }
 
@@ -98,13 +98,19 @@ static gllm_status read_config(const char *dir, json_t **out, gllm_error *err) {
     return GLLM_OK;
 }
 
+/* config[key], a token's spelling or an object that has it; *id stays where there is none. */
+static void named_token(const struct tokenizer *t, const json_t *config, const char *key, int32_t *id) {
+    const json_t *token = json_object_get(config, key);
+    uint32_t found;
+    if (json_is_object(token)) token = json_object_get(token, "content");
+    if (json_is_string(token) && map_get(&t->vocab.ids, json_string_value(token), json_string_length(token), &found)) *id = (int32_t)found;
+}
+
 static void apply_config(struct tokenizer *t, const json_t *config) {
     double max = json_number_value(json_object_get(config, "model_max_length"));
     if (max >= 1 && max < 2147483648.0) t->model_max_length = (uint64_t)max;
-    const json_t *pad = json_object_get(config, "pad_token");
-    if (json_is_object(pad)) pad = json_object_get(pad, "content");
-    uint32_t id;
-    if (json_is_string(pad) && map_get(&t->vocab.ids, json_string_value(pad), json_string_length(pad), &id)) t->pad_id = (int32_t)id;
+    named_token(t, config, "pad_token", &t->pad_id);
+    if (json_is_true(json_object_get(config, "add_eos_token"))) named_token(t, config, "eos_token", &t->end_id);
 }
 
 gllm_status tokenizer_read_sentencepiece(struct tokenizer **out, const void *data, size_t len, const char *name, gllm_error *err) {
@@ -425,6 +431,10 @@ bool tokenizer_id(const struct tokenizer *t, const char *piece, size_t len, int3
 }
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id) { return added_special(t->added, id); }
 const char *tokenizer_kind(const struct tokenizer *t) { return token_model_kind(t->model); }
+gllm_status tokenizer_add_end(struct tokenizer *t, gllm_error *err) {
+    return t->end_id < 0 || template_end_with(&t->template, &t->arena, t->end_id) ? GLLM_OK : err_nomem(err, "post_processor");
+}
+
 uint32_t tokenizer_special_count(const struct tokenizer *t, bool pair) { return template_count(t->template, pair); }
 uint64_t tokenizer_model_max_length(const struct tokenizer *t) { return t->model_max_length; }
 bool tokenizer_pad_id(const struct tokenizer *t, int32_t *id) {

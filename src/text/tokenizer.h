@@ -35,6 +35,7 @@ struct tokenizer_tables {
     int32_t bos, eos, unk, sep, pad, cls; /* -1: not said */
     int add_bos, add_eos, add_sep;        /* 1, 0; -1: as the model's kind has it */
     int add_space_prefix;                 /* likewise */
+    int lowercase, strip_accents;         /* bert; -1: a vocabulary without capitals was made from lower-cased text, which loses its accents */
     bool remove_extra_whitespaces;
 };
 /* GLLM_UNSUPPORTED names a model or pre-tokeniser that is not built; GLLM_FORMAT what is missing. `name` is how messages call the file. */
@@ -83,6 +84,9 @@ bool tokenizer_id(const struct tokenizer *t, const char *piece, size_t len, int3
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* an added token marked special */
 const char *tokenizer_kind(const struct tokenizer *t);            /* "WordPiece"; static */
 uint32_t tokenizer_special_count(const struct tokenizer *t, bool pair); /* what the post-processor adds */
+/* Where tokenizer_config.json says add_eos_token: true, the post-processor ends with that token from now on, as transformers before 5 has it: E5-Mistral's
+ * tokenizer.json lacks the token whose vector it pools. Before the tokenizer is shared. GLLM_NOMEM */
+gllm_status tokenizer_add_end(struct tokenizer *t, gllm_error *err);
 uint64_t tokenizer_model_max_length(const struct tokenizer *t); /* tokenizer_config.json; 0: not said or absurd (> 2^31) */
 /* The pad token's id (tokenizer_config / special_tokens_map / padding section); false: none. */
 bool tokenizer_pad_id(const struct tokenizer *t, int32_t *id);

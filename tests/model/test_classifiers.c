@@ -1,5 +1,5 @@
 /* test_classifiers.c - logits and scores of whole cross-encoders and classifiers against the reference libraries' values
- * (tools/make_classifier_goldens.py), through the public API, on every backend and instruction level; order, truncation, refusals, and the promise that a
+ * (tools/make_classifier_goldens.py, tools/make_encoder_goldens.py), through the public API, on every backend and instruction level; order, truncation, refusals, and the promise that a
  * pair's score does not depend on its company. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +21,7 @@
 #include "unit/temp_dir.h"
 
 #define GOLDEN "tests/golden/classifiers"
+#define GOLDEN_HEADS "tests/golden/encoder-heads"
 static const char *const TARGETS[][2] = {{"ref", ""}, {"cpu", "portable"}, {"cpu", "avx2"}, {"cpu", "avx512"}};
 
 enum { N_WORDS = 5 };
@@ -96,11 +97,11 @@ static void check_case(gllm_client *c, const char *name, const json_t *k, double
     }
 }
 
-static void check_model(const char *name) {
+static void check_model(const char *folder, const char *name) {
     char dir[512], path[600];
     json_error_t je;
     double worst = 0;
-    snprintf(dir, sizeof dir, GOLDEN "/%s", name);
+    snprintf(dir, sizeof dir, "%s/%s", folder, name);
     snprintf(path, sizeof path, "%s/expected.json", dir);
     json_t *root = json_load_file(path, 0, &je), *labels = json_object_get(root, "labels"), *cases = json_object_get(root, "cases");
     if (!root) fail_msg("%s: %s", path, je.text);
@@ -125,17 +126,22 @@ static void check_model(const char *name) {
     json_decref(root);
 }
 
-static void test_families(void **state) {
-    (void)state;
+static int check_folder(const char *folder) {
     struct dirent **names;
-    int n = scandir(GOLDEN, &names, NULL, alphasort), seen = 0;
+    int n = scandir(folder, &names, NULL, alphasort), seen = 0;
     assert_true(n > 2);
     for (int i = 0; i < n; i++) {
-        if (names[i]->d_name[0] != '.') check_model(names[i]->d_name), seen++;
+        if (names[i]->d_name[0] != '.') check_model(folder, names[i]->d_name), seen++;
         free(names[i]);
     }
     free(names);
-    assert_true(seen >= 10);
+    return seen;
+}
+
+static void test_families(void **state) {
+    (void)state;
+    assert_true(check_folder(GOLDEN) >= 10);
+    assert_true(check_folder(GOLDEN_HEADS) >= 5);
 }
 
 /* 100 documents of many lengths: every score has the bits that it has alone, whatever the batch and the threads; sorted, stable, cut to top_n. */

@@ -3,26 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "model/config.h"
-#include "model/model.h"
-
-enum { LINE_ROOM = 600 };
-
-static gllm_status read_quant(const char *quant, struct arena *a, struct quant_cfg *q, gllm_error *err) {
-    char text[1024];
-    json_t *root;
-    snprintf(text, sizeof text, "{\"quantization_config\":%s}", quant);
-    if (json_parse(text, strlen(text), "config.json", &root, err) != GLLM_OK) fail_msg("%s", err->message);
-    gllm_status status = config_read_quant(root, "config.json", a, q, err);
-    json_decref(root);
-    return status;
-}
+#include "model/changed_golden.h"
 
 #define GROUP(weights) "{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"g\":{\"weights\":" weights "}}}"
 static void test_config(void **state) {
@@ -32,15 +17,14 @@ static void test_config(void **state) {
         gllm_status status;
         const char *says;
     } BAD[] = {
-        {"{}", GLLM_UNSUPPORTED, "quant_method: found \"nothing\", expected fp8, fbgemm_fp8 or compressed-tensors"},
-        {"{\"quant_method\":\"awq\"}", GLLM_UNSUPPORTED, "quant_method: found \"awq\""},
-        {"{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true}", GLLM_UNSUPPORTED, "\"bitsandbytes\""},
+        {"{}", GLLM_UNSUPPORTED, "quant_method: found \"nothing\", expected awq, gptq, compressed-tensors, bitsandbytes, fp8 or fbgemm_fp8"},
+        {"{\"quant_method\":\"hqq\"}", GLLM_UNSUPPORTED, "quant_method: found \"hqq\""},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":[128]}", GLLM_FORMAT, "weight_block_size: expected two whole numbers"},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":[128,0]}", GLLM_FORMAT, "weight_block_size: expected two whole numbers"},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":[1e30,2.5]}", GLLM_FORMAT, "weight_block_size: expected two whole numbers"},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":128}", GLLM_FORMAT, "weight_block_size: found"},
         {"{\"quant_method\":\"fp8\",\"modules_to_not_convert\":[1]}", GLLM_FORMAT, "modules_to_not_convert[0]: found"},
-        {"{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\"}", GLLM_UNSUPPORTED, "format: found \"pack-quantized\", expected float-quantized"},
+        {"{\"quant_method\":\"compressed-tensors\",\"format\":\"nvfp4-pack-quantized\"}", GLLM_UNSUPPORTED, "format: found \"nvfp4-pack-quantized\", expected float-quantized, pack-quantized or int-quantized"},
         {"{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\"}", GLLM_FORMAT, "config_groups: found none"},
         {"{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}", GLLM_UNSUPPORTED, "\"sparse-24-bitmask\", expected dense"},
         {"{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"g\":3}}", GLLM_FORMAT, "g: found"},
@@ -81,62 +65,6 @@ static void test_config(void **state) {
     arena_free(&a);
 }
 
-/* ---- golden directories with one thing changed ---- */
-
-/* Copies FILE of `from` to `to`; the first `old` in it becomes `now`, of the same length (old NULL: a plain copy). */
-static void copy_changed(const char *from, const char *to, const char *file, const char *old, const char *now) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", from, file);
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    char *data = malloc(1 << 20);
-    assert_non_null(data);
-    const size_t n = fread(data, 1, 1 << 20, f);
-    fclose(f);
-    if (old) {
-        char *at = memmem(data, n, old, strlen(old));
-        assert_true(at && strlen(old) == strlen(now));
-        memcpy(at, now, strlen(now));
-    }
-    snprintf(path, sizeof path, "%s/%s", to, file);
-    f = fopen(path, "wb");
-    assert_true(f && fwrite(data, 1, n, f) == n && fclose(f) == 0);
-    free(data);
-}
-
-struct change {
-    const char *file, *old, *now;
-};
-static void hear(void *line, gllm_log_level level, const char *text) {
-    (void)level;
-    snprintf(line, LINE_ROOM, "%s", text);
-}
-
-/* Opens golden `name`, without a device, after changes to its files; `line` gets what was logged last. */
-static gllm_status open_changed(const char *name, const struct change *changes, unsigned n, char line[LINE_ROOM], gllm_error *err) {
-    static const char *const FILES[] = {"config.json", "model.safetensors", "tokenizer.json"};
-    char from[256], to[] = "/tmp/gllm-fp8-XXXXXX", path[512];
-    struct model_files files;
-    struct model *m = NULL;
-    const struct log log = {hear, line};
-    assert_non_null(mkdtemp(to));
-    snprintf(from, sizeof from, "tests/golden/decoders/%s", name);
-    for (unsigned i = 0; i < 3; i++) {
-        const struct change *c = changes;
-        while (c < changes + n && strcmp(c->file, FILES[i])) c++;
-        copy_changed(from, to, FILES[i], c < changes + n ? c->old : NULL, c < changes + n ? c->now : NULL);
-    }
-    gllm_status status = model_files_open(&files, to, &log, err);
-    if (status == GLLM_OK) status = model_open(&m, &files, NULL, &log, err);
-    model_close(m);
-    for (unsigned i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", to, FILES[i]);
-        unlink(path);
-    }
-    rmdir(to);
-    return status;
-}
-
 static void test_contradictions(void **state) {
     (void)state;
     static const struct {
@@ -145,14 +73,14 @@ static void test_contradictions(void **state) {
         gllm_status status;
         const char *says;
     } BAD[] = {
-        {"fp8-tiles-qwen3", {"config.json", "   128,\n   128", "   128,\n    64"}, GLLM_FORMAT, "q_proj.weight_scale_inv: shape [2,2], expected [], [144,1] or [2,3] for tiles of 128 x 64"},
-        {"fp8-groups-llama", {"config.json", "\"group_size\": 16", "\"group_size\": 32"}, GLLM_FORMAT, "q_proj.weight_scale: shape [128,3], expected [], [128,1] or [128,2] for tiles of 1 x 32"},
-        {"fp8-rows-phi3", {"model.safetensors", "\"BF16\",\"shape\":[40,1]", "\"BF16\",\"shape\":[20,2]"}, GLLM_FORMAT, "_proj.weight_scale: shape [20,2], expected [], [40,1]"},
-        {"fp8-one-llama", {"model.safetensors", "layers.1.mlp.up_proj.weight_scale\"", "layers.1.mlp.up_proj.weight_skale\""}, GLLM_FORMAT,
+        {"fp8-tiles-qwen3", {"config.json", "   128,\n   128", "   128,\n    64", 0}, GLLM_FORMAT, "q_proj.weight_scale_inv: shape [2,2], expected [], [144,1] or [2,3] for tiles of 128 x 64"},
+        {"fp8-groups-llama", {"config.json", "\"group_size\": 16", "\"group_size\": 32", 0}, GLLM_FORMAT, "q_proj.weight_scale: shape [128,3], expected [], [128,1] or [128,2] for tiles of 1 x 32"},
+        {"fp8-rows-phi3", {"model.safetensors", "\"BF16\",\"shape\":[40,1]", "\"BF16\",\"shape\":[20,2]", 0}, GLLM_FORMAT, "_proj.weight_scale: shape [20,2], expected [], [40,1]"},
+        {"fp8-one-llama", {"model.safetensors", "layers.1.mlp.up_proj.weight_scale\"", "layers.1.mlp.up_proj.weight_skale\"", 0}, GLLM_FORMAT,
          "model.layers.1.mlp.up_proj.weight_scale: no such tensor, nor model.layers.1.mlp.up_proj.weight_scale_inv; quantization_config does not leave out model.layers.1.mlp.up_proj.weight, which is F8_E4M3"},
-        {"fp8-tiles-e5m2-llama", {"model.safetensors", "\"BF16\",\"shape\":[2,2]", "\"I16\", \"shape\":[2,2]"}, GLLM_UNSUPPORTED, "weight_scale_inv: dtype I16, expected F32, F16 or BF16"},
-        {"fp8-one-llama", {"model.safetensors", "model.layers.0.self_attn.q_proj.input_scale\"", "model.embed_tokens.weight_scale\"            "}, GLLM_UNSUPPORTED, "model.embed_tokens.weight_scale: a scale beside values of F32, expected F8_E4M3 or F8_E5M2"},
-        {"fp8-one-inv-mistral", {"config.json", "\"fp8\"", "\"hqq\""}, GLLM_UNSUPPORTED, "config.json: quantization_config: quant_method: found \"hqq\""},
+        {"fp8-tiles-e5m2-llama", {"model.safetensors", "\"BF16\",\"shape\":[2,2]", "\"I16\", \"shape\":[2,2]", 0}, GLLM_UNSUPPORTED, "weight_scale_inv: dtype I16, expected F32, F16 or BF16"},
+        {"fp8-one-llama", {"model.safetensors", "model.layers.0.self_attn.q_proj.input_scale\"", "model.embed_tokens.weight_scale\"            ", 0}, GLLM_UNSUPPORTED, "model.embed_tokens.weight_scale: a scale beside values of F32, expected F8_E4M3 or F8_E5M2"},
+        {"fp8-one-inv-mistral", {"config.json", "\"fp8\"", "\"hqq\"", 0}, GLLM_UNSUPPORTED, "config.json: quantization_config: quant_method: found \"hqq\""},
     };
     for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         gllm_error err = {0};
@@ -170,7 +98,7 @@ static void test_ignored(void **state) {
         bool fine;
     } KEYS[] = {{"\"re:.*\\\\.o_p.\"", true}, {"\"re:\\\\.o_proj\"", false}, {"\"1.self_attn\" ", false}, {"\"attn.o_proj\" ", false}, {"\"o_proj\"      ", true}, {"\"model.layers\"", true}};
     for (unsigned i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
-        const struct change changes[] = {{"model.safetensors", "layers.1.self_attn.o_proj.weight_scale\"", "layers.1.self_attn.o_proj.weight_skale\""}, {"config.json", "\"re:.*lm_head\"", KEYS[i].key}};
+        const struct change changes[] = {{"model.safetensors", "layers.1.self_attn.o_proj.weight_scale\"", "layers.1.self_attn.o_proj.weight_skale\"", 0}, {"config.json", "\"re:.*lm_head\"", KEYS[i].key, 0}};
         gllm_error err = {0};
         char line[LINE_ROOM];
         if ((open_changed("fp8-rows-phi3", changes, 2, line, &err) == GLLM_OK) != KEYS[i].fine) fail_msg("ignore %s: %s", KEYS[i].key, err.message);

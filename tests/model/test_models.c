@@ -1,5 +1,5 @@
-/* test_models.c - vectors and ids of whole models against the values that the reference library gave (tools/make_model_goldens.py), through the
- * public API, on every backend and instruction level; and the promise that a text's vector does not depend on its company. */
+/* test_models.c - vectors and ids of whole models against the values that the reference library gave (tools/make_model_goldens.py,
+ * make_encoder_goldens.py and make_embedder_goldens.py), through the public API, on every backend and instruction level; and the promise that a text's vector does not depend on its company. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +17,7 @@
 #include "gllm.h"
 
 #define GOLDEN "tests/golden"
+enum { WIDEST = 64 }; /* of the models of test_invariance */
 
 static gllm_client *open_client(const char *dir, const char *backend, uint32_t threads, uint32_t batch) {
     gllm_options o;
@@ -57,9 +58,9 @@ static double distance(const float *a, const float *b, size_t n) {
     return worst / top;
 }
 
-static double check_model(const char *name, const char *backend) {
+static double check_model(const char *folder, const char *name, const char *backend) {
     char dir[512], path[600];
-    snprintf(dir, sizeof dir, GOLDEN "/models/%s", name);
+    snprintf(dir, sizeof dir, "%s/%s", folder, name);
     snprintf(path, sizeof path, "%s/expected.json", dir);
     json_t *root = load(path), *cases = json_object_get(root, "cases");
     gllm_client *c = open_client(dir, backend, 2, 0);
@@ -82,20 +83,26 @@ static double check_model(const char *name, const char *backend) {
     return worst;
 }
 
-static void check_all(const char *backend, const char *isa) {
+static int check_folder(const char *folder, const char *backend, const char *isa) {
     struct dirent **names;
-    int n = scandir(GOLDEN "/models", &names, NULL, alphasort), models = 0;
-    if (isa) setenv("GLLM_CPU_ISA", isa, 1);
+    int n = scandir(folder, &names, NULL, alphasort), models = 0;
     for (int i = 0; i < n; i++) {
         if (names[i]->d_name[0] != '.') {
-            printf("%-6s %-9s %-28s worst %.2e\n", backend, isa ? isa : "", names[i]->d_name, check_model(names[i]->d_name, backend));
+            printf("%-6s %-9s %-28s worst %.2e\n", backend, isa ? isa : "", names[i]->d_name, check_model(folder, names[i]->d_name, backend));
             models++;
         }
         free(names[i]);
     }
     if (n >= 0) free(names);
+    return models;
+}
+
+static void check_all(const char *backend, const char *isa) {
+    if (isa) setenv("GLLM_CPU_ISA", isa, 1);
+    assert_true(check_folder(GOLDEN "/models", backend, isa) >= 24);
+    assert_true(check_folder(GOLDEN "/encoders", backend, isa) >= 12);
+    assert_true(check_folder(GOLDEN "/embedders", backend, isa) >= 8);
     unsetenv("GLLM_CPU_ISA");
-    assert_true(models >= 24);
 }
 
 static void test_ref(void **state) {
@@ -113,30 +120,41 @@ static void test_cpu(void **state) {
 }
 
 /* Alone, among others, at another place, packed otherwise, with 1, 2 and 3 threads: bit for bit the same. */
-static void test_invariance(void **state) {
-    (void)state;
+static void check_invariance(const char *model) {
     static const char *const TEXTS[] = {"the whale", "", "it was the age of wisdom, it was the age of foolishness", "sea", "the age of wisdom the age of wisdom the age of wisdom and the stars", "a"};
     enum { N = sizeof TEXTS / sizeof *TEXTS };
-    float alone[N][32];
+    float alone[N][WIDEST];
+    size_t dim = 0;
     gllm_str texts[4 * N];
-    gllm_client *c = open_client(GOLDEN "/models/mpnet-mean", "cpu", 1, 0);
+    gllm_client *c = open_client(model, "cpu", 1, 0);
     for (int i = 0; i < 4 * N; i++) texts[i] = (gllm_str){TEXTS[i * 5 % N], GLLM_NTS};
     for (int i = 0; i < N; i++) {
         gllm_str one = {TEXTS[i], GLLM_NTS};
         gllm_embeddings *e = embed(c, &one, 1, NULL);
-        assert_int_equal(e->dim, 32);
-        memcpy(alone[i], e->data, sizeof alone[i]);
+        dim = e->dim;
+        assert_true(dim && dim <= WIDEST);
+        memcpy(alone[i], e->data, dim * sizeof(float));
         gllm_embeddings_free(e);
     }
     gllm_client_close(c);
     for (uint32_t threads = 1; threads <= 3; threads++)
         for (uint32_t budget = 16; budget <= 1024; budget *= 4) {
-            c = open_client(GOLDEN "/models/mpnet-mean", "cpu", threads, budget);
+            c = open_client(model, "cpu", threads, budget);
             gllm_embeddings *e = embed(c, texts, 4 * N, NULL);
-            for (int i = 0; i < 4 * N; i++) assert_memory_equal(e->data + i * 32, alone[i * 5 % N], sizeof alone[0]);
+            for (int i = 0; i < 4 * N; i++) assert_memory_equal(e->data + i * dim, alone[i * 5 % N], dim * sizeof(float));
             gllm_embeddings_free(e);
             gllm_client_close(c);
         }
+}
+
+static void test_invariance(void **state) {
+    (void)state;
+    static const char *const MODELS[] = {"models/mpnet-mean", "encoders/jina-v2-six-heads", "encoders/jina-v2-code", "encoders/gte-new-ntk-cls", "encoders/nomic-mean", "encoders/modernbert-mean"};
+    for (unsigned i = 0; i < sizeof MODELS / sizeof *MODELS; i++) {
+        char dir[256];
+        snprintf(dir, sizeof dir, GOLDEN "/%s", MODELS[i]);
+        check_invariance(dir);
+    }
 }
 
 static void from_base64(const char *s, unsigned char *out, size_t n) {

@@ -61,20 +61,21 @@ static double off(const float *a, const json_t *list, size_t n) {
     return worst;
 }
 
-/* The same entries with the same weights; one that only one side has must be as good as 0. */
+/* The same entries with the same weights, in parts of the larger of 1 and the largest; one that only one side has must be as good as 0. */
 static double sparse_off(const gllm_sparse *s, const json_t *expected) {
     const json_t *ids = json_object_get(expected, "ids"), *weights = json_object_get(expected, "weights");
-    double worst = 0;
+    double worst = 0, top = 1;
     size_t i = 0, k = 0;
     while (i < s->count || k < json_array_size(ids)) {
         const json_int_t id = k < json_array_size(ids) ? json_integer_value(json_array_get(ids, k)) : INT32_MAX;
         const double w = id == INT32_MAX ? 0 : json_number_value(json_array_get(weights, k));
+        top = fmax(top, w);
         assert_true(i == 0 || i >= s->count || s->ids[i] > s->ids[i - 1]);
         if (i < s->count && s->ids[i] == id) worst = fmax(worst, fabs(w - (double)s->weights[i++])), k++;
         else if (i < s->count && s->ids[i] < id) worst = fmax(worst, (double)s->weights[i++]);
         else worst = fmax(worst, w), k++;
     }
-    return worst;
+    return worst / top;
 }
 
 static double vectors_off(const gllm_token_vectors *v, size_t dim, const json_t *rows) {

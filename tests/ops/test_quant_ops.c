@@ -26,16 +26,6 @@ static uint8_t *random_rows(enum dtype t, uint32_t rows, uint32_t cols, uint64_t
     return data;
 }
 
-/* x rounded as the int8 kernels round it: blocks of 16, the largest at 127. */
-static void rounded(const float *x, size_t n, float *out) {
-    for (size_t b = 0; b < n; b += 16) {
-        float top = 0;
-        for (unsigned i = 0; i < 16; i++) top = fmaxf(top, fabsf(x[b + i]));
-        const float inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
-        for (unsigned i = 0; i < 16; i++) out[b + i] = d * rintf(x[b + i] * inverse);
-    }
-}
-
 static void check_type(enum dtype type, bool exact, size_t t, double *worst_int8) {
     for (unsigned s = 0; s < N_SHAPES; s++) {
         const uint32_t rows = SHAPES[s][0], k = SHAPES[s][1], n = SHAPES[s][2];

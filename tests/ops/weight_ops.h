@@ -55,4 +55,13 @@ static inline double off_by(const float *y, const float *w, const float *x, uint
         }
     return worst;
 }
+/* x rounded as the int8 kernels round it: blocks of 16, the largest at 127. */
+static inline void rounded(const float *x, size_t n, float *out) {
+    for (size_t b = 0; b < n; b += 16) {
+        float top = 0;
+        for (unsigned i = 0; i < 16; i++) top = fmaxf(top, fabsf(x[b + i]));
+        const float inverse = top > 0 ? 127.0f / top : 0, d = top / 127.0f;
+        for (unsigned i = 0; i < 16; i++) out[b + i] = d * rintf(x[b + i] * inverse);
+    }
+}
 #endif

@@ -108,7 +108,8 @@ static gllm_status open_edited(const char *model, const struct edit *edits, stru
     struct image f = {0};
     struct model_files files;
     const struct log quiet = {0};
-    snprintf(path, sizeof path, "tests/golden/decoders/%s/model.gguf", model);
+    if (strchr(model, '/')) snprintf(path, sizeof path, "tests/golden/%s.gguf", model);
+    else snprintf(path, sizeof path, "tests/golden/decoders/%s/model.gguf", model);
     assert_int_equal(file_read(path, 1 << 24, &f.data, &f.n, err), GLLM_OK);
     for (const struct edit *e = edits; e->op != END; e++)
         if (e->op < ADD_U32) change(&f, e);
@@ -125,14 +126,16 @@ static gllm_status open_edited(const char *model, const struct edit *edits, stru
 #define MISSING(name, what) {name, {{.op = RENAME, .key = what}}, GLLM_FORMAT, what ": found nothing, expected a number"}
 #define NO_TENSOR(name, tensor) {name, {{.op = RENAME, .key = tensor}}, GLLM_FORMAT, tensor ": no such tensor"}
 #define VARIANT(how, what, value, found) {"llama", {{.op = how, .key = "llama." what, .number = value}}, GLLM_UNSUPPORTED, "llama." what ": found " found}
+#define BERT "gguf-encoders/bert-mean"
+#define RANKER "gguf-encoders/bert-rank"
 static const struct {
-    const char *model;
+    const char *model; /* of tests/golden/decoders, or a path */
     struct edit edits[MAX_EDITS];
     gllm_status status;
     const char *says;
 } BAD[] = {
     {"llama", {{.op = RENAME, .key = "general.architecture"}}, GLLM_FORMAT, "general.architecture: found nothing, expected a name"},
-    {"llama", {{.op = SET_STR, .key = "general.architecture", .text = "gnome"}}, GLLM_UNSUPPORTED, "general.architecture: found \"gnome\", supported: llama, mistral3, qwen2"},
+    {"llama", {{.op = SET_STR, .key = "general.architecture", .text = "gnome"}}, GLLM_UNSUPPORTED, "general.architecture: found \"gnome\", supported: bert, "},
     {"llama", {{.op = SET_STR, .key = "general.type", .text = "mlora"}}, GLLM_UNSUPPORTED, "general.type: found \"mlora\", expected \"model\""},
     MISSING("llama", "llama.block_count"),
     MISSING("llama", "llama.context_length"),
@@ -190,6 +193,23 @@ static const struct {
     {"qwen2", {{.op = RENAME, .key = "tokenizer.ggml.merges"}, {.op = ADD_STRS, .key = "tokenizer.ggml.merges", .text = "b a", .count = 1}}, GLLM_FORMAT, "merges[0]"},
     {"qwen2", {{.op = RENAME, .key = "tokenizer.ggml.token_type"}, {.op = RENAME, .key = "tokenizer.ggml.tokens"}, {.op = ADD_STRS, .key = "tokenizer.ggml.tokens", .text = "ab", .count = 65}, {.op = RENAME, .key = "tokenizer.ggml.merges"}, {.op = ADD_STRS, .key = "tokenizer.ggml.merges", .text = "", .count = 0}},
      GLLM_FORMAT, "tokenizer.ggml.tokens: found 65, expected at most the 64 rows of token_embd.weight"},
+    MISSING(BERT, "bert.attention.layer_norm_epsilon"),
+    MISSING(BERT, "bert.context_length"),
+    {BERT, {{.op = SET_F32, .key = "bert.attention.layer_norm_epsilon", .number = 2}}, GLLM_FORMAT, "layer_norm_eps: found 2, expected 0 to 1"},
+    {BERT, {{.op = SET_U32, .key = "bert.context_length", .number = 63}}, GLLM_FORMAT, "position_embd.weight: shape [64,32], expected [63,32]"},
+    {BERT, {{.op = RENAME, .key = "bert.attention.causal"}, {.op = ADD_BOOL, .key = "bert.attention.causal", .number = 1}}, GLLM_UNSUPPORTED, "bert.attention.causal: found 1 (an encoder with a causal mask), expected 0"},
+    {BERT, {{.op = ADD_U32, .key = "bert.attention.head_count_kv", .number = 2}}, GLLM_UNSUPPORTED, "bert.attention.head_count_kv: found 2, expected the 4 of the queries"},
+    {BERT, {{.op = SET_U32, .key = "bert.pooling_type", .number = 5}}, GLLM_UNSUPPORTED, "pooling_type: found 5, expected 0 to 4"},
+    {BERT, {{.op = SET_U32, .key = "bert.pooling_type", .number = 4}}, GLLM_FORMAT, "pooling_type: found 4 (rank), expected a classification head"},
+    NO_TENSOR(BERT, "position_embd.weight"),
+    NO_TENSOR(BERT, "token_embd_norm.bias"),
+    NO_TENSOR(BERT, "blk.1.layer_output_norm.weight"),
+    {BERT, {{.op = RENAME, .key = "blk.0.ffn_up.bias"}}, GLLM_UNSUPPORTED, "blk.0.ffn_up.biaX: found a tensor that architecture bert does not have"},
+    {BERT, {{.op = RENAME, .key = "tokenizer.ggml.unknown_token_id"}}, GLLM_FORMAT, "a bert tokenizer needs the ids of its unknown, cls and separator tokens"},
+    {RANKER, {{.op = RENAME, .key = "bert.classifier.output_labels"}, {.op = ADD_STRS, .key = "bert.classifier.output_labels", .text = "a", .count = 2}}, GLLM_FORMAT, "bert.classifier.output_labels: found 2 of string, expected 1 strings"},
+    {RANKER, {{.op = RENAME, .key = "bert.classifier.output_labels"}, {.op = ADD_U32S, .key = "bert.classifier.output_labels", .number = 1, .count = 1}}, GLLM_FORMAT, "bert.classifier.output_labels: found 1 of u32, expected 1 strings"},
+    {RANKER, {{.op = RENAME, .key = "bert.classifier.output_labels"}, {.op = ADD_STRS, .key = "bert.classifier.output_labels", .text = "\xff", .count = 1}}, GLLM_FORMAT, "bert.classifier.output_labels[0] is not UTF-8"},
+    {RANKER, {{.op = RENAME, .key = "cls.output.weight"}, {.op = ADD_U32, .key = "bert.pooling_type", .number = 4}}, GLLM_FORMAT, "pooling_type: found 4 (rank), expected a classification head: there is no cls.weight"},
 };
 
 static void test_refused(void **state) {
@@ -223,6 +243,23 @@ static unsigned windows(const struct model_cfg *c, uint32_t *width) {
     for (uint32_t i = 0; i < c->n_layer; i++)
         if (c->layers[i].window) n++, *width = c->layers[i].window;
     return n;
+}
+
+/* Without a pooling the mean is taken; labels are numbered; a head is one only in a file that does not pool as an embedder. */
+static void test_heads(void **state) {
+    (void)state;
+    struct model_files f = assumed(BERT, (const struct edit[]){{.op = RENAME, .key = "bert.pooling_type"}, {.op = END}});
+    assert_true(f.dir.n_modules == 3 && f.dir.modules[1].pooling.n_modes == 1 && f.dir.modules[1].pooling.modes[0] == HF_POOL_MEAN && f.dir.modules[2].kind == HF_NORMALIZE && !f.classifier.n_labels);
+    model_files_close(&f);
+    f = assumed(RANKER, (const struct edit[]){{.op = RENAME, .key = "bert.classifier.output_labels"}, {.op = ADD_U32, .key = "bert.pooling_type", .number = 4}, {.op = END}});
+    assert_true(f.classifier.n_labels == 1 && !strcmp(f.classifier.labels[0], "LABEL_0") && f.classifier.model_act == SCORE_SIGMOID && !f.dir.n_modules);
+    model_files_close(&f);
+    f = assumed(RANKER, (const struct edit[]){{.op = ADD_U32, .key = "bert.pooling_type", .number = 2}, {.op = END}});
+    assert_true(!f.classifier.n_labels && f.dir.modules[1].pooling.modes[0] == HF_POOL_CLS);
+    model_files_close(&f);
+    f = assumed("gguf-encoders/distilbert-three", (const struct edit[]){{.op = END}});
+    assert_true(!strcmp(f.arch.name, "distilbert") && f.classifier.n_labels == 3 && !strcmp(f.classifier.labels[1], "entailment"));
+    model_files_close(&f);
 }
 
 static void test_windows(void **state) {
@@ -290,6 +327,6 @@ static void test_positions(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_windows), cmocka_unit_test(test_query_scale), cmocka_unit_test(test_positions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_heads), cmocka_unit_test(test_windows), cmocka_unit_test(test_query_scale), cmocka_unit_test(test_positions)};
     return cmocka_run_group_tests(tests, make_work, drop_work);
 }

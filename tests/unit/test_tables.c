@@ -10,7 +10,7 @@
 #define GOLDEN "tests/golden/tables/"
 
 static struct tokenizer_tables empty_tables(const char *model) {
-    return (struct tokenizer_tables){.model = model, .bos = -1, .eos = -1, .unk = -1, .sep = -1, .pad = -1, .cls = -1, .add_bos = -1, .add_eos = -1, .add_sep = -1, .add_space_prefix = -1};
+    return (struct tokenizer_tables){.model = model, .bos = -1, .eos = -1, .unk = -1, .sep = -1, .pad = -1, .cls = -1, .add_bos = -1, .add_eos = -1, .add_sep = -1, .add_space_prefix = -1, .lowercase = -1, .strip_accents = -1};
 }
 
 static struct tokenizer_str *strings(const json_t *list, size_t *n) {

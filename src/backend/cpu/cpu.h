@@ -32,6 +32,7 @@ struct cpu_weight {
     const float *data;              /* CPU_F32 */
     struct weight_desc desc;        /* CPU_NATIVE; its name may be gone */
     struct cpu_qpanel *panels;      /* CPU_QUANT: [rows / QPANEL], owned */
+    uint32_t *order;                /* CPU_QUANT: [cols] the input that stands at each place of a panel, owned; NULL: as they come */
 };
 static inline const struct cpu_weight *cpu_weight(const struct weight *w) { return (const struct cpu_weight *)w; }
 /* A VECTOR, or a TABLE or MATRIX of form CPU_F32. */

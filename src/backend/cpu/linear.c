@@ -26,16 +26,24 @@ size_t cpu_linear_packed(const struct op_linear *a, uint32_t rows, const struct 
     return cpu_weight(a->w)->form == CPU_QUANT ? n_tiles * (a->x.cols / QBLOCK) * sizeof(struct cpu_qact) : (size_t)rows * a->x.cols * sizeof(float);
 }
 size_t cpu_linear_scratch(const struct op_linear *a, const struct cpu_kernels *k) {
-    return cpu_weight(a->w)->form == CPU_NATIVE ? (size_t)a->x.cols * (k->nr + 4) : 0;
+    const struct cpu_weight *w = cpu_weight(a->w);
+    return w->form == CPU_NATIVE ? (size_t)a->x.cols * (k->nr + 4) : w->order ? a->x.cols : 0;
 }
 
-static void pack(const struct job *j, _Atomic uint32_t *claim) {
+/* A row of activations in the order in which a weight's panels have the inputs: in place, or gathered into `room` [depth]. */
+static const float *in_order(const struct job *j, const float *x, float *room) {
+    if (!j->w->order) return x;
+    for (uint32_t c = 0; c < j->depth; c++) room[c] = x[j->w->order[c]];
+    return room;
+}
+
+static void pack(const struct job *j, float *room, _Atomic uint32_t *claim) {
     const struct cpu_kernels *k = j->r->kernels;
     const struct view *x = &j->a->x;
     for (uint32_t t; (t = atomic_fetch_add_explicit(claim, 1, memory_order_relaxed)) < j->n_tiles;) {
         const uint32_t first = cpu_tile_row(j->rows, j->n_tiles, t), n = cpu_tile_row(j->rows, j->n_tiles, t + 1) - first;
         if (j->w->form != CPU_QUANT) k->pack_rows(cpu_row(x, first), x->stride, n, x->cols, 1, tile_f32(j, t), n);
-        for (uint32_t i = 0; j->w->form == CPU_QUANT && i < n; i++) k->quantise(cpu_row(x, first + i), x->cols, i, tile_int8(j, t));
+        for (uint32_t i = 0; j->w->form == CPU_QUANT && i < n; i++) k->quantise(in_order(j, cpu_row(x, first + i), room), x->cols, i, tile_int8(j, t));
     }
 }
 
@@ -86,7 +94,7 @@ void cpu_linear(const struct cpu_run *r, const struct op_linear *a, unsigned thr
     struct job j = {.r = r, .a = a, .w = cpu_weight(a->w), .rows = view_rows(&a->out, r->step), .depth = a->x.cols, .n = a->out.cols};
     if (!j.rows) return;
     j.n_tiles = (j.rows + tile_rows(k, j.w) - 1) / tile_rows(k, j.w);
-    pack(&j, &claims[0]);
+    pack(&j, r->scratch[thread], &claims[0]);
     pool_barrier(r->pool);
 
     const enum cpu_form form = j.w->form;

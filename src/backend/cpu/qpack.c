@@ -6,13 +6,15 @@
 
 const struct qpack_layout QPACK_LAYOUTS[QPACK_COUNT] = {
     [QPACK_Q4_0] = {DTYPE_Q4_0, 4, 3, .f16 = true},
-    [QPACK_Q4_1] = {DTYPE_Q4_1, 4, 0, .f16 = true, .min = true},
+    [QPACK_Q4_1] = {DTYPE_Q4_1, 4, 0, .f16 = true, .low = QPACK_MIN},
     [QPACK_Q5_0] = {DTYPE_Q5_0, 5, 4, .f16 = true},
-    [QPACK_Q5_1] = {DTYPE_Q5_1, 5, 0, .f16 = true, .min = true},
+    [QPACK_Q5_1] = {DTYPE_Q5_1, 5, 0, .f16 = true, .low = QPACK_MIN},
     [QPACK_Q8_0] = {DTYPE_Q8_0, 8, 7, .f16 = true},
-    [QPACK_Q4_K] = {DTYPE_Q4_K, 4, 0, .min = true},
-    [QPACK_Q5_K] = {DTYPE_Q5_K, 5, 0, .min = true},
+    [QPACK_Q4_K] = {DTYPE_Q4_K, 4, 0, .low = QPACK_MIN},
+    [QPACK_Q5_K] = {DTYPE_Q5_K, 5, 0, .low = QPACK_MIN},
     [QPACK_Q6_K] = {DTYPE_Q6_K, 6, 5, .halves = true},
+    [QPACK_Z4] = {DTYPE_COUNT, 4, 0, .f16 = true, .low = QPACK_ZERO},
+    [QPACK_U8] = {DTYPE_COUNT, 8, 0, .low = QPACK_MIN},
 };
 
 bool qpack_find(enum dtype t, enum qpack_kind *out) {
@@ -29,10 +31,10 @@ static size_t plane_bytes(const struct qpack_layout *l) { return 64u * l->bits; 
 size_t qpack_block_bytes(enum qpack_kind k) {
     const struct qpack_layout *l = &QPACK_LAYOUTS[k];
     const size_t scale = l->f16 ? 2 : 4;
-    return plane_bytes(l) + QPANEL * scale * ((l->halves ? 2 : 1) + (l->min ? 1 : 0));
+    return plane_bytes(l) + QPANEL * scale * ((l->halves ? 2 : 1) + (l->low ? 1 : 0));
 }
 
-enum { GROUPS = QBLOCK / 4, MOST_BYTES = 640, AHEAD = 320 };
+enum { GROUPS = QBLOCK / 4, AHEAD = 320 };
 
 struct unpacked { /* 32 inputs of one output: four a word, the first in its lowest byte */
     uint32_t q[GROUPS];
@@ -70,11 +72,12 @@ static void unpack_6k(const uint8_t *row, uint32_t block, struct unpacked *u) {
 static void store_q(const struct qpack_layout *l, const uint32_t q[GROUPS], unsigned col, uint8_t *out) {
     uint32_t high[2] = {0, 0};
     for (unsigned g = 0; g < GROUPS; g++) {
-        if (g < 4) put_u32(out + 64 * g + 4 * col, (q[g] & 0x0F0F0F0Fu) | (q[g + 4] & 0x0F0F0F0Fu) << 4);
+        if (l->bits == 8) put_u32(out + 64 * g + 4 * col, q[g]);
+        else if (g < 4) put_u32(out + 64 * g + 4 * col, (q[g] & 0x0F0F0F0Fu) | (q[g + 4] & 0x0F0F0F0Fu) << 4);
         if (l->bits == 5) high[0] |= (q[g] >> 4 & 0x01010101u) << g;
         if (l->bits == 6) high[g / 4] |= (q[g] >> 4 & 0x03030303u) << 2 * (g % 4);
     }
-    for (unsigned i = 0; i + 4 < l->bits; i++) put_u32(out + 256 + 64 * i + 4 * col, high[i]);
+    for (unsigned i = 0; l->bits < 8 && i + 4 < l->bits; i++) put_u32(out + 256 + 64 * i + 4 * col, high[i]);
 }
 
 /* Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 need no unpacking: a file's byte j holds inputs j and j + 16, which is the packed byte of group j / 4; so four bytes
@@ -83,7 +86,7 @@ static void pack_plain(enum qpack_kind k, const uint8_t *p, unsigned col, uint8_
     const struct qpack_layout *l = &QPACK_LAYOUTS[k];
     memcpy(scales + 2 * col, p, 2);
     p += 2;
-    if (l->min) memcpy(scales + 2 * (QPANEL + col), p, 2), p += 2;
+    if (l->low) memcpy(scales + 2 * (QPANEL + col), p, 2), p += 2;
     if (l->bits == 5) {
         const uint32_t high = u32_at(p);
         uint32_t bytes = 0;
@@ -113,14 +116,27 @@ static void pack_k(enum qpack_kind k, const uint8_t *row, uint32_t block, unsign
     store_q(l, u.q, col, out);
     memcpy(scales + 4 * col, &u.scale[0], 4);
     if (l->halves) memcpy(scales + 4 * (QPANEL + col), &u.scale[1], 4);
-    if (l->min) memcpy(scales + 4 * (QPANEL + col), &u.min, 4);
+    if (l->low) memcpy(scales + 4 * (QPANEL + col), &u.min, 4);
+}
+
+void qpack_column(enum qpack_kind k, const uint8_t q[QBLOCK], float scale, float low, unsigned col, uint8_t *block) {
+    const struct qpack_layout *l = &QPACK_LAYOUTS[k];
+    uint8_t *scales = block + plane_bytes(l);
+    uint32_t words[GROUPS];
+    for (unsigned g = 0; g < GROUPS; g++) words[g] = u32_at(q + 4 * g);
+    store_q(l, words, col, block);
+    const uint16_t halves[] = {f16_from_f32(scale), f16_from_f32(low)};
+    const float wholes[] = {scale, low};
+    for (unsigned i = 0; i < (l->low ? 2 : 1); i++)
+        if (l->f16) memcpy(scales + 2 * (i * QPANEL + col), &halves[i], 2);
+        else memcpy(scales + 4 * (i * QPANEL + col), &wholes[i], 4);
 }
 
 /* A block is put together in L1 and written once: `out` is memory that nobody has touched. */
 void qpack_panel(enum qpack_kind k, const uint8_t *const rows[QPANEL], uint32_t cols, uint8_t *out) {
     const struct qpack_layout *l = &QPACK_LAYOUTS[k];
     const size_t bytes = qpack_block_bytes(k), file_bytes = dtype_traits(l->dtype)->bytes;
-    uint8_t block[MOST_BYTES] = {0}; /* columns without a row stay zero */
+    uint8_t block[QPACK_MOST_BYTES] = {0}; /* columns without a row stay zero */
     for (uint32_t b = 0; b < cols / QBLOCK; b++, out += bytes) {
         for (unsigned col = 0; col < QPANEL; col++) {
             if (!rows[col]) continue;

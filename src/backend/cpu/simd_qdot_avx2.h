@@ -73,8 +73,8 @@ INLINE void add_groups(const uint8_t *w, const struct cpu_qact *a, const unsigne
 }
 
 /* Everything but t is a constant where this is inlined. */
-INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsigned bits, const unsigned zero_log2, const bool f16, const bool halves, const bool min) {
-    const size_t plane = 64 * bits, scale_bytes = QPANEL * (f16 ? 2 : 4), block = plane + scale_bytes * (1 + halves + min);
+INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsigned bits, const unsigned zero_log2, const bool f16, const bool halves, const enum qpack_low low) {
+    const size_t plane = 64 * bits, scale_bytes = QPANEL * (f16 ? 2 : 4), block = plane + scale_bytes * (1 + halves + (low != QPACK_NO_LOW));
     const unsigned n_passes = bits == 8 ? 2 : 1, depth = bits == 6 ? 2 : 4;
     const struct cpu_qact *a = t->a;
     const uint8_t *w = t->w;
@@ -92,11 +92,12 @@ INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsig
             UNROLL(2)
             for (unsigned side = 0; side < 2; side++) {
                 const __m256 scale = scale_of(w + plane + (halves ? h : 0) * scale_bytes, f16, side);
-                const __m256 low = min && h ? scale_of(w + plane + scale_bytes, f16, side) : _mm256_setzero_ps();
+                __m256 least = low && h ? scale_of(w + plane + scale_bytes, f16, side) : _mm256_setzero_ps();
+                if (low == QPACK_ZERO) least = _mm256_fnmadd_ps(least, scale, _mm256_setzero_ps());
                 UNROLL(12)
                 for (unsigned m = 0; m < mr; m++) {
                     __m256 r = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[m][side]), _mm256_mul_ps(scale, _mm256_set1_ps(a->d[h][m])), _mm256_load_ps(y[m] + 8 * side));
-                    if (min && h) r = _mm256_fmadd_ps(low, _mm256_set1_ps(a->d_sum[m]), r);
+                    if (low && h) r = _mm256_fmadd_ps(least, _mm256_set1_ps(a->d_sum[m]), r);
                     _mm256_store_ps(y[m] + 8 * side, r);
                 }
             }

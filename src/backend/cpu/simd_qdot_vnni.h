@@ -44,8 +44,8 @@ INLINE __m512i four_of(const int8_t *p) {
 }
 
 /* Everything but t is a constant where this is inlined. */
-INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsigned bits, const unsigned zero_log2, const bool f16, const bool halves, const bool min) {
-    const size_t plane = 64 * bits, scale_bytes = QPANEL * (f16 ? 2 : 4), block = plane + scale_bytes * (1 + halves + min);
+INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsigned bits, const unsigned zero_log2, const bool f16, const bool halves, const enum qpack_low low) {
+    const size_t plane = 64 * bits, scale_bytes = QPANEL * (f16 ? 2 : 4), block = plane + scale_bytes * (1 + halves + (low != QPACK_NO_LOW));
     const unsigned chains = mr <= 4 ? 2 : 1; /* few rows: two chains hide the latency */
     const struct cpu_qact *a = t->a;
     const uint8_t *w = t->w;
@@ -75,10 +75,11 @@ INLINE void qtile_body(const struct cpu_qtile *t, const unsigned mr, const unsig
                 y[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(a->d[h][m])), y[m]);
             }
         }
-        if (!min) continue;
-        const __m512 low = scale_of(w + plane + scale_bytes, f16);
+        if (!low) continue;
+        __m512 least = scale_of(w + plane + scale_bytes, f16);
+        if (low == QPACK_ZERO) least = _mm512_fnmadd_ps(least, scale_of(w + plane, f16), _mm512_setzero_ps());
         UNROLL(12)
-        for (unsigned m = 0; m < mr; m++) y[m] = _mm512_fmadd_ps(low, _mm512_set1_ps(a->d_sum[m]), y[m]);
+        for (unsigned m = 0; m < mr; m++) y[m] = _mm512_fmadd_ps(least, _mm512_set1_ps(a->d_sum[m]), y[m]);
     }
     float out[CPU_MAX_MR][QPANEL];
     UNROLL(12)

@@ -2,7 +2,7 @@
  *
  *   y[m][n] = sum over blocks of  d_a[m] (scale[n] (q . a - zero sum a) + min[n] sum a)
  *
- * with min and its sum taken once for the 32 inputs of a packed block. Integer sums are exact; the f32 sum over blocks is one chain in the order of k,
+ * with min (of a zero point: -scale zero) and its sum taken once for the 32 inputs of a packed block. Integer sums are exact; the f32 sum over blocks is one chain in the order of k,
  * whatever the tile around it. */
 #include "backend/cpu/qpack.h"
 
@@ -54,18 +54,21 @@ INLINE float inverse_of(float top) { return top > LEAST ? 127.0f / top : 0; }
 #define QTILES(kind, ...) FIRST_SIX(QTILE, kind, __VA_ARGS__)
 #define ROW(kind) {q_##kind##_1, q_##kind##_2, q_##kind##_3, q_##kind##_4, q_##kind##_5, q_##kind##_6}
 #endif
-/*            bits zero_log2 f16 halves min: as QPACK_LAYOUTS */
-QTILES(Q4_0, 4, 3, true, false, false)
-QTILES(Q4_1, 4, 0, true, false, true)
-QTILES(Q5_0, 5, 4, true, false, false)
-QTILES(Q5_1, 5, 0, true, false, true)
-QTILES(Q8_0, 8, 7, true, false, false)
-QTILES(Q4_K, 4, 0, false, false, true)
-QTILES(Q5_K, 5, 0, false, false, true)
-QTILES(Q6_K, 6, 5, false, true, false)
+/*            bits zero_log2 f16 halves low: as QPACK_LAYOUTS */
+QTILES(Q4_0, 4, 3, true, false, QPACK_NO_LOW)
+QTILES(Q4_1, 4, 0, true, false, QPACK_MIN)
+QTILES(Q5_0, 5, 4, true, false, QPACK_NO_LOW)
+QTILES(Q5_1, 5, 0, true, false, QPACK_MIN)
+QTILES(Q8_0, 8, 7, true, false, QPACK_NO_LOW)
+QTILES(Q4_K, 4, 0, false, false, QPACK_MIN)
+QTILES(Q5_K, 5, 0, false, false, QPACK_MIN)
+QTILES(Q6_K, 6, 5, false, true, QPACK_NO_LOW)
+QTILES(Z4, 4, 0, true, false, QPACK_ZERO)
+QTILES(U8, 8, 0, false, false, QPACK_MIN)
 
 static void k_qtile(enum qpack_kind kind, const struct cpu_qtile *t) {
     static void (*const ALL[QPACK_COUNT][QMR])(const struct cpu_qtile *) = {[QPACK_Q4_0] = ROW(Q4_0), [QPACK_Q4_1] = ROW(Q4_1), [QPACK_Q5_0] = ROW(Q5_0), [QPACK_Q5_1] = ROW(Q5_1),
-                                                                                  [QPACK_Q8_0] = ROW(Q8_0), [QPACK_Q4_K] = ROW(Q4_K), [QPACK_Q5_K] = ROW(Q5_K), [QPACK_Q6_K] = ROW(Q6_K)};
+                                                                                  [QPACK_Q8_0] = ROW(Q8_0), [QPACK_Q4_K] = ROW(Q4_K), [QPACK_Q5_K] = ROW(Q5_K), [QPACK_Q6_K] = ROW(Q6_K),
+                                                                                  [QPACK_Z4] = ROW(Z4), [QPACK_U8] = ROW(U8)};
     ALL[kind][t->epilogue.mr - 1](t);
 }

@@ -48,6 +48,10 @@ static const float *part_row(const struct cpu_kernels *k, const struct weight_de
     while (row >= d->parts[i].rows) row -= d->parts[i++].rows;
     const struct weight_part *p = &d->parts[i];
     if (!p->data) return memset(wide, 0, d->cols * sizeof *wide);
+    if (p->codes) {
+        codes_row(p->codes, d->cols, row, wide);
+        return wide;
+    }
     const unsigned char *src = (const unsigned char *)p->data + row * dtype_row_bytes(p->dtype, d->cols);
     if (p->dtype == DTYPE_F32 && !p->scale.data && (uintptr_t)src % sizeof(float) == 0) return (const float *)(const void *)src;
     if (p->dtype == DTYPE_F8_E4M3 || p->dtype == DTYPE_F8_E5M2) {
@@ -121,20 +125,32 @@ void cpu_widen_panel(const struct cpu_kernels *k, const struct cpu_weight *w, ui
     pack_panel(k, &w->desc, w->base.rows, panel, room, out);
 }
 
+static bool find_kind(const struct weight_part *p, uint32_t cols, const uint32_t *order, enum qpack_kind *out) {
+    if (p->codes) return qcodes_find(p, cols, order, out);
+    return p->data && !p->scale.data && !order && qpack_find(p->dtype, out);
+}
+
 /* Every panel of 16 rows lies in one part of a format that the int8 kernels read. */
-static bool can_quantise(const struct cpu_backend *be, const struct weight_desc *d) {
+static bool can_quantise(const struct cpu_backend *be, const struct weight_desc *d, const uint32_t *order) {
     enum qpack_kind kind;
-    for (uint32_t i = 0; i < d->n_parts; i++) {
-        const struct weight_part *p = &d->parts[i];
-        if (!p->data || p->scale.data || !qpack_find(p->dtype, &kind) || (i + 1 < d->n_parts && p->rows % QPANEL)) return false;
-    }
-    return be->kernels->qtile && !be->exact && d->cols % QBLOCK == 0;
+    if (!be->kernels->qtile || be->exact || d->cols % QBLOCK) return false;
+    for (uint32_t i = 0; i < d->n_parts; i++)
+        if ((i + 1 < d->n_parts && d->parts[i].rows % QPANEL) || !find_kind(&d->parts[i], d->cols, order, &kind)) return false;
+    return true;
+}
+
+/* The order of inputs that brings those of a group together; NULL in *out where they follow each other. */
+static gllm_status take_order(const struct weight_desc *d, uint32_t **out, gllm_error *err) {
+    const struct weight_codes *w = d->parts[0].codes;
+    *out = w && w->groups ? qcodes_order(w, d->cols) : NULL;
+    return *out || !w || !w->groups ? GLLM_OK : err_nomem(err, d->name);
 }
 
 struct quantising {
     const struct weight_desc *desc;
+    const uint32_t *order;
     struct cpu_qpanel *panels;
-    uint32_t rows, n_panels;
+    uint32_t n_panels;
     _Atomic uint32_t next;
 };
 static void quantise_panels(void *arg, unsigned thread, unsigned n_threads) {
@@ -143,24 +159,32 @@ static void quantise_panels(void *arg, unsigned thread, unsigned n_threads) {
     for (uint32_t p; (p = atomic_fetch_add(&q->next, 1)) < q->n_panels;) {
         uint32_t first = p * QPANEL;
         const struct weight_part *part = part_of(q->desc, &first);
+        uint8_t *out = (uint8_t *)(uintptr_t)q->panels[p].data;
         const uint8_t *rows[QPANEL];
+        if (part->codes) {
+            qcodes_panel(q->panels[p].kind, part, first, q->desc->cols, q->order, out);
+            continue;
+        }
         for (uint32_t i = 0; i < QPANEL; i++) rows[i] = first + i < part->rows ? raw_row(part, first + i, q->desc->cols) : NULL;
-        qpack_panel(q->panels[p].kind, rows, q->desc->cols, (uint8_t *)(uintptr_t)q->panels[p].data);
+        qpack_panel(q->panels[p].kind, rows, q->desc->cols, out);
     }
 }
 
 static gllm_status prepare_quantised(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
     const uint32_t n_panels = (rows + QPANEL - 1) / QPANEL, n_blocks = d->cols / QBLOCK;
     uint64_t bytes = 0;
-    struct quantising q = {.desc = d, .rows = rows, .n_panels = n_panels, .panels = calloc(n_panels, sizeof *q.panels)};
+    struct quantising q = {.desc = d, .order = w->order, .n_panels = n_panels, .panels = calloc(n_panels, sizeof *q.panels)};
     w->form = CPU_QUANT;
     be->quantises = true;
     w->panels = q.panels;
     if (!q.panels) return err_nomem(err, d->name);
-    for (uint32_t p = 0; p < n_panels; p++) {
-        uint32_t first = p * QPANEL;
-        qpack_find(part_of(d, &first)->dtype, &q.panels[p].kind);
-        bytes += n_blocks * qpack_block_bytes(q.panels[p].kind);
+    for (uint32_t i = 0, p = 0, end = 0; i < d->n_parts; i++) { /* one kind for the panels of a part */
+        enum qpack_kind kind = QPACK_COUNT;
+        find_kind(&d->parts[i], d->cols, w->order, &kind);
+        for (end += (d->parts[i].rows + QPANEL - 1) / QPANEL; p < end; p++) {
+            q.panels[p].kind = kind;
+            bytes += n_blocks * qpack_block_bytes(kind);
+        }
     }
     const uint8_t *at = (const uint8_t *)slab_alloc(be, bytes);
     if (!at) return err_nomem(err, d->name);
@@ -172,10 +196,10 @@ static gllm_status prepare_quantised(struct cpu_backend *be, const struct weight
     return GLLM_OK;
 }
 
-/* A part takes less memory as the file has it than any f32 form: quantised blocks, and types of 8 bits. */
+/* A part takes less memory as the file has it than any f32 form: codes, quantised blocks, types of 8 bits. */
 static bool any_narrow(const struct weight_desc *d) {
     for (uint32_t i = 0; i < d->n_parts; i++)
-        if (d->parts[i].data && dtype_traits(d->parts[i].dtype)->bits < 16) return true;
+        if (d->parts[i].codes || (d->parts[i].data && dtype_traits(d->parts[i].dtype)->bits < 16)) return true;
     return false;
 }
 
@@ -208,7 +232,11 @@ static gllm_status prepare_rows(struct cpu_backend *be, const struct weight_desc
 static gllm_status prepare(struct cpu_backend *be, const struct weight_desc *d, uint32_t rows, struct cpu_weight *w, gllm_error *err) {
     if (d->role != WEIGHT_MATRIX) return prepare_rows(be, d, rows, w, err);
     if (!any_narrow(d)) return prepare_matrix(be, d, rows, w, err);
-    return can_quantise(be, d) ? prepare_quantised(be, d, rows, w, err) : prepare_native(d, w);
+    TRY(take_order(d, &w->order, err));
+    if (can_quantise(be, d, w->order)) return prepare_quantised(be, d, rows, w, err);
+    free(w->order);
+    w->order = NULL;
+    return prepare_native(d, w);
 }
 
 gllm_status cpu_weight_prepare(struct backend *backend, const struct weight_desc *d, struct weight **out, gllm_error *err) {
@@ -227,20 +255,27 @@ gllm_status cpu_weight_prepare(struct backend *backend, const struct weight_desc
 /* Packed data lies in the backend's slabs and goes with it. */
 void cpu_weight_free(struct backend *be, struct weight *w) {
     (void)be;
-    if (w) free(((struct cpu_weight *)w)->panels);
+    if (!w) return;
+    free(((struct cpu_weight *)w)->panels);
+    free(((struct cpu_weight *)w)->order);
     free(w);
+}
+
+/* Bytes of a part: packed, or as its file has it. */
+static uint64_t narrow_bytes(const struct weight_part *p, uint32_t cols) {
+    enum qpack_kind kind;
+    if (!p->data) return 0;
+    if (p->codes ? qcodes_most(p->codes, cols, &kind) : qpack_find(p->dtype, &kind)) return (uint64_t)(p->rows + QPANEL - 1) / QPANEL * (cols / QBLOCK) * qpack_block_bytes(kind);
+    const uint64_t n = (uint64_t)p->rows * cols;
+    return p->codes ? n * p->codes->codes.bits / 8 + n / p->codes->group * dtype_row_bytes(p->codes->scale_dtype, 1) : p->rows * (uint64_t)dtype_row_bytes(p->dtype, cols);
 }
 
 /* For the default precision: narrow parts keep about their file's size, whether packed or read in place. */
 uint64_t cpu_weight_bytes(const struct weight_desc *d) {
     uint64_t rows = 0, narrow = 0;
-    enum qpack_kind kind;
     for (uint32_t i = 0; i < d->n_parts; i++) {
-        const struct weight_part *p = &d->parts[i];
-        rows += p->rows;
-        if (!p->data) continue;
-        if (qpack_find(p->dtype, &kind)) narrow += (uint64_t)(p->rows + QPANEL - 1) / QPANEL * (d->cols / QBLOCK) * qpack_block_bytes(kind);
-        else narrow += (uint64_t)p->rows * dtype_row_bytes(p->dtype, d->cols);
+        rows += d->parts[i].rows;
+        narrow += narrow_bytes(&d->parts[i], d->cols);
     }
     if (d->role == WEIGHT_VECTOR) return (uint64_t)round_up(d->cols, CPU_MAX_NR) * sizeof(float);
     if (any_narrow(d)) return d->role == WEIGHT_TABLE ? 0 : narrow;
