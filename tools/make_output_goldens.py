@@ -3,9 +3,8 @@
 
 bge-m3*    an XLM-RoBERTa body with sparse_linear.pt and colbert_linear.pt; values by the published formulas of FlagEmbedding's M3 on transformers' body
 splade-*   sentence-transformers' SparseEncoder (masked language models of BERT, DistilBERT, RoBERTa, MPNet)
-colbert-*  sentence-transformers' MultiVectorEncoder; the layouts of sentence-transformers, PyLate and the original ColBERT
+colbert-*  sentence-transformers' MultiVectorEncoder
 static-*   sentence-transformers' StaticEmbedding; model2vec by its published formula
-frame      a RoBERTa whose texts stand between special tokens that its tokenizer does not add
 
     pip install -r tools/requirements.txt && python3 tools/make_output_goldens.py
 """
@@ -120,7 +119,34 @@ def splade(name, family, seed, legacy=False, act="relu", vocab_room=0, texts=TEX
     write(name, cases)
 
 
-def static(name, seed, prompt=None):
+def colbert(name, seed, **knobs):
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.models import Dense
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    tok, vocab, pad = tokenizer("bert")
+    model = body("bert", vocab, pad)
+    randomize(model, seed)
+    target = os.path.join(OUT, name)
+    plain = target + ".tmp"
+    tok.model_max_length = 48
+    model.save_pretrained(plain)
+    tok.save_pretrained(plain)
+    t = Transformer(plain, **knobs)
+    t.max_seq_length = 48
+    layer = Dense(32, 16, bias=False, activation_function=torch.nn.Identity(), module_input_name="token_embeddings")
+    randomize(layer, seed + 1)
+    encoder = MultiVectorEncoder(modules=[t, layer, MultiVectorMask(skiplist_words=["!", ",", "no such word"]), Normalize(module_input_name="token_embeddings")], device="cpu")
+    encoder.save(target, create_model_card=False)
+    shutil.rmtree(plain)
+    cases = [{"text": x, "vectors": rows_of(encoder.encode_document([x])[0])} for x in TEXTS]
+    queries = [{"text": x, "query": True, "vectors": rows_of(encoder.encode_query([x])[0])} for x in TEXTS[:3]]
+    query = torch.tensor(queries[0]["vectors"])
+    scores = [float((query @ torch.tensor(c["vectors"]).T).max(1).values.sum()) for c in cases]
+    write(name, cases + queries, rank_query=TEXTS[0], scores=[number(x) for x in scores])
+
+
+def static(name, seed):
     tok, vocab, _ = tokenizer("bert")
     g = torch.Generator().manual_seed(seed)
     modules = [StaticEmbedding(tok, embedding_weights=torch.randn(vocab, 24, generator=g)), Normalize()]
@@ -166,6 +192,8 @@ def main():
     splade("splade-roberta", "roberta", 13)
     splade("splade-mpnet", "mpnet", 14)
     splade("splade-chunks", "bert", 15, vocab_room=8300, texts=TEXTS[:2], hidden_size=8, num_attention_heads=2, intermediate_size=8)
+    colbert("colbert-plain", 30)
+    colbert("colbert-filled", 31, document_length=20, query_expansion={"strategy": "fixed", "attend": True, "length": 12})
     static("static-sentence", 20)
     model2vec("static-model2vec", 21, False, True)
     model2vec("static-model2vec-mapped", 22, True, False)

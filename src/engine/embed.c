@@ -44,7 +44,6 @@ static gllm_status encode_one(const struct model *m, struct embed_call *c, size_
 /* How the texts of a call become tokens beyond what the tokenizer does. */
 struct writing {
     const struct input_frame *frame;
-    const struct late_side *side; /* NULL: no token vectors are asked for */
     uint32_t limit;               /* tokens of a text, with all that is added */
     uint32_t fill;                /* queries are filled up to so many tokens */
     int32_t filler;
@@ -54,13 +53,13 @@ static struct writing writing_of(const struct model_files *f, const struct embed
     const struct outputs_cfg *o = &f->outputs;
     struct writing w = {.frame = &f->frame, .limit = f->max_tokens};
     if (!(c->outputs & OUTPUT_TOKENS)) return w;
-    w.side = c->queries ? &o->query : &o->document;
-    if (w.side->max_tokens && w.side->max_tokens < w.limit) w.limit = w.side->max_tokens;
+    const struct late_side *side = c->queries ? &o->query : &o->document;
+    if (side->max_tokens && side->max_tokens < w.limit) w.limit = side->max_tokens;
     if (c->queries && o->expand.length) w.fill = o->expand.length, w.filler = o->expand.token;
     return w;
 }
 
-static uint32_t added(const struct writing *w) { return w->frame->n_before + w->frame->n_after + (w->side && w->side->marker >= 0); }
+static uint32_t added(const struct writing *w) { return w->frame->n_before + w->frame->n_after; }
 
 /* Takes out the token that has no vector, then cuts: what is left counts for the limit. */
 static void drop(struct encoding *e, int32_t dropped, const struct encode_options *opt) {
@@ -73,16 +72,14 @@ static void drop(struct encoding *e, int32_t dropped, const struct encode_option
     e->count = opt->max_tokens;
 }
 
-/* The encoding as the next text: [before] ids [after], or first special, marker, the others; then fillers. */
+/* The encoding as the next text: [before] ids [after], then fillers. */
 static gllm_status add_text(struct packed *p, const struct writing *w, const struct encoding *e, gllm_error *err) {
     const struct encoding none = {0};
-    const uint32_t head = w->side && w->side->marker >= 0 && e->count && e->special[0] ? 1 : 0;
-    TRY(packed_add(p, added(w) || w->frame->dropped >= 0 ? &none : e, err));
-    if (added(w) || w->frame->dropped >= 0) {
+    const bool rewritten = added(w) || w->frame->dropped >= 0;
+    TRY(packed_add(p, rewritten ? &none : e, err));
+    if (rewritten) {
         TRY(packed_append(p, w->frame->before, w->frame->n_before, err));
-        TRY(packed_append(p, e->ids, head, err));
-        if (w->side && w->side->marker >= 0) TRY(packed_append(p, &w->side->marker, 1, err));
-        TRY(packed_append(p, e->ids + head, e->count - head, err));
+        TRY(packed_append(p, e->ids, e->count, err));
         TRY(packed_append(p, w->frame->after, w->frame->n_after, err));
     }
     while (p->start[p->n] - p->start[p->n - 1] < w->fill) TRY(packed_append(p, &w->filler, 1, err));

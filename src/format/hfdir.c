@@ -103,7 +103,7 @@ static gllm_status want_text(const json_t *root, const char *name, const char *k
 
 /* Normalize and Dense work on the pooled vector or on those of the tokens, and in place. */
 static gllm_status read_target(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
-    const char *in = m->per_token ? "token_embeddings" : "sentence_embedding", *out;
+    const char *in = "sentence_embedding", *out;
     TRY(json_str(root, name, "module_input_name", &in, err));
     out = in;
     TRY(json_str(root, name, "module_output_name", &out, err));
@@ -206,7 +206,7 @@ static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char 
     TRY(join(&d->arena, m->path, "config.json", &config_path, err));
     TRY(read_optional(m->path, "config.json", &config, err));
     gllm_status status;
-    m->per_token = !strncmp(type, "pylate.", 7); /* whose Dense projects the tokens' vectors */
+    if (!strncmp(type, "pylate.", 7)) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\": save the model as sentence-transformers' MultiVectorEncoder", file, type);
     if (!strcmp(name, "Normalize")) status = read_normalize(m, config, config_path, err);
     else if (!strcmp(name, "MultiVectorMask")) status = read_mask(d, m, config, config_path, err);
     else if (strcmp(name, "Pooling") && strcmp(name, "Dense") && strcmp(name, "SpladePooling"))

@@ -1,8 +1,8 @@
 /* late.h - late interaction (ColBERT): how its files say that queries and documents are written, which tokens count, and how long they may be.
  *
- * Three forms are read: sentence-transformers' modules (a Dense of token vectors, MultiVectorMask; query_expansion and lengths beside the Transformer);
- * PyLate's (a pylate Dense, and query_prefix, document_prefix … in config_sentence_transformers.json); and that of the original ColBERT (architecture
- * HF_ColBERT, linear.weight beside the body, artifact.metadata). */
+ * Read is the layout of sentence-transformers' MultiVectorEncoder: Dense and Normalize of token vectors, MultiVectorMask; query_expansion and lengths
+ * beside the Transformer. The original ColBERT's (HF_ColBERT) and PyLate's own are refused by name, and queries filled up with tokens that the others do
+ * not attend to. */
 #ifndef GLLM_MODEL_LATE_H
 #define GLLM_MODEL_LATE_H
 #include "model/model.h"

@@ -75,7 +75,7 @@ static gllm_status read_splade(struct model_files *f, const struct hf_module *m,
 gllm_status outputs_read(struct model_files *f, gllm_error *err) {
     struct outputs_cfg *o = &f->outputs;
     bool pools = !f->dir.n_modules;
-    *o = (struct outputs_cfg){.query = {.marker = -1}, .document = {.marker = -1}};
+    *o = (struct outputs_cfg){0};
     if (f->generates || f->classifier.n_labels || weights_gguf(f->weights)) {
         o->available = OUTPUT_DENSE;
         return GLLM_OK;
@@ -179,8 +179,6 @@ gllm_status outputs_collect(struct model *m, gllm_error *err) {
     if (o->sparse == SPARSE_BY_TOKEN) TRY(take_beside(m, "sparse_linear.pt", &h->sparse_file, 1, &h->sparse, err));
     if (o->sparse == SPARSE_BY_VOCABULARY) TRY(take_mlm(m, h, err));
     if (o->available & OUTPUT_TOKENS && o->first_token) TRY(take_beside(m, "colbert_linear.pt", &h->token_file, 0, &h->token, err));
-    if (o->available & OUTPUT_TOKENS && weights_find(m->files.weights, "linear.weight") && !o->first_token)
-        TRY(take(m, m->files.weights, "linear.weight", o->token_dim, m->files.cfg.d_model, &h->token.w, err));
     return GLLM_OK;
 }
 

@@ -9,8 +9,7 @@
 
 enum { OUTPUT_DENSE = 1, OUTPUT_SPARSE = 2, OUTPUT_TOKENS = 4 }; /* bits */
 enum sparse_kind { SPARSE_NONE, SPARSE_BY_TOKEN, SPARSE_BY_VOCABULARY };
-struct late_side { /* how a query or a document is written for late interaction */
-    int32_t marker;      /* token after the first one; -1: none */
+struct late_side { /* a query or a document for late interaction */
     uint32_t max_tokens; /* 0: the model's limit */
 };
 struct outputs_cfg { /* from a model's files */
@@ -25,7 +24,6 @@ struct outputs_cfg { /* from a model's files */
     struct {
         uint32_t length; /* queries are filled up to so many tokens; 0: not */
         int32_t token;
-        bool attend; /* the others attend to these */
     } expand;
     const int32_t *skipped; /* [n_skipped] tokens whose vectors are left out, of documents and, with skip_queries, of queries */
     uint32_t n_skipped;
