@@ -142,11 +142,13 @@ static bool holds(const char *dir, const char *name) {
     return there;
 }
 
-/* What a folder stands for: itself with its safetensors, or a GGUF file of it: `choice`, else the only one, else `fallback`. *out is the folder's
- * path and is replaced. */
+/* What a folder stands for: itself with its safetensors or torch files, or a GGUF file of it: `choice`, else the only one, else `fallback`. *out is the
+ * folder's path and is replaced. */
 static gllm_status open_folder(char **out, const char *choice, const char *fallback, gllm_error *err) {
     char *dir = *out;
-    if (!choice && (holds(dir, "model.safetensors") || holds(dir, "model.safetensors.index.json") || holds(dir, "modules.json"))) return GLLM_OK;
+    static const char *const OWN[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "modules.json"};
+    for (unsigned i = 0; !choice && i < sizeof OWN / sizeof *OWN; i++)
+        if (holds(dir, OWN[i])) return GLLM_OK;
     struct dirent **list = NULL;
     const int n = scandir(dir, &list, is_model_file, alphasort);
     gllm_status status = GLLM_OK;

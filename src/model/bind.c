@@ -431,6 +431,15 @@ gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct
     return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
 }
 
+gllm_status bind_add(struct bindings *b, struct weight **slot, const struct weight_desc *desc, const struct tensor *t, gllm_error *err) {
+    struct binder s = {.b = b};
+    struct binding *x = append(&s, slot);
+    if (!x) return err_nomem(err, "bindings");
+    x->desc = *desc;
+    x->tensors[0] = t;
+    return GLLM_OK;
+}
+
 struct ordered {
     uint64_t bytes;
     size_t index;

@@ -81,7 +81,8 @@ cp "$model/config.json" "$work/onnx/"
 refused "$work/onnx: found onnx/model.onnx, but no model.safetensors" "$gllm" embed "$work/onnx" x
 refused "$work/adapter: holds an adapter (adapter_config.json), expected a whole model" "$gllm" embed "$work/adapter" x
 refused "/dev/null: is no regular file, expected a model directory" "$gllm" embed /dev/null x
-copy && rm "$work/m/model.safetensors" && touch "$work/m/pytorch_model.bin"; refused "found pytorch_model.bin, but no model.safetensors" "$gllm" embed "$work/m" x
+copy && rm "$work/m/model.safetensors" && touch "$work/m/pytorch_model.bin"; refused "$work/m/pytorch_model.bin: does not begin as a zip archive" "$gllm" embed "$work/m" x
+copy && rm "$work/m/model.safetensors" && touch "$work/m/tf_model.h5"; refused "found tf_model.h5, but no model.safetensors or pytorch_model.bin" "$gllm" embed "$work/m" x
 copy && rm "$work/m/tokenizer.json"; refused "$work/m: found no tokenizer, expected tokenizer.json, tokenizer.model, spiece.model, sentencepiece.bpe.model or vocab.txt" "$gllm" embed "$work/m" x
 copy && rm "$work/m/1_Pooling/config.json"; refused "1_Pooling/config.json: no such file" "$gllm" embed "$work/m" x
 
