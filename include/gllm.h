@@ -102,7 +102,8 @@ typedef struct gllm_options {
     bool exact;          /* what the reference library computes: f32 everywhere; overrides precision AUTO */
     gllm_log_fn log;     /* NULL: silent */
     void *log_user;
-    uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096 */
+    uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096. Causal rerankers: of a
+                            prompt, or of all documents that share one; 0: likewise, but 8192, or 16384 where they share one */
     gllm_kv_cache kv_cache; /* generators */
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
@@ -484,7 +485,7 @@ typedef struct gllm_client_info {
     uint32_t threads, dim, max_tokens;
     bool normalize;
     double load_ms;
-    uint32_t n_ctx; /* generators: tokens that the context holds, prompt and answer; 0: an encoder */
+    uint32_t n_ctx; /* generators: tokens that the context holds, prompt and answer; 0: the model keeps no cache (an embedder, a classifier) */
 } gllm_client_info;
 GLLM_API gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err); /* set out->struct_size first */
 

@@ -85,7 +85,7 @@ static gllm_status by_name(const char *model, const char *home, const char *cach
         if (!*out && !repo && !ref.variant) *out = find_by_name(models, head, there, sizeof there);
         *choice = ref.choice;
         *fallback = ref.variant ? ref.variant->file : NULL;
-        if (!*out) status = ref.model ? known_absent(head, &ref, models, cache, err) : absent(head, models, there, err);
+        if (!*out) status = ref.model ? known_absent(model, &ref, models, cache, err) : absent(head, models, there, err);
     }
     free(head);
     free(models);
@@ -176,6 +176,7 @@ static gllm_status by_path(const char *model, char **out, const char **choice, b
     *file = !folder && path_exists(model);
     if (*file) TRY(check_file(model, err));
     if (folder || *file) return (*out = strdup(model)) ? GLLM_OK : err_nomem(err, model);
+    if (colon && !colon[1]) return err_set(err, GLLM_INVALID, "%s: found nothing after the colon, expected a quantised form or a file", model);
     char *name = colon ? strndup(model, (size_t)(colon - model)) : NULL;
     if (name && dir_exists(name)) *out = name, *choice = colon + 1;
     else free(name);
