@@ -1,8 +1,9 @@
-/* demo.c - questions answered from a few passages, on gllm.h alone: embed, retrieve, answer, and check what the answer rests on.
+/* demo.c - questions answered from a few passages, on gllm.h alone: embed, retrieve, rerank, answer, and check what the answer rests on.
  * usage: gllm-demo EMBEDDER PASSAGES.tsv [GENERATOR [QUESTION…]]
  *
  * PASSAGES.tsv has a title, a source and a text a line, separated by tabs. Without GENERATOR, or when it is not on this machine, the
- * passages are found and nothing is answered. How an answer gets its citation: it is embedded too, and the passage nearest to it is
+ * passages are found and nothing is answered. The generator also judges the passages found, which it was not trained for; that is told, and
+ * they are answered from in the order of their similarity. How an answer gets its citation: it is embedded too, and the passage nearest to it is
  * what it rests on, if that passage is near to the question as well. A number in brackets that the model writes is told, not trusted. */
 #include <errno.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ struct demo {
     size_t n_passages;
     gllm_client *embedder, *generator; /* generator NULL: there is none */
     gllm_embeddings *vectors;          /* of the passages */
-    double embed_ms, retrieve_ms, first_ms, decode_ms, check_ms; /* of all questions together */
+    double embed_ms, retrieve_ms, judge_ms, first_ms, decode_ms, check_ms; /* of all questions together */
     double asked_ms;                   /* when the question went to the generator; 0: its first token came */
     size_t n_tokens;
 };
@@ -117,6 +118,27 @@ static void show_found(struct demo *d, const struct found *found) {
         printf("  %s, %s\n", p->title, p->source);
         if (i < found->n_given) page_paragraph(&d->page, 6, p->text);
     }
+}
+
+/* The generator's opinion of the passages, best first. */
+static int judge(struct demo *d, const char *question, const struct found *found) {
+    gllm_str texts[TOP];
+    gllm_rerank_request r;
+    gllm_rankings *judged;
+    gllm_error err = {0};
+    for (size_t i = 0; i < found->n; i++) texts[i] = (gllm_str){d->passages[found->at[i]].text, GLLM_NTS};
+    gllm_rerank_request_init(&r);
+    r.query = (gllm_str){question, GLLM_NTS}, r.documents = texts, r.n_documents = found->n, r.as_judge = true;
+    const double start = now_ms();
+    gllm_status status = gllm_rerank(d->generator, &r, &judged, &err);
+    d->judge_ms += now_ms() - start;
+    if (status == GLLM_UNSUPPORTED) return printf("  not judged: %s\n", err.message), 0;
+    if (status != GLLM_OK) return complain(err.message);
+    printf("  %sjudged%s", page_style(&d->page, STYLE_FAINT), judged->untrained ? " by a model not trained to rerank" : "");
+    for (size_t i = 0; i < judged->count; i++) printf("  [%zu] %.2f", judged->items[i].index + 1, (double)judged->items[i].score);
+    printf("%s\n", page_style(&d->page, STYLE_PLAIN));
+    gllm_rankings_free(judged);
+    return 0;
 }
 
 static bool on_chunk(void *user, const gllm_chunk *chunk) {
@@ -201,7 +223,7 @@ static int ask(struct demo *d, const char *question) {
     printf("\n%s%s%s\n", page_style(&d->page, STYLE_QUESTION), question, page_style(&d->page, STYLE_PLAIN));
     if (retrieve(d, question, &found)) return 1;
     show_found(d, &found);
-    int failed = d->generator && (answer(d, question, &found, &said) || check(d, said, &found));
+    int failed = d->generator && (judge(d, question, &found) || answer(d, question, &found, &said) || check(d, said, &found));
     gllm_completion_free(said);
     return failed;
 }
@@ -265,6 +287,7 @@ static void show_times(const struct demo *d, int n_questions) {
     printf("  embed     %6.1f ms  %zu passages\n", d->embed_ms, d->n_passages);
     printf("  retrieve  %6.1f ms  a question\n", d->retrieve_ms / n_questions);
     if (!d->generator) return;
+    printf("  judge     %6.1f ms  a question\n", d->judge_ms / n_questions);
     printf("  answer    %6.1f ms  to the first token, then %.0f tokens/s\n", d->first_ms / n_questions,
            d->decode_ms > 0 ? (double)d->n_tokens / d->decode_ms * 1e3 : 0);
     printf("  check     %6.1f ms  an answer\n", d->check_ms / n_questions);

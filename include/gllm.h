@@ -149,7 +149,7 @@ typedef struct gllm_embed_request { /* borrowed for the call */
     uint32_t dimensions;     /* cut each vector to its first `dimensions` values, before normalising; 0: all.
                                 More than the model has, or a size that it is known not to be trained for: GLLM_INVALID */
     gllm_normalize normalize; /* MODEL: as the model's files say */
-    gllm_pooling pooling;     /* MODEL: as the model's files say */
+    gllm_pooling pooling;     /* MODEL: as the model's files say; of a generator whose files name none: GLLM_UNSUPPORTED, unless one is named here */
     gllm_truncate truncate;   /* default END; NONE makes a text above the limit GLLM_TOO_LONG */
     gllm_progress_fn progress; /* NULL: none */
     void *progress_user;
@@ -194,7 +194,7 @@ GLLM_API void gllm_embeddings_free(gllm_embeddings *r);
 typedef enum gllm_scores {
     GLLM_SCORES_PROBABILITY, /* in [0, 1]: the sigmoid of one label; of several, softmax or sigmoid as the files' problem_type says. gllm_classify
                                 leaves the logits of a regression as they are: they are no probabilities */
-    GLLM_SCORES_RAW,         /* the head's logits */
+    GLLM_SCORES_RAW,         /* the head's logits; of a model that answers "yes" or "no" the logit of the one less that of the other */
     GLLM_SCORES_MODEL        /* what the files' activation_fn makes of them, as sentence-transformers' CrossEncoder does */
 } gllm_scores;
 
@@ -208,6 +208,8 @@ typedef struct gllm_rerank_request { /* borrowed for the call */
     gllm_truncate truncate;    /* of the document; the query is kept. NONE makes a pair above the limit GLLM_TOO_LONG */
     gllm_progress_fn progress; /* NULL: none */
     void *progress_user;
+    gllm_str instruction; /* what a document is wanted for; rerankers on causal models read it (others: GLLM_INVALID). ptr NULL: the model's own */
+    bool as_judge;        /* a generator that is no reranker is asked by its chat template whether the document fits, "yes" or "no" */
 } gllm_rerank_request;
 GLLM_API void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size);
 static inline void gllm_rerank_request_init(gllm_rerank_request *r) { gllm_rerank_request_init_sized(r, sizeof *r); }
@@ -215,7 +217,7 @@ static inline void gllm_rerank_request_init(gllm_rerank_request *r) { gllm_reran
 typedef struct gllm_ranking {
     size_t index;          /* into documents */
     float score;
-    uint32_t tokens;       /* computed for the pair, special tokens included */
+    uint32_t tokens;       /* of the pair's prompt, special tokens included; of the document alone where many share one context */
     uint32_t full_tokens;  /* without truncation */
     bool truncated;        /* tokens < full_tokens */
     bool query_truncated;  /* the query alone was above the limit */
@@ -227,11 +229,15 @@ typedef struct gllm_rankings { /* one block */
     gllm_usage usage;          /* of all documents */
     const char *model;
     double compute_ms;
+    bool untrained;            /* as_judge: the model's files do not say that it was trained to rerank */
 } gllm_rankings;
-/* Documents by relevance to a query. A pair's score is bit-identical alone, among any others, at any place and on any number of threads. Blocks.
+/* Documents by relevance to a query. A pair's score is bit-identical alone, among any others, at any place and on any number of threads, but of models that
+ * read many documents in one context (jina-reranker-v3): there the others matter, and every kind of score is a cosine in [-1, 1]. A causal reranker reads
+ * prompts of up to 8192 tokens, and what the prompts of a call have in common is computed once. Blocks.
  * A model that gives token vectors scores by late interaction (MaxSim), whatever `scores` says: for each vector of the query the largest product with one of
  * the document, summed; for BGE-M3 divided by their number, as its own formula does.
- * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels); else as gllm_embed. */
+ * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels; its files do not make it a causal one and as_judge is
+ * false, or it has no chat template); else as gllm_embed. */
 GLLM_API gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *r, gllm_rankings **out, gllm_error *err);
 GLLM_API void gllm_rankings_free(gllm_rankings *r);
 
@@ -431,8 +437,8 @@ typedef struct gllm_model_info { /* one block */
     size_t n_plans; const gllm_memory_plan *plans; /* one for each device that answers */
     uint32_t n_labels;          /* of a classification head; 0: none */
     size_t n_chat_templates; const char *const *chat_templates; /* names ("default", "tool_use"); none for an encoder */
-    const char *rope;           /* generators: the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" for an encoder */
-    uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
+    const char *rope;           /* the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" where there are none */
+    uint32_t window;            /* of layers with a sliding window: tokens seen, causal ones backwards, others to either side; 0: all see everything */
     const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
     size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
     const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
@@ -443,6 +449,32 @@ typedef struct gllm_model_info { /* one block */
  * opt->kv_cache, opt->backend. */
 GLLM_API gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_t ctx, uint32_t batch, gllm_error *err);
 GLLM_API void gllm_model_info_free(gllm_model_info *i);
+
+/* ---- which models there are ---------------------------------------------------------------------------- */
+typedef struct gllm_model_variant { const char *quant, *repo, *file; } gllm_model_variant; /* "gguf" …; file: the GGUF file taken unless one is chosen, or "" */
+typedef struct gllm_model_entry { /* texts that are not known are "", numbers 0 */
+    const char *alias, *other_alias; /* what gllm_options.model takes; ALIAS:QUANT for a quantised form that lies here */
+    const char *repo;                /* ORG/NAME, or a folder's name */
+    const char *task, *family, *licence; /* task: "embed" "rerank" "generate" */
+    bool gated;                      /* its terms must be accepted before it can be fetched */
+    const char *nearest_public;      /* not "": the repository is not public, and this is the nearest that is */
+    uint32_t dim, max_tokens;
+    size_t n_dims; const uint32_t *dims; /* sizes that a vector is trained to be cut to; the last is the whole one */
+    size_t n_variants; const gllm_model_variant *variants; /* quantised forms that exist */
+    const char *path;                /* "": not on this machine */
+    uint64_t bytes;                  /* on disk */
+} gllm_model_entry;
+typedef struct gllm_model_family { /* models that are computed alike */
+    const char *name, *model_type;
+    const char *golden, *made_with;  /* the folder of tests/golden with the values that it is held to, and the library that made them; "": none */
+} gllm_model_family;
+typedef struct gllm_models { /* one block */
+    size_t count; const gllm_model_entry *items; /* those with an alias, then the others that lie on this machine */
+    size_t n_families; const gllm_model_family *families;
+} gllm_models;
+/* What has an alias, and what lies below the model folder (home as in gllm_options) and in the Hugging Face cache. Opens no model. */
+GLLM_API gllm_status gllm_models_list(gllm_models **out, const char *home, gllm_error *err);
+GLLM_API void gllm_models_free(gllm_models *m);
 
 /* What an open client runs on. Strings live as long as the client. GLLM_CLOSED: it is closing. */
 typedef struct gllm_client_info {

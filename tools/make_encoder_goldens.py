@@ -145,11 +145,12 @@ def write_model(target, config, tensors, tok):
     write_json(config, target, "config.json")
     save_file(tensors, os.path.join(target, "model.safetensors"), metadata={"format": "pt"})
     tok.model_max_length = LIMIT
+    tok.backend_tokenizer.no_truncation()  # what an earlier call left
     tok.save_pretrained(target)
 
 
-def write_embedder(name, config, tensors, tok, run, pooling="mean", normalize=True, prompts=None):
-    """run(ids, types) -> [n, d]"""
+def write_embedder(name, config, tensors, tok, run, pooling="mean", normalize=True, prompts=None, positions=None):
+    """run(ids, types) -> [n, d]; positions: how many the model has, when fewer than LIMIT"""
     target = os.path.join(ENCODERS, name)
     write_model(target, config, tensors, tok)
     kinds = ["models.Transformer", "models.Pooling"] + ["models.Normalize"] * normalize
@@ -162,7 +163,7 @@ def write_embedder(name, config, tensors, tok, run, pooling="mean", normalize=Tr
     cases = []
     for text in TEXTS:
         for prompt in [None] + sorted(prompts or {}):
-            e = tok((prompts or {}).get(prompt, "") + text, truncation=True)
+            e = tok((prompts or {}).get(prompt, "") + text, truncation=True, max_length=positions or LIMIT)
             x = run(np.array(e["input_ids"]), np.zeros(len(e["input_ids"]), dtype=int))
             v = x[0] if pooling == "cls" else x.mean(0)
             cases.append({"text": text, "vector": numbers(v / np.sqrt((v**2).sum()) if normalize else v)} | ({"prompt_name": prompt} if prompt else {}))
@@ -207,17 +208,18 @@ def make_jina():
 SMALL = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64)
 
 
-def saved(model, seed, prefix="", becomes=""):
+def saved(model, seed, prefix="", becomes="", half=None):
     """Gives the model random values; the tensors as its class saves them (in the layout of the repositories), names below `prefix` moved below `becomes`."""
     model.eval()
     g = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         norm = "norm" in name.lower()
         p.data = torch.randn(p.shape, generator=g) * (0.2 if norm else 0.3) + (1.0 if norm and name.endswith("weight") else 0.0)
+        p.data = p.data.to(half or torch.float32).float()  # not model.to(half): that would round the frequencies too
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         config = json.load(open(os.path.join(folder, "config.json")))
-        tensors = {becomes + k[len(prefix):] if prefix and k.startswith(prefix) else k: v for k, v in load_file(os.path.join(folder, "model.safetensors")).items()}
+        tensors = {becomes + k[len(prefix):] if prefix and k.startswith(prefix) else k: v.to(half or v.dtype) for k, v in load_file(os.path.join(folder, "model.safetensors")).items()}
     return config, tensors, model.double()
 
 
@@ -257,10 +259,14 @@ def make_gte():
     prompts = {"query": "Instruct: find the sea\nQuery: "}  # as SFR-Embedding-Code-400M has it, a task and its text
     write_embedder("gte-new-ntk-cls", config, tensors, tok, runner(model, "last_hidden_state", False), pooling="cls", prompts=prompts)
 
-    model = T.GteModel(T.GteConfig(type_vocab_size=1, **base))
-    native, tensors, model = saved(model, 22)
-    write_embedder("gte-new-types", new_config(vocab, pad, "NewModel", type_vocab_size=1), tensors, tok, runner(model, "last_hidden_state", True), normalize=False)
-    write_embedder("gte-native", native, tensors, tok, runner(model, "last_hidden_state", True))
+    native, tensors, model = saved(T.GteModel(T.GteConfig(type_vocab_size=1, **base)), 22)
+    apart = {}
+    for key, t in tensors.items():
+        apart |= {key.replace("qkv_proj", n): v.clone() for n, v in zip(("q_proj", "k_proj", "v_proj"), t.chunk(3))} if "qkv_proj" in key else {key: t}
+    config = new_config(vocab, pad, "NewModel", type_vocab_size=1, pack_qkv=False)
+    write_embedder("gte-new-unpacked", config, apart, tok, runner(model, "last_hidden_state", True), normalize=False)
+    native, tensors, model = saved(T.GteModel(T.GteConfig(type_vocab_size=1, **base)), 24, half=torch.bfloat16)
+    write_embedder("gte-native-bf16", native, tensors, tok, runner(model, "last_hidden_state", True))
 
     model = T.GteForSequenceClassification(T.GteConfig(type_vocab_size=2, num_labels=1, rope_parameters={"rope_type": "default", "rope_theta": 20000.0}, **base))
     _, tensors, model = saved(model, 23, "gte.", "new.")
@@ -276,6 +282,16 @@ def nomic_config(vocab, pad, architecture):
                 type_vocab_size=2, use_rms_norm=False, vocab_size=vocab)
 
 
+def rotated_in_part(model, tensors, interleaved):
+    """Half of each head rotated (4 of 8 values): in transformers' class frequencies of 0 for the other pairs, and the rows of q and k in the order in which the
+    original code takes pairs. Returns its tensors."""
+    f = 1000.0 ** (-2 * torch.arange(2, dtype=torch.float64) / 4)
+    model.rotary_emb.inv_freq = torch.cat([f, torch.zeros(2)]).float()
+    order = [0, 4, 1, 5, 2, 3, 6, 7] if interleaved else [0, 1, 4, 5, 2, 3, 6, 7]
+    rows = [8 * head + i for head in range(8) for i in order] + list(range(64, 96))  # 4 heads of q, 4 of k, then v
+    return {k: v[rows].clone() if "Wqkv" in k else v for k, v in tensors.items()}
+
+
 def make_nomic():
     tok, vocab, pad = tokenizer("bert")
     base = dict(vocab_size=vocab, pad_token_id=pad, **SMALL)
@@ -283,6 +299,13 @@ def make_nomic():
     prompts = {"search_query": "search_query: ", "search_document": "search_document: "}
     write_embedder("nomic-mean", nomic_config(vocab, pad, "NomicBertModel"), tensors, tok, runner(model, "last_hidden_state", True), prompts=prompts)
     write_embedder("nomic-native", native, tensors, tok, runner(model, "last_hidden_state", True), pooling="cls")
+    config = nomic_config(vocab, pad, "NomicBertModel")
+    few = config | dict(rotary_scaling_factor=2, max_trained_positions=20)  # beyond 20 the original's frequencies change with the length: the model ends there
+    write_embedder("nomic-scaled", few, tensors, tok, runner(model, "last_hidden_state", True), positions=20)
+    for interleaved in (False, True):
+        native, tensors, model = saved(T.NomicBertModel(T.NomicBertConfig(**base)), 33)
+        part = config | dict(rotary_emb_fraction=0.5, rotary_emb_interleaved=interleaved)
+        write_embedder("nomic-half-" + ("interleaved" if interleaved else "rotary"), part, rotated_in_part(model, tensors, interleaved), tok, runner(model, "last_hidden_state", True))
     labels = ("no", "some", "yes")
     model = T.NomicBertForSequenceClassification(T.NomicBertConfig(id2label=dict(enumerate(labels)), **base))
     _, tensors, model = saved(model, 32)

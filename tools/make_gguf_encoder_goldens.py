@@ -4,6 +4,8 @@ f32 vectors, or logits, that transformers and sentence-transformers give for the
 
     pip install -r tools/requirements.txt && python3 tools/make_gguf_encoder_goldens.py
 
+JinaBert v2, Nomic-BERT and ModernBERT are those of tests/golden/encoders and encoder-heads (make_encoder_goldens.py), with their values.
+
 With a directory of sentence-transformers' all-MiniLM-L6-v2 and a folder, it writes that model as F32, F16 and Q8_0 into the folder instead.
 The file of a RoBERTa begins its position table after the padding's row, which is lost: texts with a padding token are left out there.
 """
@@ -11,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+from types import SimpleNamespace
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 import gguf
@@ -19,6 +22,7 @@ import sentencepiece
 import torch
 import transformers as T
 from gguf import GGMLQuantizationType as Q
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from make_model_goldens import BODY, ROOT, TEXTS, randomize, small, tokenizer, versions
@@ -94,9 +98,9 @@ def add_tokenizer(w, tok, n_type, accents=None):
 
 # ---- parameters and tensors ----
 
-PREFIXES = ("bert.", "roberta.", "distilbert.")
+PREFIXES = ("bert.", "roberta.", "distilbert.", "model.")
 DROPPED = ("pooler.", "embeddings.position_ids")
-ARCH = {"bert": "bert", "roberta": "bert", "xlm-roberta": "bert", "distilbert": "bert"}
+ARCH = {"bert": "bert", "roberta": "bert", "xlm-roberta": "bert", "distilbert": "bert", "jina-bert-v2": "jina-bert-v2", "nomic_bert": "nomic-bert", "modernbert": "modern-bert"}
 POOLING = {"mean": gguf.PoolingType.MEAN, "cls": gguf.PoolingType.CLS, "lasttoken": gguf.PoolingType.LAST}
 
 
@@ -119,9 +123,9 @@ def names(c):
     return name_of
 
 
-def tensors(model):
-    c, name_of = model.config, names(model.config)
-    for hf, t in model.state_dict().items():
+def tensors(c, state):
+    name_of = names(c)
+    for hf, t in state.items():
         name = name_of(hf)
         if name:
             yield name, t.float().numpy()[position_offset(c) if name == "position_embd.weight" else 0:]
@@ -136,6 +140,13 @@ def add_parameters(w, c, pooling, labels):
         w.add_pooling_type(POOLING[pooling])
     if labels:
         w.add_classifier_output_labels(labels)
+    if c.model_type == "nomic_bert":
+        w.add_rope_freq_base(float(c.rotary_emb_base))
+    if c.model_type == "modernbert":
+        w.add_rope_freq_base(float(c.global_rope_theta)), w.add_rope_freq_base_swa(float(c.local_rope_theta)), w.add_rope_scaling_type(gguf.RopeScalingType.NONE)
+        w.add_sliding_window(c.local_attention), w.add_sliding_window_pattern(c.global_attn_every_n_layers), w.add_string("modern-bert.hidden_activation", c.hidden_activation)
+        if labels:
+            w.add_uint32("modern-bert.classifier.pooling_type", POOLING[c.classifier_pooling].value)
 
 
 def fused_qkv(ts):
@@ -145,12 +156,11 @@ def fused_qkv(ts):
     return list(t.items())
 
 
-def save(path, model, tok, pooling=None, labels=None, type_of=lambda name: Q.F32, change=lambda ts: ts, accents=None):
-    c = model.config
+def save(path, c, state, tok, pooling=None, labels=None, type_of=lambda name: Q.F32, change=lambda ts: ts, accents=None):
     w = gguf.GGUFWriter(path, ARCH[c.model_type])
     add_parameters(w, c, pooling, labels)
     add_tokenizer(w, tok, getattr(c, "type_vocab_size", 1), accents)
-    for name, t in change(list(tensors(model))):
+    for name, t in change(list(tensors(c, state))):
         kind = type_of(name) if t.ndim > 1 and name not in ("position_embd.weight", "token_types.weight") else Q.F32
         w.add_tensor(name, gguf.quantize(t, kind) if kind != Q.F32 else t, raw_dtype=kind)
     w.write_header_to_file(), w.write_kv_data_to_file(), w.write_tensors_to_file(), w.close()
@@ -196,7 +206,7 @@ def embedder(name, family, pooling, seed, tok, how=Q.F16, said=True, **more):
     model = BODIES[family](len(tok), tok.pad_token_id)
     randomize(model, seed)
     path = os.path.join(OUT, name + ".gguf")
-    save(path, model, tok, pooling if said else None, type_of=how if callable(how) else lambda _: how, **more)
+    save(path, model.config, model.state_dict(), tok, pooling if said else None, type_of=how if callable(how) else lambda _: how, **more)
     read_back(path, model)
     cases = []
     for text in TEXTS:
@@ -214,7 +224,7 @@ def classifier(name, family, seed, tok, labels=None, pooler=True):
     model = cls(config(vocab_size=len(tok), pad_token_id=tok.pad_token_id, **named, **SHAPES.get(family, small()))).eval()
     randomize(model, seed)
     path = os.path.join(OUT, name + ".gguf")
-    save(path, model, tok, labels=list(model.config.id2label.values()), type_of=lambda _: Q.F16)
+    save(path, model.config, model.state_dict(), tok, labels=list(model.config.id2label.values()), type_of=lambda _: Q.F16)
     read_back(path, model)
     cases = []
     for a, b in PAIRS:
@@ -227,6 +237,33 @@ def classifier(name, family, seed, tok, labels=None, pooler=True):
                 logits = model.classifier(out.last_hidden_state[0, 0])
         cases.append({"text": a, "pair": b, "ids": ids, "logits": rounded(logits)})
     write(name, {"labels": list(model.config.id2label.values()), "cases": cases})
+
+
+def config_of(folder):
+    """The keys of Nomic-BERT's configuration under the names of the others."""
+    c = json.load(open(os.path.join(folder, "config.json")))
+    again = {"num_hidden_layers": "n_layer", "max_position_embeddings": "n_positions", "hidden_size": "n_embd", "intermediate_size": "n_inner", "num_attention_heads": "n_head", "layer_norm_eps": "layer_norm_epsilon"}
+    c |= {name: c[other] for name, other in again.items() if other in c}
+    c["layer_norm_eps"] = c.get("norm_eps", c.get("layer_norm_eps"))
+    if c.get("position_embedding_type") == "alibi":
+        c["model_type"] = "jina-bert-v2"
+    return SimpleNamespace(**c)
+
+
+def converted(folder, name=None):
+    """A folder of the safetensors' goldens; a text that was cut there is left out."""
+    source, name = os.path.join(ROOT, folder), name or os.path.basename(folder)
+    c, tok = config_of(source), T.PreTrainedTokenizerFast.from_pretrained(source)
+    expected = json.load(open(os.path.join(source, "expected.json")))
+    head = "labels" in expected
+    save(os.path.join(OUT, name + ".gguf"), c, load_file(os.path.join(source, "model.safetensors")), tok, None if head else "mean", expected.get("labels"))
+    cases = []
+    for case in expected["cases"]:
+        ids = tok([(case["text"], case["pair"])] if head else case["text"])["input_ids"]
+        ids = ids[0] if head else ids
+        if "prompt_name" not in case and len(ids) <= tok.model_max_length:
+            cases.append({k: case[k] for k in ("text", "pair", "vector", "logits") if k in case} | {"ids": ids})
+    write(name, {"cases": cases} | ({"labels": expected["labels"]} if head else {"pooling": "mean"}))
 
 
 DISTIL = dict(dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64)
@@ -250,7 +287,7 @@ BLOCKS = {"token_embd": Q.Q8_0, "attn_q": Q.Q4_0, "attn_k": Q.Q5_0, "attn_v": Q.
 def minilm(directory, folder):
     model, tok = T.AutoModel.from_pretrained(directory, add_pooling_layer=False), T.AutoTokenizer.from_pretrained(directory)
     for kind in (Q.F32, Q.F16, Q.Q8_0):
-        save(os.path.join(folder, f"minilm-{kind.name}.gguf"), model, tok, "mean", type_of=lambda _: kind)
+        save(os.path.join(folder, f"minilm-{kind.name}.gguf"), model.config, model.state_dict(), tok, "mean", type_of=lambda _: kind)
 
 
 def main():
@@ -269,6 +306,9 @@ def main():
     classifier("roberta-two", "roberta", 12, byte_level(), ["negative", "positive"])
     classifier("xlm-roberta-rank", "xlm-roberta", 13, unigram())
     classifier("distilbert-three", "distilbert", 14, wordpiece(), ["contradiction", "entailment", "neutral"])
+    for folder in ("encoders/jina-v2-mean", "encoders/jina-v2-code", "encoders/nomic-mean", "encoders/modernbert-mean"):
+        converted(folder)
+    converted("encoder-heads/modernbert", "modernbert-rank")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/decoders/int-* and tests/golden/models/int-*: tiny models whose weights are small whole numbers in the packings that are in use.
+"""Makes tests/golden/decoders/int-* and tests/golden/models/int-*: tiny models whose weights are small whole numbers in the packings that are in use; and
+tests/fuzz/corpus/codes, one module in each.
 
     pip install -r tools/requirements.txt && python3 tools/make_int_goldens.py [NAME…]
 
@@ -216,6 +217,27 @@ def make_encoder(name, seed):
     json.dump(config, open(path, "w"), indent=2)
 
 
+FORMS = ["awq-gemm", "awq-gemv", "gptq", "packed", "int8", "nf4", "fp4", "bnb8"]  # in the order of enum quant_form, bitsandbytes three times
+
+
+def make_corpus():
+    """Module "w" of each decoder, 16 outputs of 64 inputs, as tests/fuzz/fuzz_codes.c reads it."""
+    to = os.path.join(os.path.dirname(__file__), "../tests/fuzz/corpus/codes")
+    shutil.rmtree(to, ignore_errors=True)
+    os.makedirs(to)
+    w = np.random.default_rng(1).standard_normal((16, 64))
+    for name, (_, _, make, quant) in CASES.items():
+        files, _ = make(w, "w")
+        args = quant.get("config_groups", {}).get("group_0", {}).get("weights", quant)
+        form = 1 + min(next(i for i, f in enumerate(FORMS) if name.startswith("int-" + f)), 5)
+        flags = (quant.get("checkpoint_format") != "gptq_v2") | 2 * (args.get("symmetric", False) or not args.get("zero_point", True))
+        head = [form, args.get("num_bits", args.get("bits", 4)) - 2, max(args.get("group_size") or 0, 0), flags, 16, 0, 64, 0]
+        path = os.path.join(to, name.removeprefix("int-"))
+        save_file({"w." + k: v.contiguous() for k, v in files.items()}, path)
+        body = open(path, "rb").read()
+        open(path, "wb").write(bytes(head) + body)
+
+
 if __name__ == "__main__":
     for i, name in enumerate(CASES):
         if not sys.argv[1:] or name in sys.argv[1:]:
@@ -223,3 +245,4 @@ if __name__ == "__main__":
     for i, name in enumerate(ENCODERS):
         if not sys.argv[1:] or name in sys.argv[1:]:
             make_encoder(name, 40 + i)
+    make_corpus()

@@ -16,7 +16,7 @@ enum cli_kind {
     CLI_TEXT,   /* const char * */
     CLI_FIELD,  /* const char *; --name alone means "text", a value is given as --name=VALUE */
     CLI_FILE,   /* const char *, a path */
-    CLI_MODEL,  /* const char *, a model */
+    CLI_MODEL,  /* const char *, a model; "" when the option stands alone */
     CLI_CHOICE, /* int, the place in `choices` */
     CLI_NAME,   /* const char *, one of `choices` */
     CLI_NUMBER, /* uint32_t from low to high; 0 when not given */
@@ -55,7 +55,8 @@ struct cli_options {
     double bound;
     struct cli_share temperature, top_p, min_p, typical_p, repetition_penalty, presence_penalty, frequency_penalty;
     uint32_t top_n;
-    bool raw, each, raw_scores;
+    const char *instruction;
+    bool raw, each, raw_scores, as_judge, local;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;
@@ -235,6 +236,8 @@ void talk_command(struct talk *t, char *line, bool *leave); /* "/name rest"; *le
 /* ---- the verbs ---- */
 int verb_embed(const struct cli_options *o);
 int verb_rerank(const struct cli_options *o);
+int verb_classify(const struct cli_options *o);
+int verb_models(const struct cli_options *o);
 int verb_similar(const struct cli_options *o);
 int verb_tokenize(const struct cli_options *o);
 int verb_info(const struct cli_options *o);
@@ -243,5 +246,6 @@ int verb_doctor(const struct cli_options *o);
 int verb_run(const struct cli_options *o);
 int verb_perplexity(const struct cli_options *o);
 int cli_bench_generate(const struct cli_options *o, const gllm_model_info *info); /* bench of a generator */
-int cli_parity(const struct cli_options *o); /* doctor --parity */
+int cli_parity(const struct cli_options *o); /* doctor --parity MODEL */
+int cli_families(const struct cli_options *o); /* doctor --parity: the families of models and the values that they are held to */
 #endif

@@ -42,8 +42,9 @@ static void print_text(const gllm_machine *m) {
 int verb_doctor(const struct cli_options *o) {
     gllm_machine *m;
     gllm_error err = {0};
-    if (o->parity) return cli_parity(o);
+    if (o->parity && *o->parity) return cli_parity(o);
     if (o->bound > 0) return cli_usage("doctor: --bound belongs to --parity MODEL");
+    if (o->parity) return cli_families(o);
     if (gllm_machine_describe(&m, &err) != GLLM_OK) return cli_fail(&err);
     if (o->json) print_json(m);
     else print_text(m);

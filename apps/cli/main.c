@@ -12,11 +12,16 @@ const struct cli_verb cli_verbs[] = {
      verb_embed, 1, SIZE_MAX},
     {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one.", "jpid",
      "gllm similar all-MiniLM-L6-v2 \"feline\" \"a cat\" \"a car\"\n", verb_similar, 1, SIZE_MAX},
-    {"rerank", "rerank MODEL QUERY [DOCUMENT…] [options]", "Documents by relevance; they are arguments or lines of standard input.", "jkuid",
+    {"rerank", "rerank MODEL QUERY [DOCUMENT…] [options]", "Documents by relevance; they are arguments or lines of standard input.", "jkuixd",
      "gllm rerank ms-marco-MiniLM-L6-v2 \"why is the sky blue\" \"Rayleigh scattering\" \"a blue car\"\n"
-     "gllm rerank ms-marco-MiniLM-L6-v2 \"tides\" --top-n 5 < passages.txt\n",
+     "gllm rerank ms-marco-MiniLM-L6-v2 \"tides\" --top-n 5 < passages.txt\n"
+     "gllm rerank Qwen2.5-Coder-0.5B-Instruct-GGUF \"tides\" --as-judge < passages.txt\n",
      verb_rerank, 2, SIZE_MAX},
-    {"tokenize", "tokenize MODEL [TEXT…] [options]", "One JSON array of token ids a text; --decode is the way back.", "tid",
+    {"classify", "classify MODEL [TEXT…] [options]", "The labels of texts, the likeliest first: INDEX, SCORE, LABEL a line.", "jykuid",
+     "gllm classify cardiffnlp/twitter-roberta-base-sentiment-latest \"what a day\"\n"
+     "gllm classify cross-encoder/nli-roberta-base \"a man eats\" --pair \"someone eats\" --top-n 1\n",
+     verb_classify, 1, SIZE_MAX},
+    {"tokenize", "tokenize MODEL [TEXT…] [options]", "One JSON array of token ids a text; --decode is the way back.", "tyid",
      "gllm tokenize all-MiniLM-L6-v2 \"unbelievable\" --pieces\n"
      "gllm tokenize all-MiniLM-L6-v2 --decode 101 7592 102\n",
      verb_tokenize, 1, SIZE_MAX},
@@ -32,17 +37,22 @@ const struct cli_verb cli_verbs[] = {
      "gllm info all-MiniLM-L6-v2 --ctx 256 --batch 32\n"
      "gllm info all-MiniLM-L6-v2 --tensors\n",
      verb_info, 1, 1},
+    {"models", "models [options]", "What has an alias, and what is on this machine.", "jo",
+     "gllm models --local\n"
+     "gllm models --json | jq '.data[] | select(.task == \"rerank\").id'\n",
+     verb_models, 0, 0},
     {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbvd",
      "gllm bench all-MiniLM-L6-v2 --length 128 --batch 32\n"
      "gllm bench model.gguf --prompt 512 --gen 64\n",
      verb_bench, 1, 1},
     {"doctor", "doctor [options]", "Devices, instruction sets, memory, and what each backend lacks.", "jqd",
      "gllm doctor\n"
-     "gllm doctor --parity all-MiniLM-L6-v2\n",
+     "gllm doctor --parity all-MiniLM-L6-v2\n"
+     "gllm doctor --parity\n",
      verb_doctor, 0, 0},
     {0},
 };
-static const char *const LATER[] = {"models", "pull", "rm", "serve", NULL};
+static const char *const LATER[] = {"pull", "rm", "serve", NULL};
 
 static const struct cli_verb *find(const char *name) {
     for (const struct cli_verb *v = cli_verbs; v->name; v++)
@@ -51,7 +61,7 @@ static const struct cli_verb *find(const char *name) {
 }
 
 static int unknown(const char *word) {
-    static const char *const NAMES[] = {"embed", "rerank", "similar", "tokenize", "run", "perplexity", "info", "bench", "doctor", "completion", "man", "help", NULL};
+    static const char *const NAMES[] = {"embed", "rerank", "classify", "similar", "tokenize", "run", "perplexity", "info", "models", "bench", "doctor", "completion", "man", "help", NULL};
     for (const char *const *l = LATER; *l; l++)
         if (!strcmp(word, *l))
             return cli_usage("%s is not in this version (%s); gllm --help tells what is", word, gllm_version_string());

@@ -54,7 +54,7 @@ void cli_man(void) {
           ".SH SYNOPSIS\n.B gllm\n.I VERB MODEL\n[\\fIINPUT\\fR...] [\\fIoptions\\fR]\n"
           ".SH DESCRIPTION\n"
           "Runs embedding models and generators in this process, without a server.\n"
-          ".I MODEL\nis a directory, or\n.I ORG/NAME\nor\n.I NAME\nof a folder under $GLLM_HOME/models.\n"
+          ".I MODEL\nis a directory, or\n.I ORG/NAME\nor\n.I NAME\nof a folder under $GLLM_HOME/models or in the Hugging Face cache, or an alias that gllm models lists, with :QUANT for a quantised form.\n"
           "A .gguf file is a model, too.\n"
           "Texts are arguments; without any, or with \\-, they are read from standard input, one a line.\n"
           "Results go to standard output, everything else to standard error. \\-\\- ends the options.\n"
@@ -72,6 +72,7 @@ void cli_man(void) {
           ".TP\n.B GLLM_HOME\nThe model folder's parent; default ~/.gllm.\n"
           ".TP\n.B GLLM_BACKEND\nWhat \\-\\-backend says when it is not given.\n"
           ".TP\n.B GLLM_THREADS\nWhat \\-\\-threads says when it is not given.\n"
+          ".TP\n.B HF_HUB_CACHE, HF_HOME\nWhere the Hugging Face cache lies; default ~/.cache/huggingface/hub.\n"
           ".TP\n.B NO_COLOR\nWhen set, no colours on a terminal.\n"
           ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl\\-C (128 + the signal's number).\n",
           stdout);

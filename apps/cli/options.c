@@ -23,12 +23,14 @@ const struct cli_option cli_table[] = {
     PICK('u', "truncate", CLI_CHOICE, "SIDE", "end|start|none", truncate, "where a long text is cut"),
     COUNT('k', "top-n", "N", 1, UINT32_MAX, top_n, "show the best N"),
     FLAG('k', 0, "raw-scores", raw_scores, "the model's logits, not probabilities"),
+    TEXT('k', "instruction", CLI_TEXT, "TEXT", instruction, "what the documents are wanted for, to a causal reranker"),
+    FLAG('k', 0, "as-judge", as_judge, "ask a chat model that is no reranker: does it fit, yes or no"),
     TEXT('i', "jsonl", CLI_FIELD, "[=FIELD]", jsonl, "input is JSON lines with the text in FIELD (text)"),
     FLAG('i', '0', "null", null, "input texts are separated by NUL"),
     FLAG('t', 0, "pieces", pieces, "pieces in place of ids"),
     FLAG('t', 0, "no-special", no_special, "add no special tokens"),
     FLAG('t', 0, "parse-special", parse_special, "read special tokens written in the text"),
-    TEXT('t', "pair", CLI_TEXT, "TEXT", pair, "a second text, joined to each"),
+    TEXT('y', "pair", CLI_TEXT, "TEXT", pair, "a second text, joined to each"),
     FLAG('t', 0, "decode", decode, "the texts are ids: print what they say"),
     FLAG('m', 0, "tensors", tensors, "list every tensor"),
     COUNT('m', "ctx", "N", 1, 1 << 24, ctx, "plan memory for texts of N tokens"),
@@ -61,8 +63,9 @@ const struct cli_option cli_table[] = {
     COUNT('b', "prompt", "N", 1, 1 << 20, prompt_tokens, "generators: tokens of the prompt (512)"),
     COUNT('b', "gen", "M", 1, 1 << 20, gen, "generators: tokens of the answer (64)"),
     COUNT('b', "depth", "D", 1, 1 << 20, depth, "generators: tokens before both (0)"),
-    TEXT('q', "parity", CLI_MODEL, "MODEL", parity, "compare the backend with ref on MODEL; exit 1 beyond the bound"),
+    TEXT('q', "parity", CLI_MODEL, "[MODEL]", parity, "compare the backend with ref on MODEL, exit 1 beyond the bound; alone: the values that each family is held to"),
     TEXT('q', "bound", CLI_REAL, "X", bound, "largest difference allowed (1e-5 in f32)"),
+    FLAG('o', 0, "local", local, "only what is on this machine"),
     PICK('d', "backend", CLI_NAME, "NAME", "auto|cpu|ref|cuda|rocm|metal|wgpu", backend, ""),
     COUNT('d', "threads", "N", 1, 4096, threads, "compute threads"),
     PICK('d', "precision", CLI_CHOICE, "P", "auto|f32|bf16|int8", precision, "of activations in products"),
@@ -203,6 +206,9 @@ static int store(const struct cli_option *o, const char *value, struct cli_optio
     return EXIT_OK;
 }
 
+/* "--x", "-x"; but "-" is standard input and "-3" is a text. */
+static bool looks_like_option(const char *s) { return s[0] == '-' && s[1] && (!strcmp(s, "-0") || s[1] < '0' || s[1] > '9'); }
+
 /* Reads one option at argv[*i]; moves *i past a value in the next argument. */
 static int parse_one(const struct cli_verb *v, int argc, char **argv, int *i, struct cli_options *out, bool *given) {
     const char *text = argv[*i], *equals = strchr(text, '='), *value = equals ? equals + 1 : NULL;
@@ -211,6 +217,7 @@ static int parse_one(const struct cli_verb *v, int argc, char **argv, int *i, st
     if (!o) return unknown_option(v, text, len);
     if (o->kind == CLI_FLAG && value) return cli_usage("%s: --%s takes no value, found \"%s\"", v->name, o->name, value);
     if (o->kind == CLI_FIELD && !value) value = "text";
+    if (o->kind == CLI_MODEL && !value && (*i + 1 == argc || looks_like_option(argv[*i + 1]))) return store(o, "", out);
     if (o->kind != CLI_FLAG && !value && *i + 1 < argc) value = argv[++*i];
     if (o->kind != CLI_FLAG && !value) return cli_usage("%s: --%s needs a value: %s", v->name, o->name, o->choices ? o->choices : o->value);
     if ((o->kind == CLI_FILE || o->kind == CLI_MODEL || o->kind == CLI_FIELD || o->kind == CLI_LIST) && !*value) return cli_usage("%s: --%s: the value is empty", v->name, o->name);
@@ -227,9 +234,6 @@ static int check_exclusive(const struct cli_verb *v, const bool *given) {
     }
     return EXIT_OK;
 }
-
-/* "--x", "-x"; but "-" is standard input and "-3" is a text. */
-static bool looks_like_option(const char *s) { return s[0] == '-' && s[1] && (!strcmp(s, "-0") || s[1] < '0' || s[1] > '9'); }
 
 int cli_options_parse(const struct cli_verb *v, int argc, char **argv, struct cli_options *o) {
     bool given[sizeof cli_table / sizeof *cli_table] = {false}, only_operands = false;

@@ -72,6 +72,7 @@ static int embed_on(struct parity *p, const char *backend, gllm_embeddings **out
         snprintf(p->detail, sizeof p->detail, "%s, %u threads, %s", ci.isa, ci.threads, ci.precision);
         snprintf(p->precision, sizeof p->precision, "%s", ci.precision);
     }
+    if (ci.n_ctx) r.pooling = GLLM_POOLING_LAST; /* a generator names none: the row that its head reads */
     if (s == GLLM_OK) s = gllm_embed(c, &r, out, &err);
     cli_bar_clear(&bar);
     gllm_client_close(c);

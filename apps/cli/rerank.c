@@ -61,14 +61,15 @@ static void print_json(const gllm_rankings *r, const struct documents *d) {
         cli_json_bytes(stdout, d->list[r->items[i].index].ptr, d->list[r->items[i].index].len);
         printf("}}");
     }
-    printf("]}\n");
+    printf("]%s}\n", r->untrained ? ",\"untrained\":true" : "");
 }
 
-static void tell_truncated(const struct cli_options *o, const gllm_rankings *r) {
+static void tell_limits(const struct cli_options *o, const gllm_rankings *r) {
     bool query = false;
     for (size_t i = 0; i < r->count; i++) query |= r->items[i].query_truncated;
     if (r->n_truncated) cli_note(o, "%zu documents were cut: with the query they are above the model's limit", r->n_truncated);
     if (query) cli_note(o, "the query alone is above the model's limit and was cut too");
+    if (r->untrained) cli_note(o, "%s judges: its files do not say that it was trained to rerank", r->model);
 }
 
 static int rank(const struct cli_options *o, struct documents *d) {
@@ -86,6 +87,8 @@ static int rank(const struct cli_options *o, struct documents *d) {
     r.top_n = o->top_n;
     r.scores = o->raw_scores ? GLLM_SCORES_RAW : GLLM_SCORES_PROBABILITY;
     r.truncate = (gllm_truncate)o->truncate;
+    if (o->instruction) r.instruction = (gllm_str){o->instruction, GLLM_NTS};
+    r.as_judge = o->as_judge;
     r.progress = cli_progress, r.progress_user = &bar;
     int status = gllm_rerank(c, &r, &a, &err) == GLLM_OK ? EXIT_OK : -1;
     cli_bar_clear(&bar);
@@ -93,7 +96,7 @@ static int rank(const struct cli_options *o, struct documents *d) {
     else {
         if (o->json) print_json(a, d);
         else print_text(a, d);
-        tell_truncated(o, a);
+        tell_limits(o, a);
         if (o->verbose) cli_note(o, "%zu documents, %llu tokens in %.1f ms", d->count, (unsigned long long)a->usage.prompt_tokens, a->compute_ms);
         status = cli_flush(stdout, "standard output");
     }

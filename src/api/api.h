@@ -25,7 +25,7 @@ struct api_places { /* where models lie; owned, api_places_free also after an er
     char *home;  /* api_home */
     char *cache; /* of Hugging Face */
 };
-gllm_status api_places(const gllm_options *o, struct api_places *out, gllm_error *err);
+gllm_status api_places(const char *home, struct api_places *out, gllm_error *err);
 void api_places_free(struct api_places *p);
 gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err); /* where opt->model lies; *path owned (free) */
 const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */

@@ -63,7 +63,7 @@ gllm_status api_chat_render(const gllm_client *c, const gllm_generate_request *r
     gllm_status status;
     *out = (struct jinja_text){0};
     if (!messages) return err_nomem(err, "messages");
-    TRY_GO(f->generates ? GLLM_OK : err_set(err, GLLM_UNSUPPORTED, "%s is an %s (%s): it answers no messages", f->dir.name, f->cfg.decoder ? "embedder" : "encoder", f->arch.name));
+    TRY_GO(f->generates ? GLLM_OK : err_set(err, GLLM_UNSUPPORTED, "%s is %s (%s): it answers no messages", f->dir.name, f->ranker.kind != RANKER_NONE ? "a reranker" : f->cfg.decoder ? "an embedder" : "an encoder", f->arch.name));
     TRY_GO(messages_json(r, messages, err));
     TRY_GO(parse_field(r->tools, "tools", true, &tools, err));
     TRY_GO(parse_field(r->template_args, "template_args", false, &args, err));

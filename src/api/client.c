@@ -7,7 +7,9 @@
 #include "engine/generate.h"
 #include "hub/locate.h"
 
-enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024, DEFAULT_CONTEXT = 4096 };
+enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024 };
+/* A reranker's holds the longest prompt that is advised, or a block of documents. */
+static const uint32_t DEFAULT_CONTEXTS[] = {[RANKER_NONE] = 4096, [RANKER_PAIR] = 8192, [RANKER_LIST] = 16384};
 
 uint32_t gllm_version(void) { return GLLM_VERSION_MAJOR << 16 | GLLM_VERSION_MINOR << 8 | GLLM_VERSION_PATCH; }
 #define TEXT_(x) #x
@@ -50,9 +52,9 @@ static gllm_status hf_cache(char **out, gllm_error *err) {
     return *out ? GLLM_OK : err_nomem(err, "cache");
 }
 
-gllm_status api_places(const gllm_options *o, struct api_places *out, gllm_error *err) {
+gllm_status api_places(const char *home, struct api_places *out, gllm_error *err) {
     *out = (struct api_places){0};
-    TRY(api_home(o->home, &out->home, err));
+    TRY(api_home(home, &out->home, err));
     return hf_cache(&out->cache, err);
 }
 void api_places_free(struct api_places *p) {
@@ -63,7 +65,7 @@ void api_places_free(struct api_places *p) {
 gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err) {
     struct api_places p;
     *path = NULL;
-    gllm_status status = api_places(o, &p, err);
+    gllm_status status = api_places(o->home, &p, err);
     if (status == GLLM_OK) status = hub_locate(o->model, p.home, p.cache, path, err);
     api_places_free(&p);
     return status;
@@ -116,7 +118,7 @@ gllm_status api_model_open(const gllm_options *o, const char *path, const struct
 }
 
 uint32_t api_context(const gllm_options *o, const struct model *m) {
-    const uint32_t most = m->files.cfg.n_pos, asked = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXT;
+    const uint32_t most = m->files.cfg.n_pos, asked = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXTS[m->files.ranker.kind];
     if (asked <= most) return asked;
     if (o->n_ctx) log_line(&m->log, GLLM_LOG_WARN, "a context of %u tokens is above the model's %u, which count", asked, most);
     return most;
@@ -129,7 +131,7 @@ gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtyp
     if (o->exact && o->kv_cache != GLLM_KV_CACHE_AUTO && o->kv_cache != GLLM_KV_CACHE_F32)
         return err_set(err, GLLM_INVALID, "exact asks for a cache of F32, kv_cache for %s", dtype_traits(DTYPES[o->kv_cache])->name);
     *out = o->kv_cache ? DTYPES[o->kv_cache] : exact ? DTYPE_F32 : DTYPE_F16;
-    if (!m->files.generates) return GLLM_OK;
+    if (!model_files_cached(&m->files)) return GLLM_OK;
     TRY(decoder_check_cache(&m->files.cfg, *out, err));
     if (*out == DTYPE_Q8_0) log_line(&m->log, GLLM_LOG_INFO, "%s: the cache holds keys and values in q8_0", m->files.dir.name);
     return GLLM_OK;
@@ -192,7 +194,7 @@ gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_err
     const struct model *m = engine_model(c->engine);
     gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
                              .precision = c->caps.precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
-                             .n_ctx = m->files.generates ? engine_context(c->engine) : 0};
+                             .n_ctx = model_files_cached(&m->files) ? engine_context(c->engine) : 0};
     memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);
     engine_leave(c->engine);
     return GLLM_OK;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "base/file.h"
+#include "base/number.h"
 #include "model/bind_quant.h"
 
 struct info { /* the public struct first */
@@ -43,7 +43,7 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, const s
 /* What a device takes beside weights: the buffers of one forward, and for a generator its cache. */
 static gllm_status plan_memory(gllm_memory_plan *p, const struct model *m, const gllm_options *o, uint32_t ctx, uint32_t batch, gllm_error *err) {
     const struct model_cfg *c = &m->files.cfg;
-    const bool cached = m->files.generates;
+    const bool cached = model_files_cached(&m->files);
     const uint64_t n_tok = (ctx ? ctx : cached ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || cached) ? batch : 1);
     if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
     p->cache_dtype = "";
@@ -90,9 +90,9 @@ static const char *rope_text(struct arena *a, const struct model_cfg *c) {
     char text[128];
     if (r->kind == ROPE_NONE) return "";
     size_t at = (size_t)snprintf(text, sizeof text, "%s", KINDS[r->kind]);
-    if (r->factor > 0 && r->factor != 1) at += (size_t)snprintf(text + at, sizeof text - at, " x%g", r->factor);
+    if (r->factor > 0 && r->factor != 1) at += (size_t)number_print(text + at, sizeof text - at, " x%g", r->factor);
     if (r->n_pos_trained) at += (size_t)snprintf(text + at, sizeof text - at, " from %u tokens", r->n_pos_trained);
-    snprintf(text + at, sizeof text - at, ", base %g", r->theta);
+    number_print(text + at, sizeof text - at, ", base %g", r->theta);
     return arena_strdup(a, text);
 }
 
@@ -140,7 +140,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = f->generates ? "generate" : f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
+    b->task = f->generates ? "generate" : f->ranker.kind != RANKER_NONE || f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : f->hints.licence ? f->hints.licence : "");
     b->quantisation = quantisation_text(a, &c->quant);
     b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "engine/embed.h"
 #include "backend/trace.h"
 
 static void close_model(struct model *m) {
@@ -16,16 +17,19 @@ static gllm_status run_both(struct model *a, struct model *b, gllm_str text, gll
     const struct model_files *f = &a->files;
     struct encode_options opt = {.add_special = true, .parse_special = true, .lowercase = f->dir.do_lower_case, .max_tokens = f->max_tokens};
     struct encoding e = {0};
+    const enum pool_kind pooling = a->files.generates ? POOL_LAST : 0;
+    uint32_t dim;
     float *out = NULL;
     gllm_status status = tokenizer_encode(f->tokenizer, text.ptr ? text.ptr : "", api_str_len(text), NULL, 0, &opt, &e, err);
     if (status != GLLM_OK) goto done;
     if (!e.count) status = err_set(err, GLLM_INVALID, "parity: the text has no tokens");
-    else if (!(out = malloc((size_t)a->head.dim * sizeof *out))) status = err_nomem(err, "parity");
+    else status = embed_dim(a, pooling, &dim, err);
+    if (status == GLLM_OK && !(out = malloc((size_t)dim * sizeof *out))) status = err_nomem(err, "parity");
     if (status != GLLM_OK) goto done;
     const uint32_t starts[] = {0, (uint32_t)e.count}, pool_from = 0;
     const struct batch batch = {.n_tok = (uint32_t)e.count, .n_seq = 1, .tokens = e.ids, .types = e.types, .starts = starts, .pool_from = &pool_from};
-    status = model_run(a, &batch, 0, out, err);
-    if (status == GLLM_OK) status = model_run(b, &batch, 0, out, err);
+    status = model_run(a, &batch, pooling, out, err);
+    if (status == GLLM_OK) status = model_run(b, &batch, pooling, out, err);
 done:
     free(out);
     encoding_free(&e);

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "engine/classify.h"
 #include "engine/maxsim.h"
+#include "engine/rank.h"
 
 void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size) {
     const gllm_rerank_request full = {.struct_size = size};
@@ -34,6 +35,7 @@ struct scored {
     float *logits;
     uint32_t *tokens, *full_tokens;
     bool *first_cut;
+    bool untrained;
 };
 static void scored_free(struct scored *s) {
     void *all[] = {s->texts, s->pairs, s->logits, s->tokens, s->full_tokens, s->first_cut};
@@ -64,12 +66,16 @@ static int better(const void *x, const void *y) {
     return (a->index > b->index) - (a->index < b->index);
 }
 
+static enum score_act act_of(const struct model_files *f, gllm_scores scores) {
+    if (scores == GLLM_SCORES_RAW || f->ranker.kind == RANKER_LIST || f->outputs.available & OUTPUT_TOKENS) return SCORE_IDENTITY;
+    if (scores == GLLM_SCORES_MODEL) return model_files_cached(f) ? f->ranker.model_act : f->classifier.model_act;
+    return SCORE_SIGMOID;
+}
+
 /* One block: the struct, then the rankings of all documents, then the model's name. Logits are sorted, not what is made of them: near 1
  * different logits have the same probability. */
 static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, const struct scored *s, gllm_rankings **out, gllm_error *err) {
-    const struct classifier *k = &engine_model(c->engine)->files.classifier;
-    const bool raw = r->scores == GLLM_SCORES_RAW || !k->n_labels; /* late interaction gives no logits */
-    const enum score_act act = raw ? SCORE_IDENTITY : r->scores == GLLM_SCORES_MODEL ? k->model_act : SCORE_SIGMOID;
+    const enum score_act act = act_of(&engine_model(c->engine)->files, r->scores);
     const size_t n = r->n_documents, name = strlen(c->name) + 1;
     gllm_rankings *a = calloc(1, sizeof *a + n * sizeof *a->items + name);
     if (!a) return err_nomem(err, "rankings");
@@ -83,6 +89,7 @@ static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, co
     for (size_t i = 0; i < n; i++) score_apply(act, &items[i].score, 1);
     a->count = r->top_n && r->top_n < n ? r->top_n : n;
     a->items = items;
+    a->untrained = s->untrained;
     a->model = memcpy(items + n, c->name, name);
     *out = a;
     return GLLM_OK;
@@ -90,6 +97,7 @@ static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, co
 
 /* By the token vectors of query and documents. */
 static gllm_status rank_late(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    if (r->instruction.ptr || r->as_judge) return err_set(err, GLLM_INVALID, "instruction and as_judge: %s compares token vectors, and reads none", c->name);
     TRY(scored_new(s, r->documents, NULL, r->n_documents, 1, err));
     struct maxsim_call call = {.query = {r->query.ptr, api_str_len(r->query)}, .documents = s->texts, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress,
                                .progress_user = r->progress_user, .scores = s->logits, .tokens = s->tokens, .full_tokens = s->full_tokens, .query_cut = s->first_cut};
@@ -98,23 +106,48 @@ static gllm_status rank_late(gllm_client *c, const gllm_rerank_request *r, struc
     return status;
 }
 
+/* By an encoder's classification head. */
+static gllm_status rank_classified(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    const struct classifier *k = &engine_model(c->engine)->files.classifier;
+    if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", c->name, k->n_labels);
+    if (r->instruction.ptr) return err_set(err, GLLM_INVALID, "instruction: %s reads none", c->name);
+    if (r->as_judge) return err_set(err, GLLM_INVALID, "as_judge: %s is no generator", c->name);
+    const gllm_str query = {r->query.ptr, api_str_len(r->query)};
+    size_t bad;
+    if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
+    struct classify_call call = {.query = &query, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress, .progress_user = r->progress_user};
+    gllm_status status = run(c, &call, r->documents, NULL, s, err);
+    *ms = call.compute_ms;
+    return status;
+}
+
+/* By a causal model: a reranker, or a judge. */
+static gllm_status rank_causal(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    TRY(scored_new(s, r->documents, NULL, r->n_documents, 1, err));
+    struct rank_call call = {.question = {.query = {r->query.ptr, api_str_len(r->query)}, .instruction = {r->instruction.ptr, api_str_len(r->instruction)}, .judge = r->as_judge},
+                             .documents = s->texts, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress, .progress_user = r->progress_user,
+                             .scores = s->logits, .tokens = s->tokens, .full_tokens = s->full_tokens, .query_cut = s->first_cut};
+    gllm_status status = engine_rank(c->engine, &call, err);
+    s->untrained = call.question.judge;
+    *ms = call.compute_ms;
+    return status;
+}
+
+static gllm_status rank(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    if (maxsim_has(engine_model(c->engine))) return rank_late(c, r, s, ms, err);
+    return model_files_cached(&engine_model(c->engine)->files) ? rank_causal(c, r, s, ms, err) : rank_classified(c, r, s, ms, err);
+}
+
 static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {
     gllm_rerank_request r;
     gllm_rerank_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
     TRY(check("documents", r.documents, r.n_documents, r.scores, r.truncate, err));
-    const struct classifier *k = &engine_model(c->engine)->files.classifier;
-    if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", c->name, k->n_labels);
-    const gllm_str query = {r.query.ptr, api_str_len(r.query)};
-    size_t bad;
-    if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
-    struct classify_call call = {.query = &query, .n = r.n_documents, .truncate = r.truncate, .progress = r.progress, .progress_user = r.progress_user};
     struct scored s = {0};
-    gllm_status status;
-    if (maxsim_has(engine_model(c->engine))) status = rank_late(c, &r, &s, &call.compute_ms, err);
-    else status = run(c, &call, r.documents, NULL, &s, err);
+    double ms = 0;
+    gllm_status status = rank(c, &r, &s, &ms, err);
     if (status == GLLM_OK) status = rankings_new(c, &r, &s, out, err);
-    if (status == GLLM_OK) (*out)->compute_ms = call.compute_ms;
+    if (status == GLLM_OK) (*out)->compute_ms = ms;
     scored_free(&s);
     return status;
 }

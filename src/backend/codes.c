@@ -26,10 +26,13 @@ static void read_across(const struct code_grid *g, uint32_t i, uint32_t first, u
     const unsigned width = 8u * g->unit, mask = (1u << g->bits) - 1;
     const uint64_t bit = (uint64_t)place_of(g, i) * g->bits;
     const unsigned shift = (unsigned)(bit % width);
-    if (shift + g->bits > width)
+    if (shift + g->bits > width || g->unit != 4) {
         for (uint32_t k = 0; k < n; k++) out[k] = code_at(g, first + k, i);
-    else
-        for (uint32_t k = 0; k < n; k++) out[k] = (uint8_t)((word_at(g, first + k, (size_t)(bit / width)) >> shift & mask) ^ g->flip);
+        return;
+    }
+    const uint8_t *p = (const uint8_t *)g->data + 4 * ((size_t)first * g->line + (size_t)(bit / width) * g->step);
+    const size_t next = 4 * (size_t)g->line;
+    for (uint32_t k = 0; k < n; k++) out[k] = (uint8_t)((quant_u32(p + k * next) >> shift & mask) ^ g->flip);
 }
 
 /* Whole words of codes that follow each other. */

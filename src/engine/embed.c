@@ -10,6 +10,7 @@
 gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err) {
     struct head h = m->head;
     if (pooling) h.n_modes = 1, h.modes[0] = pooling;
+    if (m->files.ranker.kind != RANKER_NONE) return err_set(err, GLLM_UNSUPPORTED, "%s is a reranker: it gives scores, not vectors", m->files.dir.name);
     if (!h.n_modes) return err_set(err, GLLM_UNSUPPORTED, "%s is a generator (%s) whose files name no pooling: name one (last, mean …)", m->files.dir.name, m->files.arch.name);
     return head_dim(&h, m->files.cfg.d_model, dim, err);
 }

@@ -18,10 +18,10 @@ struct work { /* one call on the worker */
 };
 
 struct decoder_options engine_decoder_options(const struct engine_options *o) {
-    return (struct decoder_options){.n_ctx = o->n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = 1, .max_out = SCORE_ROWS, .kv_dtype = o->kv_dtype};
+    return (struct decoder_options){.n_ctx = o->n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = ENGINE_SEQUENCES, .max_out = SCORE_ROWS, .kv_dtype = o->kv_dtype};
 }
 
-static gllm_status open_decoder(struct model *m, const struct engine *e, gllm_error *err) {
+gllm_status engine_open_decoder(struct model *m, const struct engine *e, gllm_error *err) {
     if (m->decoder) return GLLM_OK;
     const struct decoder_options o = engine_decoder_options(engine_options_of(e));
     return decoder_open(&m->decoder, m, &o, err);
@@ -177,7 +177,7 @@ static gllm_status run_generate(struct model *m, void *arg, gllm_error *err) {
     gllm_status status;
     const float *logits;
     c->stop_hit = -1;
-    TRY(open_decoder(m, w->engine, err));
+    TRY(engine_open_decoder(m, w->engine, err));
     TRY_GO(sampler_open(&r.sampler, &c->sampler, m->files.cfg.n_vocab, err));
     TRY_GO(token_stream_open(&r.stream, m->files.tokenizer, true, err));
     TRY_GO(stop_open(&r.stop, c->stop, c->n_stop, err));
@@ -209,6 +209,7 @@ void generate_call_free(struct generate_call *c) {
 
 static gllm_status check_prompt(const struct engine *e, uint32_t n, gllm_error *err) {
     const struct model *m = engine_model(e);
+    if (m->files.ranker.kind != RANKER_NONE) return err_set(err, GLLM_UNSUPPORTED, "%s is a reranker: it has no next token", m->files.dir.name);
     if (!m->files.generates) return err_set(err, GLLM_UNSUPPORTED, "%s is an %s (%s): it has no next token", m->files.dir.name, m->files.cfg.decoder ? "embedder" : "encoder", m->files.arch.name);
     if (!n) return err_set(err, GLLM_INVALID, "the prompt has no tokens");
     if (n > engine_context(e)) return err_set(err, GLLM_TOO_LONG, "the prompt has %u tokens, the context %u", n, engine_context(e));
@@ -237,7 +238,7 @@ static gllm_status run_score(struct model *m, void *arg, gllm_error *err) {
     struct work *w = arg;
     struct score_call *c = w->score;
     struct kv_seq *s;
-    TRY(open_decoder(m, w->engine, err));
+    TRY(engine_open_decoder(m, w->engine, err));
     TRY(kv_begin(decoder_kv(m->decoder), NULL, 0, &s, err));
     const double start = clock_ms();
     gllm_status status = GLLM_OK;

@@ -10,6 +10,7 @@
 #include "model/decoder.h"
 #include "text/stop.h"
 
+enum { ENGINE_SEQUENCES = 64 }; /* that a step of an engine's decoder takes */
 typedef bool (*generate_fn)(void *user, const char *text, size_t len, int32_t token, const struct sampled *s); /* on the worker; false stops */
 struct generate_call {
     const int32_t *prompt; /* [n_prompt] at least 1 */
@@ -45,5 +46,6 @@ struct score_call {
 };
 gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err);
 uint32_t engine_context(const struct engine *e); /* tokens that the cache holds */
+gllm_status engine_open_decoder(struct model *m, const struct engine *e, gllm_error *err); /* on the worker; nothing where it is open */
 struct decoder_options engine_decoder_options(const struct engine_options *o); /* what an engine opens its decoder with */
 #endif

@@ -13,6 +13,7 @@ enum hf_module_kind {
     HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE,
     HF_SPLADE,     /* the largest logit of each vocabulary entry over the tokens, as a sparse vector */
     HF_TOKEN_MASK, /* token vectors are the result; some tokens are left out */
+    HF_LOGIT_SCORE,
     HF_STATIC      /* in the Transformer's place: a table of vectors by token */
 };
 enum hf_dense_act { HF_ACT_IDENTITY, HF_ACT_TANH };
@@ -39,6 +40,9 @@ struct hf_module {
         size_t n_words;
         bool queries; /* of queries too, not of documents alone */
     } mask;
+    struct { /* HF_LOGIT_SCORE: a cross-encoder's score is logit[yes] - logit[no] of the last token */
+        int32_t yes, no; /* no -1: none, the score is logit[yes] */
+    } logit_score;
 };
 struct hf_prompt {
     const char *name, *text;

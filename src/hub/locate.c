@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "hub/cache.h"
 #include "hub/registry.h"
 
 /* ---- folders of models ---- */
@@ -33,42 +34,13 @@ static char *find_by_name(const char *dir, const char *name, char *there, size_t
     return NULL;
 }
 
-static int is_shown(const struct dirent *e) { return e->d_name[0] != '.'; }
-
-/* The only entry of `dir`; NULL: there are none or several. */
-static char *only_entry(const char *dir) {
-    struct dirent **list = NULL;
-    const int n = scandir(dir, &list, is_shown, alphasort);
-    char *found = n == 1 ? path_join(dir, list[0]->d_name) : NULL;
-    for (int i = 0; i < n; i++) free(list[i]);
-    free(list);
-    return found;
-}
-
-/* The snapshot of a repository in a Hugging Face cache: that of refs/main, else the only one; NULL: none. */
-static char *in_cache(const char *cache, const char *org, int org_len, const char *name) {
-    char folder[2048], path[4096], *revision = NULL;
-    size_t len;
-    snprintf(folder, sizeof folder, "%s/models--%.*s--%s", cache, org_len, org, name);
-    snprintf(path, sizeof path, "%s/refs/main", folder);
-    const bool pinned = file_read(path, 256, &revision, &len, NULL) == GLLM_OK;
-    snprintf(path, sizeof path, "%s/snapshots", folder);
-    if (!pinned) return only_entry(path);
-    revision[strcspn(revision, "\r\n/")] = '\0';
-    char *found = *revision && *revision != '.' ? path_join(path, revision) : NULL;
-    free(revision);
-    if (found && dir_exists(found)) return found;
-    free(found);
-    return NULL;
-}
-
 /* Where a repository lies: below `models`, else in the cache; NULL: nowhere. */
 static char *find_repo(const char *models, const char *cache, const char *repo, char *there, size_t there_size) {
     char folder[512];
     const char *slash = strchr(repo, '/');
     snprintf(folder, sizeof folder, "%.*s--%s", (int)(slash - repo), repo, slash + 1);
     char *found = find_by_name(models, folder, there, there_size);
-    return found || !cache ? found : in_cache(cache, repo, (int)(slash - repo), slash + 1);
+    return found || !cache ? found : cache_snapshot(cache, repo, (int)(slash - repo), slash + 1);
 }
 
 static char *find_known(const char *models, const char *cache, const struct registry_ref *ref, char *there, size_t there_size) {

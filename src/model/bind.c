@@ -14,7 +14,7 @@ struct binder { /* what the functions below share */
     struct bindings *b;
     const struct weights *w;
     const struct model_cfg *cfg;
-    bool optional_bias;
+    bool optional_bias, optional_norm_bias; /* GGUF's names leave any linear layer's bias out; a norm's only where the family does */
     char prefix[NAME_ROOM]; /* before every name: "", "bert.", "0.auto_model." … */
 };
 
@@ -140,7 +140,7 @@ static gllm_status add_one(struct binder *s, gllm_error *err) {
 /* The bias of a layer norm. */
 static gllm_status take_norm_bias(struct binder *s, struct weight **slot, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
     char full[FULL_ROOM];
-    if (s->cfg->norm != NORM_LAYER || (s->optional_bias && !find(s, name, layer, ".bias", ".beta", full))) return GLLM_OK;
+    if (s->cfg->norm != NORM_LAYER || (s->optional_norm_bias && !find(s, name, layer, ".bias", ".beta", full))) return GLLM_OK;
     return take_vector(s, slot, name, layer, ".bias", ".beta", n, err);
 }
 
@@ -237,7 +237,7 @@ static gllm_status take_up_gate(struct binder *s, struct layer *l, const char *n
     TRY(take(s, &l->ffn.up, WEIGHT_MATRIX, &name, 1, i, ".weight", NULL, &both, c->d_model, err));
     struct binding *b = &s->b->list[s->b->count - 1];
     struct weight_part *parts = b->desc.parts;
-    if (parts[0].scale.data) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside a matrix of up and gate", b->desc.name);
+    if (parts[0].scale.data || parts[0].codes) return err_set(err, GLLM_UNSUPPORTED, "%s: found up and gate in one matrix as codes or with a scale, expected plain values", b->desc.name);
     if (present(s, name, i, ".bias")) return err_set(err, GLLM_UNSUPPORTED, "%s: found a bias beside it, expected none", b->desc.name);
     parts[0].rows = c->d_ff;
     parts[1] = parts[0];
@@ -322,10 +322,11 @@ static gllm_status take_classifier(struct binder *s, const struct name_table *n,
 
 /* The names of `all` for the parts that `family` has. */
 static struct name_table names_within(const struct name_table *all, const struct name_table *family) {
-    static const size_t PARTS[] = {offsetof(struct name_table, pos),          offsetof(struct name_table, type),          offsetof(struct name_table, embd_norm),       offsetof(struct name_table, final_norm),
-                                   offsetof(struct name_table, head),         offsetof(struct name_table, attn_norm_in),  offsetof(struct name_table, attn_norm_out),   offsetof(struct name_table, attn_norm_res),
-                                   offsetof(struct name_table, ffn_norm_in),  offsetof(struct name_table, ffn_norm_out),  offsetof(struct name_table, ffn_norm_res),    offsetof(struct name_table, attn_norm_again),
-                                   offsetof(struct name_table, score_norm)};
+    static const size_t PARTS[] = {
+        offsetof(struct name_table, pos), offsetof(struct name_table, type), offsetof(struct name_table, embd_norm), offsetof(struct name_table, final_norm), offsetof(struct name_table, head),
+        offsetof(struct name_table, attn_norm_in), offsetof(struct name_table, q_norm), offsetof(struct name_table, k_norm), offsetof(struct name_table, attn_norm_out),
+        offsetof(struct name_table, attn_norm_res), offsetof(struct name_table, attn_norm_again), offsetof(struct name_table, ffn_norm_in), offsetof(struct name_table, up_gate),
+        offsetof(struct name_table, ffn_norm_out), offsetof(struct name_table, ffn_norm_res), offsetof(struct name_table, score_norm)};
     struct name_table out = *all;
     for (unsigned i = 0; i < sizeof PARTS / sizeof *PARTS; i++)
         if (!*(const char *const *)((const char *)family + PARTS[i])) *(const char **)((char *)&out + PARTS[i]) = NULL;
@@ -336,8 +337,9 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     const struct name_table names = names_within(arch->names, arch_family(arch)), *n = &names;
     struct binder s = {.b = b, .w = w, .cfg = c};
     TRY(find_prefix(&s, n->word, err));
-    if (arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
+    if (!arch->slots && arch->others && present(&s, arch->others->down, 0, ".weight")) n = arch->others;
     s.optional_bias = n->optional_bias;
+    s.optional_norm_bias = arch->slots ? arch->slots->optional_bias : n->optional_bias;
     out->layers = arena_array(b->arena, c->n_layer, sizeof *out->layers);
     if (!out->layers) return err_nomem(err, "layers");
     TRY(take_table(&s, &out->word, n->word, c->n_vocab, c->d_embd, err));
@@ -358,6 +360,46 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     if (lm_head) TRY(take_head(&s, n, out, err));
     TRY(take_classifier(&s, n, arch->slots != NULL, n_labels, out, err));
     return arch->slots ? refuse_unbound(&s, arch, lm_head, err) : GLLM_OK;
+}
+
+/* Row `id` of a matrix of any type as f32, into to[cols]. */
+static void copy_row(const struct weight_part *p, uint32_t cols, uint32_t id, float *to) {
+    const struct weight_scale *s = &p->scale;
+    dtype_to_f32(p->dtype, (const char *)p->data + id * dtype_row_bytes(p->dtype, cols), to, cols);
+    if (!s->data) return;
+    const size_t across = (cols - 1) / s->col_block + 1, size = dtype_traits(s->dtype)->bytes;
+    for (uint32_t c = 0; c < cols; c++) {
+        float scale;
+        dtype_to_f32(s->dtype, (const char *)s->data + (id / s->row_block * across + c / s->col_block) * size, &scale, 1);
+        to[c] *= scale;
+    }
+}
+
+static gllm_status take_token_rows(struct binder *s, const struct name_table *n, const struct ranker *r, struct model_weights *out, gllm_error *err) {
+    struct weight *unused = NULL;
+    const uint32_t cols = s->cfg->d_model;
+    const char *name = move_outward(s, n->head) ? n->head : n->word;
+    TRY(take(s, &unused, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, cols, err));
+    struct binding *b = &s->b->list[s->b->count - 1];
+    float *rows = arena_array(s->b->arena, (size_t)r->n_out * cols, sizeof *rows);
+    if (!rows) return err_nomem(err, b->desc.name);
+    for (uint32_t i = 0; i < r->n_out; i++) copy_row(&b->desc.parts[0], cols, (uint32_t)r->ids[i], rows + (size_t)i * cols);
+    b->slot = &out->score_out;
+    b->tensors[0] = NULL;
+    b->desc.parts[0] = (struct weight_part){.data = rows, .dtype = DTYPE_F32, .rows = r->n_out};
+    return GLLM_OK;
+}
+
+gllm_status bind_ranker(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *c, const struct ranker *r, struct model_weights *out, gllm_error *err) {
+    static const char *const PROJECTOR[] = {"projector.0", "projector.2"};
+    struct binder s = {.b = b, .w = w, .cfg = c, .optional_bias = true};
+    if (!r->n_out) return GLLM_OK;
+    TRY(find_prefix(&s, arch->names->word, err));
+    if (r->head == RANKER_TOKENS) return take_token_rows(&s, arch->names, r, out, err);
+    s.prefix[0] = '\0';
+    if (r->head == RANKER_LABELS) return take_linear(&s, &out->score_out, &out->score_out_bias, &r->tensor, 1, 0, &r->n_out, c->d_model, err);
+    TRY(take_linear(&s, &out->score_dense, &out->score_dense_bias, &PROJECTOR[0], 1, 0, &r->d_inside, c->d_model, err));
+    return take_linear(&s, &out->score_out, &out->score_out_bias, &PROJECTOR[1], 1, 0, &r->n_out, r->d_inside, err);
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {

@@ -8,6 +8,7 @@
 #include "format/hfdir.h"
 #include "format/weights.h"
 #include "model/arch.h"
+#include "model/ranker.h"
 
 struct binding {
     struct weight_desc desc;
@@ -32,6 +33,8 @@ struct dense_weights {
 /* n_labels: of a classification head; 0: none is bound. lm_head: whether that head is. GLLM_FORMAT names a tensor that is missing or whose shape or dtype is wrong, GLLM_UNSUPPORTED one
  * in a GGUF file that nothing takes. `w` stays borrowed by the bindings. */
 gllm_status bind_collect(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, uint32_t n_labels, bool lm_head, struct model_weights *out, gllm_error *err);
+/* The head of a ranker, as score_dense and score_out; of the rows of a language model's head copies in f32. `out` as bind_collect left it. */
+gllm_status bind_ranker(struct bindings *b, const struct weights *w, const struct arch *arch, const struct model_cfg *cfg, const struct ranker *r, struct model_weights *out, gllm_error *err);
 /* Frequencies of rotary positions for a context of n_ctx tokens, and their scale. A rope that no layer uses is left out. */
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *cfg, uint32_t n_ctx, struct model_weights *out, gllm_error *err);
 gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err);

@@ -47,15 +47,15 @@ static gllm_status read_labels(struct model_files *f, const char *name, gllm_err
 }
 
 /* What sentence-transformers' CrossEncoder applies: the word of its own file, else config.json's in its new or old place; a class by its last name. */
-static gllm_status read_activation(struct model_files *f, const char *name, gllm_error *err) {
+gllm_status classifier_activation(const struct model_files *f, uint32_t n_labels, enum score_act *act, gllm_error *err) {
     static const struct {
         const char *name;
         enum score_act act;
     } KINDS[] = {{"Identity", SCORE_IDENTITY}, {"Sigmoid", SCORE_SIGMOID}, {"Softmax", SCORE_SOFTMAX}, {"Tanh", SCORE_TANH}};
-    struct classifier *c = &f->classifier;
+    static const char name[] = "config.json";
     json_t *own;
     const char *text = f->dir.activation;
-    c->model_act = c->n_labels == 1 ? SCORE_SIGMOID : SCORE_IDENTITY;
+    *act = n_labels == 1 ? SCORE_SIGMOID : SCORE_IDENTITY;
     TRY(json_object_at(f->dir.config, name, "sentence_transformers", &own, err));
     if (own && !text) TRY(json_str(own, name, "activation_fn", &text, err));
     if (!text) TRY(json_str(f->dir.config, name, "sbert_ce_default_activation_function", &text, err));
@@ -63,7 +63,7 @@ static gllm_status read_activation(struct model_files *f, const char *name, gllm
     const char *dot = strrchr(text, '.'), *last = dot ? dot + 1 : text;
     for (unsigned i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
         if (!strcmp(last, KINDS[i].name)) {
-            c->model_act = KINDS[i].act;
+            *act = KINDS[i].act;
             return GLLM_OK;
         }
     return err_set(err, GLLM_UNSUPPORTED, "%s: activation_fn: found \"%.80s\", expected Identity, Sigmoid, Softmax or Tanh", name, text);
@@ -97,9 +97,9 @@ gllm_status classifier_read(struct model_files *f, gllm_error *err) {
     char name[4096];
     snprintf(name, sizeof name, "%s%s", f->dir.weights_dir, weights_gguf(f->weights) ? "" : "/config.json");
     if (!is_classifier(&f->dir)) return GLLM_OK;
-    if (!arch_family(&f->arch)->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: architectures: a classification head of a %s model is not in this version", name, f->arch.name);
+    if (!f->cfg.causal && !arch_family(&f->arch)->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: architectures: a classification head of a %s model is not in this version", name, f->arch.name);
     TRY(read_labels(f, name, err));
-    TRY(read_head(f, name, err));
-    TRY(read_activation(f, name, err));
+    if (!f->cfg.causal) TRY(read_head(f, name, err));
+    TRY(classifier_activation(f, f->classifier.n_labels, &f->classifier.model_act, err));
     return read_problem(f, name, err);
 }

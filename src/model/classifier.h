@@ -7,4 +7,6 @@
  * The number of labels is that of id2label, else num_labels, else 2, as transformers has it.
  * GLLM_UNSUPPORTED: the architecture has no such head here; an activation_fn or problem_type that is not built, by name. */
 gllm_status classifier_read(struct model_files *f, gllm_error *err);
+/* What the files say of a cross-encoder's scores; without a word of it sigmoid for one label, else none. */
+gllm_status classifier_activation(const struct model_files *f, uint32_t n_labels, enum score_act *act, gllm_error *err);
 #endif

@@ -5,6 +5,14 @@
 
 #include "model/forward.h"
 
+enum head_kind { HEAD_LOGITS, HEAD_RANK, HEAD_KINDS };
+struct head_plan { /* the whole forward with one head, made at its first use */
+    struct buffer *inside, *out; /* [max_out][inside], [max_out][width] */
+    struct tape tape;
+    struct plan *plan;
+    float *host; /* [max_out][width] */
+    uint32_t width;
+};
 struct decoder {
     struct model *model;
     struct backend *be;
@@ -15,12 +23,10 @@ struct decoder {
     struct model_weights net; /* the model's, with rotary frequencies for this context */
     struct kv_cache *caches;  /* [n_layer] */
     struct forward_buffers buffers;
-    struct buffer *step, *rows, *logits;
+    struct buffer *step, *rows;
     struct step_layout layout;
-    struct tape tape;
-    struct plan *plan;
+    struct head_plan heads[HEAD_KINDS];
     uint32_t *words;
-    float *host; /* [max_out][n_vocab] */
 };
 
 static uint32_t pages_of(uint32_t n_ctx) { return n_ctx / KV_PAGE + (n_ctx % KV_PAGE != 0); }
@@ -41,13 +47,22 @@ gllm_status decoder_check_cache(const struct model_cfg *c, enum dtype kv_dtype, 
     return err_set(err, GLLM_UNSUPPORTED, "a cache of %s: found heads of %u values, expected a multiple of %u", dtype_traits(kv_dtype)->name, c->d_head, dtype_traits(kv_dtype)->block);
 }
 
+static void head_close(struct decoder *d, struct head_plan *p) {
+    const struct backend_ops *ops = d->be->ops;
+    ops->plan_free(d->be, p->plan);
+    tape_free(&p->tape);
+    ops->buffer_free(d->be, p->inside);
+    ops->buffer_free(d->be, p->out);
+    free(p->host);
+    *p = (struct head_plan){0};
+}
+
 void decoder_close(struct decoder *d) {
     if (!d) return;
     const struct backend_ops *ops = d->be->ops;
-    ops->plan_free(d->be, d->plan);
-    tape_free(&d->tape);
+    for (unsigned i = 0; i < HEAD_KINDS; i++) head_close(d, &d->heads[i]);
     forward_free(&d->buffers, d->be);
-    struct buffer *all[] = {d->step, d->rows, d->logits};
+    struct buffer *all[] = {d->step, d->rows};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) ops->buffer_free(d->be, all[i]);
     for (uint32_t i = 0; d->caches && i < d->model->files.cfg.n_layer; i++) ops->buffer_free(d->be, d->caches[i].buf);
     bind_release(&d->ropes, d->be);
@@ -55,7 +70,6 @@ void decoder_close(struct decoder *d) {
     kv_close(d->kv);
     arena_free(&d->arena);
     free(d->words);
-    free(d->host);
     free(d);
 }
 
@@ -75,31 +89,70 @@ static gllm_status open_caches(struct decoder *d, gllm_error *err) {
 
 static struct view gathered(struct buffer *b, uint32_t rows, uint32_t cols) { return (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = EXTENT_OUT}; }
 
-static gllm_status record(struct decoder *d, gllm_error *err) {
+static gllm_status open_buffers(struct decoder *d, gllm_error *err) {
     const struct backend_ops *ops = d->be->ops;
     const struct model_cfg *c = &d->model->files.cfg;
-    const uint32_t n_out = d->opt.max_out;
-    const uint64_t f = sizeof(float);
     TRY(bind_ropes(&d->ropes, c, d->opt.n_ctx, &d->net, err));
     TRY(bind_prepare(&d->ropes, d->model->files.weights, d->be, err));
     TRY(ops->alloc(d->be, d->layout.words * 4ull, BUFFER_STEP, &d->step, err));
     TRY(forward_alloc(&d->buffers, d->be, c, d->opt.max_tok, err));
-    TRY(ops->alloc(d->be, n_out * f * c->d_model, BUFFER_ACTIVATION, &d->rows, err));
-    TRY(ops->alloc(d->be, n_out * f * c->n_vocab, BUFFER_READBACK, &d->logits, err));
-    tape_init(&d->tape, d->step, d->layout);
-    forward_body(&d->tape, c, &d->net, &d->buffers, d->caches);
-    struct view rows = gathered(d->rows, n_out, c->d_model), logits = gathered(d->logits, n_out, c->n_vocab);
-    op_gather(&d->tape, "gather", &(struct op_gather){.out = rows, .x = d->buffers.x});
-    forward_final_norm(&d->tape, c, &d->net, rows);
-    op_linear(&d->tape, "head", &(struct op_linear){.out = logits, .x = rows, .w = d->net.head, .soft_cap = c->logit_cap});
-    TRY(tape_finish(&d->tape, err));
-    return ops->plan(d->be, &d->tape, &d->plan, err);
+    return ops->alloc(d->be, (uint64_t)d->opt.max_out * c->d_model * sizeof(float), BUFFER_ACTIVATION, &d->rows, err);
+}
+
+/* rows [n_out, d_model] to logits. */
+static gllm_status record_logits(struct decoder *d, struct head_plan *p, struct view rows, gllm_error *err) {
+    const struct model_cfg *c = &d->model->files.cfg;
+    if (!d->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a reranker does not generate", d->model->files.dir.name);
+    p->width = c->n_vocab;
+    TRY(d->be->ops->alloc(d->be, (uint64_t)rows.rows * p->width * sizeof(float), BUFFER_READBACK, &p->out, err));
+    op_linear(&p->tape, "head", &(struct op_linear){.out = gathered(p->out, rows.rows, p->width), .x = rows, .w = d->net.head, .soft_cap = c->logit_cap});
+    return GLLM_OK;
+}
+
+/* rows [n_out, d_model] to the values of the rank head, by way of its inner layer where it has one. */
+static gllm_status record_rank(struct decoder *d, struct head_plan *p, struct view rows, gllm_error *err) {
+    const struct ranker *r = &d->model->files.ranker;
+    const struct backend_ops *ops = d->be->ops;
+    const struct model_weights *net = &d->net;
+    if (!net->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: the model has no rank head", d->model->files.dir.name);
+    p->width = r->n_out;
+    TRY(ops->alloc(d->be, (uint64_t)rows.rows * p->width * sizeof(float), BUFFER_READBACK, &p->out, err));
+    struct view x = rows;
+    if (net->score_dense) {
+        TRY(ops->alloc(d->be, (uint64_t)rows.rows * r->d_inside * sizeof(float), BUFFER_ACTIVATION, &p->inside, err));
+        x = gathered(p->inside, rows.rows, r->d_inside);
+        op_linear(&p->tape, "rank.dense", &(struct op_linear){.out = x, .x = rows, .w = net->score_dense, .bias = net->score_dense_bias, .act = ACT_RELU});
+    }
+    op_linear(&p->tape, "rank.out", &(struct op_linear){.out = gathered(p->out, rows.rows, p->width), .x = x, .w = net->score_out, .bias = net->score_out_bias,
+                                                        .soft_cap = r->head == RANKER_TOKENS ? d->model->files.cfg.logit_cap : 0});
+    return GLLM_OK;
+}
+
+static gllm_status record(struct decoder *d, enum head_kind kind, gllm_error *err) {
+    const struct model_cfg *c = &d->model->files.cfg;
+    struct head_plan *p = &d->heads[kind];
+    struct view rows = gathered(d->rows, d->opt.max_out, c->d_model);
+    tape_init(&p->tape, d->step, d->layout);
+    forward_body(&p->tape, c, &d->net, &d->buffers, d->caches);
+    op_gather(&p->tape, "gather", &(struct op_gather){.out = rows, .x = d->buffers.x});
+    forward_final_norm(&p->tape, c, &d->net, rows);
+    TRY(kind == HEAD_RANK ? record_rank(d, p, rows, err) : record_logits(d, p, rows, err));
+    if (!(p->host = malloc((size_t)d->opt.max_out * p->width * sizeof *p->host))) return err_nomem(err, "decoder");
+    TRY(tape_finish(&p->tape, err));
+    return d->be->ops->plan(d->be, &p->tape, &p->plan, err);
+}
+
+static gllm_status head_ready(struct decoder *d, enum head_kind kind, gllm_error *err) {
+    if (d->heads[kind].plan) return GLLM_OK;
+    gllm_status status = record(d, kind, err);
+    if (status != GLLM_OK) head_close(d, &d->heads[kind]);
+    return status;
 }
 
 gllm_status decoder_open(struct decoder **out, struct model *m, const struct decoder_options *opt, gllm_error *err) {
     *out = NULL;
     const struct model_cfg *c = &m->files.cfg;
-    if (!c->causal || !m->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch.name);
+    if (!c->causal) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch.name);
     if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || opt->n_ctx > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: n_ctx %u, max_tok %u, max_seq %u, max_out %u: expected 1 or more of each", opt->n_ctx, opt->max_tok, opt->max_seq, opt->max_out);
     TRY(decoder_check_cache(c, opt->kv_dtype, err));
     struct decoder *d = calloc(1, sizeof *d);
@@ -111,10 +164,9 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
     d->ropes.arena = &d->arena;
     d->layout = layout_of(opt);
     d->words = calloc(d->layout.words ? d->layout.words : 1, sizeof *d->words);
-    d->host = malloc((size_t)opt->max_out * c->n_vocab * sizeof *d->host);
-    gllm_status status = d->words && d->host ? GLLM_OK : err_nomem(err, "decoder");
+    gllm_status status = d->words ? GLLM_OK : err_nomem(err, "decoder");
     if (status == GLLM_OK) status = open_caches(d, err);
-    if (status == GLLM_OK) status = record(d, err);
+    if (status == GLLM_OK) status = open_buffers(d, err);
     if (status != GLLM_OK) decoder_close(d);
     else *out = d;
     return status;
@@ -122,6 +174,8 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
 
 struct kv *decoder_kv(struct decoder *d) { return d->kv; }
 uint32_t decoder_context(const struct decoder *d) { return d->opt.n_ctx; }
+const struct decoder_options *decoder_options_of(const struct decoder *d) { return &d->opt; }
+uint32_t decoder_page_room(const struct decoder *d) { return d->layout.cap_pages; }
 
 static gllm_status check_items(const struct decoder *d, const struct decoder_item *items, uint32_t n_items, gllm_error *err) {
     const uint32_t n_vocab = d->model->files.cfg.n_vocab;
@@ -138,6 +192,12 @@ static gllm_status check_items(const struct decoder *d, const struct decoder_ite
     return GLLM_OK;
 }
 
+static uint32_t wanted(const struct decoder_item *items, uint32_t n_items) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_items; i++) n += items[i].n_out;
+    return n;
+}
+
 static gllm_status copy_page(struct decoder *d, const struct kv_copy *k, gllm_error *err) {
     for (uint32_t i = 0; k->needed && i < d->model->files.cfg.n_layer; i++) {
         const struct kv_cache *c = &d->caches[i];
@@ -147,8 +207,8 @@ static gllm_status copy_page(struct decoder *d, const struct kv_copy *k, gllm_er
     return GLLM_OK;
 }
 
-/* The page table may be longer than one context where sequences share pages. */
-static gllm_status write_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, gllm_error *err) {
+/* The page table may be longer than one context where sequences share pages. rows NULL: the last n_out tokens of each item. */
+static gllm_status write_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const uint32_t *rows, gllm_error *err) {
     const struct step_layout *l = &d->layout;
     uint32_t *w = d->words, at = 0, out = 0, page = 0;
     memset(w, 0, STEP_HEADER_WORDS * sizeof *w);
@@ -166,28 +226,30 @@ static gllm_status write_step(struct decoder *d, const struct decoder_item *item
             w[l->pos + at] = past + i;
             w[l->types + at] = 0;
             w[l->seq + at] = s;
-            if (i >= it->n - it->n_out) w[l->out_rows + out++] = at;
+            if (!rows && i >= it->n - it->n_out) w[l->out_rows + out++] = at;
         }
         w[l->pool_from + s] = 0;
         if (it->n > w[STEP_MAX_LEN]) w[STEP_MAX_LEN] = it->n;
     }
+    for (uint32_t i = 0, n_out = wanted(items, n_items); rows && i < n_out; i++) w[l->out_rows + out++] = rows[i];
     w[l->starts + n_items] = at;
     w[l->page_first + n_items] = page;
     w[STEP_N_TOK] = at, w[STEP_N_SEQ] = n_items, w[STEP_N_OUT] = out;
     return d->be->ops->write(d->be, d->step, 0, w, l->words * sizeof *w, err);
 }
 
-static gllm_status run(struct decoder *d, const struct decoder_item *items, uint32_t n_items, gllm_error *err) {
+static gllm_status run(struct decoder *d, struct head_plan *p, const struct decoder_item *items, uint32_t n_items, const uint32_t *rows, gllm_error *err) {
     const struct backend_ops *ops = d->be->ops;
-    TRY(write_step(d, items, n_items, err));
-    TRY(ops->run(d->be, d->plan, err));
+    TRY(write_step(d, items, n_items, rows, err));
+    TRY(ops->run(d->be, p->plan, err));
     TRY(ops->wait(d->be, err));
-    return ops->read(d->be, d->logits, 0, d->host, (uint64_t)d->words[STEP_N_OUT] * d->model->files.cfg.n_vocab * sizeof(float), err);
+    return ops->read(d->be, p->out, 0, p->host, (uint64_t)d->words[STEP_N_OUT] * p->width * sizeof(float), err);
 }
 
-gllm_status decoder_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const float **logits, gllm_error *err) {
-    *logits = NULL;
+static gllm_status step(struct decoder *d, enum head_kind kind, const struct decoder_item *items, uint32_t n_items, const uint32_t *rows, const float **out, gllm_error *err) {
+    *out = NULL;
     TRY(check_items(d, items, n_items, err));
+    TRY(head_ready(d, kind, err));
     gllm_status status = GLLM_OK;
     uint32_t done = 0;
     for (; status == GLLM_OK && done < n_items; done++) {
@@ -196,8 +258,14 @@ gllm_status decoder_step(struct decoder *d, const struct decoder_item *items, ui
         if (status != GLLM_OK) break;
         status = copy_page(d, &copy, err);
     }
-    if (status == GLLM_OK) status = run(d, items, n_items, err);
+    if (status == GLLM_OK) status = run(d, &d->heads[kind], items, n_items, rows, err);
     for (uint32_t i = 0; status != GLLM_OK && i < done; i++) kv_truncate(d->kv, items[i].seq, items[i].seq->n_tok - items[i].n);
-    if (status == GLLM_OK) *logits = d->host;
+    if (status == GLLM_OK) *out = d->heads[kind].host;
     return status;
+}
+
+gllm_status decoder_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const float **logits, gllm_error *err) { return step(d, HEAD_LOGITS, items, n_items, NULL, logits, err); }
+
+gllm_status decoder_rank(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const uint32_t *rows, const float **values, gllm_error *err) {
+    return step(d, HEAD_RANK, items, n_items, rows, values, err);
 }

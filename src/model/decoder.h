@@ -21,6 +21,7 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
 void decoder_close(struct decoder *d); /* NULL ok */
 struct kv *decoder_kv(struct decoder *d);
 uint32_t decoder_context(const struct decoder *d); /* n_ctx */
+const struct decoder_options *decoder_options_of(const struct decoder *d);
 
 struct decoder_item { /* a sequence's part of a step */
     struct kv_seq *seq;
@@ -31,6 +32,10 @@ struct decoder_item { /* a sequence's part of a step */
 /* One forward. logits [sum n_out][n_vocab] in item order, borrowed until the next step; soft cap applied. On failure no sequence has grown.
  * GLLM_INVALID: an id outside the vocabulary, a step above the options. GLLM_TOO_LONG: the cache is full. */
 gllm_status decoder_step(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const float **logits, gllm_error *err);
+/* The same with the rank head (ranker.h) in place of the language model's: *values [sum n_out][ranker.n_out]. rows: the tokens of the step, counted through all
+ * items and ascending, whose values are wanted; NULL: the last n_out of each item. GLLM_UNSUPPORTED: the model has no such head. */
+gllm_status decoder_rank(struct decoder *d, const struct decoder_item *items, uint32_t n_items, const uint32_t *rows, const float **values, gllm_error *err);
+uint32_t decoder_page_room(const struct decoder *d); /* pages that the sequences of one step may have, a shared one counted for each */
 /* Device memory for the cache; for all other buffers of a decoder. */
 uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_options *opt);
 uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt);

@@ -13,6 +13,7 @@
 #include "model/gguf_head.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
+#include "model/ranker.h"
 #include "model/static.h"
 
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
@@ -70,14 +71,15 @@ static gllm_status open_gguf(struct model_files *f, const char *path, const stru
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
     f->frame.dropped = -1;
     TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, log, err));
-    TRY(classifier_read(f, err));
+    if (!f->cfg.causal) TRY(classifier_read(f, err));
     TRY(hints_apply(f, log, err));
-    f->generates = f->cfg.causal && !f->classifier.n_labels && !hfdir_pools(&f->dir);
-    if (f->generates) {
+    if (f->cfg.causal && !hfdir_pools(&f->dir)) {
         TRY(end_tokens_read(f, err));
         TRY(chat_files_read(f, err));
+        TRY(ranker_read(f, err));
+        f->generates = f->ranker.kind == RANKER_NONE;
     }
-    if (f->cfg.decoder && !f->generates) TRY(tokenizer_add_end(f->tokenizer, err));
+    if (f->cfg.decoder && !model_files_cached(f)) TRY(tokenizer_add_end(f->tokenizer, err));
     TRY(outputs_read(f, err));
     TRY(frame_read(f, err));
     f->max_tokens = longest_input(f, log);

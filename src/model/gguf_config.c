@@ -66,7 +66,7 @@ static gllm_status refuse_variants(const struct source *s, const struct arch *ar
         double harmless;
         const char *what;
     } KEYS[] = {{"expert_count", 0, "a mixture of experts"},
-                {"attention.causal", arch->cfg.causal, arch->cfg.causal ? "a model without a causal mask" : "an encoder with a causal mask"},
+                {"attention.causal", arch->cfg.decoder, arch->cfg.decoder ? "a model without a causal mask" : "an encoder with a causal mask"},
                 {"attention.temperature_scale", 0, "attention scaled by position"},
                 {"attention.clamp_kqv", 0, "clamped keys and values"},
                 {"attention.scale", 0, "a scale of attention of its own"},
@@ -231,8 +231,18 @@ static gllm_status convert_decoder(const struct source *s, const struct arch *ar
     return fill_in(s, arch, err);
 }
 
-/* cls and cls.output: a head of one layer or two. Its labels stand in a key of their own, or are numbered. A file that pools as an embedder is one. */
-static gllm_status classifier(const struct source *s, const char *model_type, gllm_error *err) {
+/* What the head looks at. Where no key says it, llama.cpp takes the mean with a head that has a norm. */
+static gllm_status classifier_pooling(const struct source *s, const struct arch *arch, gllm_error *err) {
+    double type = arch->names->score_norm ? GGUF_POOL_MEAN : GGUF_POOL_CLS;
+    bool found;
+    TRY(value(s, "classifier.pooling_type", &type, &found, err));
+    if (type != GGUF_POOL_MEAN && type != GGUF_POOL_CLS)
+        return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found %g, expected 1 (mean) or 2 (cls)", s->name, full_key(s, "classifier.pooling_type").text, type);
+    return set(s, "classifier_pooling", json_string(type == GGUF_POOL_MEAN ? "mean" : "cls"), err);
+}
+
+/* cls and cls.output: a head of one layer or two, cls.norm between them. Its labels stand in a key of their own, or are numbered. A file that pools as an embedder is one. */
+static gllm_status classifier(const struct source *s, const struct arch *arch, gllm_error *err) {
     const struct tensor *out = weights_find(s->w, "cls.output.weight"), *last = out ? out : weights_find(s->w, "cls.weight");
     const struct full_key full = full_key(s, "classifier.output_labels");
     struct gguf_array labels = {0};
@@ -241,8 +251,9 @@ static gllm_status classifier(const struct source *s, const char *model_type, gl
     bool found = false;
     json_t *names;
     if (!last || !last->rank || (has(s, "pooling_type") && get(s, "pooling_type") != GGUF_POOL_NONE && get(s, "pooling_type") != GGUF_POOL_RANK)) return GLLM_OK;
-    snprintf(class, sizeof class, "%sForSequenceClassification", model_type);
+    snprintf(class, sizeof class, "%sForSequenceClassification", arch->model_types[0]);
     TRY(set(s, "architectures", json_pack("[s]", class), err));
+    TRY(classifier_pooling(s, arch, err));
     TRY(set(s, "num_labels", json_real((double)last->shape[0]), err));
     TRY(gguf_array(s->g, full.text, &labels, &found, err));
     if (!found) return GLLM_OK;
@@ -258,6 +269,23 @@ static gllm_status classifier(const struct source *s, const char *model_type, gl
     return GLLM_OK;
 }
 
+/* Rotary positions, windows of some layers, and the activation, which only newer files of ModernBERT say. */
+static gllm_status encoder_ropes(const struct source *s, gllm_error *err) {
+    static const struct number_key NUMBERS[] = {{"rope.freq_base", "rope_theta", false}, {"rope.freq_base_swa", "rope_local_base_freq", false}, {"rope.dimension_count", "rope_dimension_count", false},
+                                                {"attention.sliding_window", "local_attention", false}, {"attention.sliding_window_pattern", "global_attn_every_n_layers", false}};
+    struct gguf_str act = {0};
+    bool found;
+    for (unsigned i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) TRY(number(s, NUMBERS[i].key, NUMBERS[i].as, NUMBERS[i].required, err));
+    if (get(s, "local_attention") == 0) { /* all layers see all */
+        json_object_del(s->to, "local_attention");
+        TRY(set(s, "global_attn_every_n_layers", json_real(1), err));
+    }
+    TRY(gguf_str(s->g, full_key(s, "hidden_activation").text, &act, &found, err));
+    if (found && !utf8_valid(act.data, act.len, NULL)) return err_set(err, GLLM_FORMAT, "%s: %s is not UTF-8", s->name, full_key(s, "hidden_activation").text);
+    if (found) TRY(set(s, "hidden_activation", json_stringn(act.data, act.len), err));
+    return rope_scaling(s, err);
+}
+
 static gllm_status convert_encoder(const struct source *s, const struct arch *arch, gllm_error *err) {
     const struct tensor *types = weights_find(s->w, "token_types.weight");
     double n_kv = get(s, "num_attention_heads");
@@ -266,7 +294,10 @@ static gllm_status convert_encoder(const struct source *s, const struct arch *ar
     TRY(value(s, "attention.head_count_kv", &n_kv, &(bool){false}, err));
     if (n_kv != n_head) return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found %g, expected the %g of the queries", s->name, full_key(s, "attention.head_count_kv").text, n_kv, n_head);
     if (types && types->rank) TRY(set(s, "type_vocab_size", json_real((double)types->shape[0]), err));
-    return classifier(s, arch->model_types[0], err);
+    if (arch->positions) TRY(set(s, "position_embedding_type", json_string(arch->positions), err));
+    if (arch->cfg.alibi) TRY(set(s, "feed_forward_type", json_string("geglu"), err)); /* JinaBert's; no key says it */
+    if (arch->cfg.ropes[0].kind != ROPE_NONE) TRY(encoder_ropes(s, err));
+    return GLLM_OK;
 }
 
 static gllm_status convert(const struct source *s, const struct arch *arch, gllm_error *err) {
@@ -279,7 +310,8 @@ static gllm_status convert(const struct source *s, const struct arch *arch, gllm
     TRY(set(s, "vocab_size", json_real((double)embd->shape[0]), err));
     TRY(set(s, "model_type", json_string(arch->model_types[0]), err));
     TRY(check_blocks(s, err));
-    return arch->cfg.causal ? convert_decoder(s, arch, err) : convert_encoder(s, arch, err);
+    TRY(arch->cfg.decoder ? convert_decoder(s, arch, err) : convert_encoder(s, arch, err));
+    return classifier(s, arch, err);
 }
 
 /* Rotary positions of several axes come with halves apart, whatever the architecture; for text all axes are equal. */
@@ -311,7 +343,8 @@ gllm_status gguf_config(const struct weights *w, const char *name, struct arch *
     s.arch = text;
     *arch = *a;
     arch->names = &NAMES_GGUF;
-    arch->slots = a->names;
+    arch->slots = a->others && weights_find(w, "blk.0.attn_q_norm.weight") ? a->others : a->names; /* JinaBert's code model */
+    arch->others = NULL;
     arch->cfg.rope_interleaved = a->gguf_interleaved && !has_axes(&s);
     arch->cfg.norm_plus_one = false; /* the files hold w + 1 already */
     s.to = *config = json_object();

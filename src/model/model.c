@@ -59,10 +59,10 @@ static void record_head(struct model *m, struct session *s, struct view x) {
             struct view dense = v;
             dense.buf = s->pooled[1];
             op_linear(t, "score.dense", &(struct op_linear){.out = dense, .x = v, .w = m->net.score_dense, .bias = m->net.score_dense_bias, .act = m->files.classifier.dense_act});
-            if (m->net.score_norm.w)
-                op_norm(t, "score.norm", &(struct op_norm){.out = dense, .x = dense, .w = m->net.score_norm.w, .b = m->net.score_norm.b, .kind = m->files.cfg.norm, .eps = m->files.cfg.norm_eps});
             v = dense;
         } else logits.buf = s->pooled[1];
+        if (m->net.score_norm.w)
+            op_norm(t, "score.norm", &(struct op_norm){.out = v, .x = v, .w = m->net.score_norm.w, .b = m->net.score_norm.b, .kind = m->files.cfg.norm, .eps = m->files.cfg.norm_eps});
         logits.cols = h->n_labels;
         op_linear(t, "score.out", &(struct op_linear){.out = logits, .x = v, .w = m->net.score_out, .bias = m->net.score_out_bias});
         v = logits;
@@ -178,9 +178,10 @@ static gllm_status collect_body(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     if (static_is(&f->dir)) return static_collect(m, err);
     if (f->classifier.n_labels) m->head = (struct head){.modes = {f->classifier.pool}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
-    else if (f->generates || !(f->outputs.available & OUTPUT_DENSE)) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling; or nothing is pooled */
+    else if (model_files_cached(f) || !(f->outputs.available & OUTPUT_DENSE)) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling; or nothing is pooled */
     else TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
     TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, f->generates, &m->net, err));
+    if (model_files_cached(f)) TRY(bind_ranker(&m->bindings, f->weights, &f->arch, &f->cfg, &f->ranker, &m->net, err));
     TRY(bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err));
     if (f->classifier.n_labels && !m->net.score_dense)
         log_line(&m->log, GLLM_LOG_WARN, "%s: the classifier has one layer: converters to GGUF leave a BERT's pooler out, and then scores are not those of the original", f->dir.name);

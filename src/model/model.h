@@ -9,11 +9,11 @@
 #include "model/bind.h"
 #include "model/outputs.h"
 #include "model/hints.h"
+#include "model/ranker.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
 enum { MAX_EOS = 16, MAX_LABELS = 65536 };
-enum score_act { SCORE_IDENTITY, SCORE_SIGMOID, SCORE_SOFTMAX, SCORE_TANH };
 struct classifier { /* of a model with a classification head */
     enum pool_kind pool;        /* what it looks at: the first token, or the mean */
     enum act_kind dense_act;    /* after its dense layer */
@@ -35,16 +35,18 @@ struct model_files { /* read and checked, no device yet */
     struct tokenizer *tokenizer;
     struct arch arch; /* a copy: a GGUF file has its own names and pairing */
     struct model_cfg cfg;
-    bool generates;      /* a causal model whose files name no pooling; one that pools is an embedder, and its head is not bound */
+    bool generates;      /* a causal model whose files name no pooling and that is no reranker; one that pools is an embedder, and its head is not bound */
     uint32_t max_tokens; /* longest input, special tokens included */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
-    struct classifier classifier;
+    struct classifier classifier; /* of an encoder */
     struct outputs_cfg outputs;
     struct input_frame frame;
-    struct chat_source chat; /* of a generator */
+    struct ranker ranker;     /* of a causal model that pools nothing */
+    struct chat_source chat; /* of a causal model */
     struct model_hints hints;
 };
+static inline bool model_files_cached(const struct model_files *f) { return f->generates || f->ranker.kind != RANKER_NONE; } /* it works on a cache (decoder.h) */
 /* Opens a model directory or a GGUF file. `log` hears what is assumed in place of what the files do not say. */
 gllm_status model_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
 /* The same with what else is known of the model; hints NULL: nothing. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 #include "text/jinja_impl.h"
 #include "text/parts.h"
@@ -216,7 +217,7 @@ static bool number_text(struct jinja_str s, char *room, size_t size) {
 static bool float_text(struct jinja_str s, double *out) {
     char room[512], *end;
     if (!number_text(s, room, sizeof room)) return false;
-    *out = strtod(room, &end);
+    *out = number_parse(room, &end);
     return !*end && !strchr(room, '(');
 }
 
@@ -285,8 +286,8 @@ static double nearest(double f, int64_t precision) {
         const double unit = pow(10, (double)-precision);
         return precision < -300 ? 0.0 * f : rint(f / unit) * unit;
     }
-    snprintf(room, sizeof room, "%.*f", (int)precision, f); /* exact, and halves to even, in every libc with correct rounding */
-    return strtod(room, NULL);
+    number_print(room, sizeof room, "%.*f", (int)precision, f); /* exact, and halves to even, in every libc with correct rounding */
+    return number_parse(room, NULL);
 }
 
 static gllm_status round_(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 #include "text/jinja_impl.h"
 #include "text/parts.h"
@@ -178,7 +179,7 @@ static gllm_status number(struct lexer *l) {
     if (!end) t.kind = TOKEN_INT, end = int_end(l, l->at, &base);
     if (!plain_number(l, l->at, end, room, sizeof room)) return fail(l, "found a number of more than 500 digits");
     errno = 0;
-    if (t.kind == TOKEN_FLOAT) t.f = strtod(room, NULL);
+    if (t.kind == TOKEN_FLOAT) t.f = number_parse(room, NULL);
     else t.i = strtoll(room + (base == 10 ? 0 : 2), NULL, base);
     if (t.kind == TOKEN_INT && errno) return fail(l, "found an integer of more than 64 bits");
     l->at = end;

@@ -5,28 +5,27 @@
 
 #include <utf8proc.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 #include "text/jinja_impl.h"
 
 /* The shortest digits that read back as f; an exponent below 1e-4 and from 1e16 on. */
 void jinja_float_text(double f, char room[40]) {
-    char digits[40];
-    int precision = 0, exponent = 0;
+    char digits[32];
     if (!isfinite(f)) {
         strcpy(room, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
         return;
     }
-    do snprintf(digits, sizeof digits, "%.*e", precision, f);
-    while (strtod(digits, NULL) != f && ++precision < 17);
+    const int precision = number_digits(f, digits) - 1;
     char *e = strchr(digits, 'e');
-    exponent = atoi(e + 1);
+    const int exponent = atoi(e + 1);
     if (exponent < -4 || exponent >= 16) {
         *e = '\0';
         snprintf(room, 40, "%.24se%c%02d", digits, exponent < 0 ? '-' : '+', abs(exponent) % 1000);
         return;
     }
     const int decimals = precision > exponent ? precision - exponent : 0;
-    snprintf(room, 40, "%.*f", decimals, f);
+    number_print(room, 40, "%.*f", decimals, f);
     if (!decimals) strcat(room, ".0");
 }
 

@@ -4,6 +4,7 @@
 
 #include <utf8proc.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 #include "text/jinja_impl.h"
 #include "text/parts.h"
@@ -257,7 +258,7 @@ static gllm_status format_number(struct jinja_run *r, const struct spec *f, cons
         snprintf(text, sizeof text, how, (long long)i);
     } else {
         snprintf(how + n, sizeof how - (size_t)n, ".%lld%c", f->precision >= 0 ? (long long)f->precision : 6LL, f->type);
-        snprintf(text, sizeof text, how, d);
+        number_print(text, sizeof text, how, d);
     }
     return jinja_out_put(r, o, text, strlen(text), v->caller);
 }

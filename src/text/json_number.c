@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "text/json_parts.h"
 
 enum { DOUBLE_DIGITS = 15 };
@@ -80,7 +81,7 @@ static struct expr *whole(struct span *s, uint32_t k, bool low, bool high) {
 /* The shortest decimal that reads back as v >= 0, cut off where no number of JSON_DIGITS digits reaches. */
 static struct decimal decimal_of(double v, bool open) {
     struct decimal d = {.open = open};
-    char buf[40];
+    char buf[32];
     if (v >= 1e18) { /* above all that is written */
         memset(d.whole, 9, sizeof d.whole);
         d.n_whole = JSON_DIGITS;
@@ -89,10 +90,7 @@ static struct decimal decimal_of(double v, bool open) {
         d.open = false;
         return d;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(buf, sizeof buf, "%.*e", digits - 1, v);
-        if (strtod(buf, NULL) == v) break;
-    }
+    number_digits(v, buf);
     const char *e = strchr(buf, 'e');
     int exponent = e ? atoi(e + 1) : 0, place = exponent;
     for (; place < 0 && d.n_fraction < (uint32_t)(-exponent - 1) && d.n_fraction < 31;) d.fraction[d.n_fraction++] = 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 
 struct expr *json_call(struct rules *r, enum json_rule rule) { return expr_call(r, (uint32_t)rule); }
@@ -118,13 +119,9 @@ struct expr *json_string_text(struct rules *r, const char *s, size_t len) {
 bool json_exact(double v) { return v != floor(v) || fabs(v) < 9007199254740992.0; }
 
 static struct expr *number_text(struct rules *r, double v) {
-    char buf[40];
+    char buf[40], exact[32];
     if (v == floor(v) && fabs(v) < 1e18) snprintf(buf, sizeof buf, "%.0f", v == 0 ? 0.0 : v);
-    else
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(buf, sizeof buf, "%.*g", digits, v);
-            if (strtod(buf, NULL) == v) break;
-        }
+    else number_print(buf, sizeof buf, "%.*g", number_digits(v, exact), v);
     return text(r, buf);
 }
 

@@ -271,7 +271,8 @@ static void side(json_t *to, const char *before, const char *text, const char *a
 /* The token's name in a template, if it is to be added. */
 static const char *adds(int flag, bool usual, int32_t id, size_t n, const char *name) { return (flag < 0 ? usual : flag) && id >= 0 && (size_t)id < n ? name : NULL; }
 
-/* bos before and eos after each text, as the flags say; with add_sep the second of a pair begins with sep (or eos) instead. */
+/* bos before and eos after each text, as the flags say; with add_sep the second of a pair begins with sep (or eos) instead. A file that says add_sep
+ * false and ends each text has nothing else between them: [CLS] a [SEP] b [SEP]. */
 static gllm_status surround(struct builder *b, bool usual_bos, bool usual_eos, bool usual_sep, gllm_error *err) {
     const struct tokenizer_tables *t = b->tables;
     const size_t n = b->t->vocab.size;
@@ -285,7 +286,7 @@ static gllm_status surround(struct builder *b, bool usual_bos, bool usual_eos, b
     json_t *single = json_array(), *pair = json_array(), *tokens = json_object();
     side(single, bos, "A", eos, 0);
     side(pair, bos, "A", eos, 0);
-    side(pair, sep ? sep : bos, "B", eos, b->rules->second_type);
+    side(pair, sep ? sep : t->add_sep == 0 && eos ? NULL : bos, "B", eos, b->rules->second_type);
     for (unsigned i = 0; i < 3; i++)
         if (USED[i].name) json_object_set_new(tokens, USED[i].name, json_pack("{s:s, s:[f], s:[s]}", "id", USED[i].name, "ids", (double)USED[i].id, "tokens", USED[i].name));
     json_t *v = json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair", pair, "special_tokens", tokens);

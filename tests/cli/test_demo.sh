@@ -52,5 +52,6 @@ run 0 "$minilm" $passages "$smollm2"
 count 5 '^[A-Z].*?$'; count 5 '^  → [A-Z]'; count 5 '^    [✓✗]'; count 0 $'\033'
 count 1 '✓ rests on \[1\] Medicine, similarity 0\.[6-9]'
 count 1 '✗ not supported by the passages: nearest \[1\], similarity'
+count 5 '^  judged by a model not trained to rerank  \[[123]\] 0\.[0-9]*  \[[123]\] '; count 1 '^  judge  *[0-9.]* ms  a question'
 count 1 'to the first token, then [0-9]* tokens/s'
 exit $failed

@@ -38,5 +38,21 @@ status 1 "$gllm" rerank $model "the sea" "$long" --truncate none; ok "truncate n
 status 1 "$gllm" rerank tests/golden/models/bert-mean q d; ok "an embedder says what it is" says "is an embedder"
 status 1 "$gllm" rerank tests/golden/classifiers/bert-many q d; ok "several labels" says "4 labels"
 status 1 "$gllm" embed $model a; ok "a reranker does not embed" says "is a reranker"
+# A causal reranker, and a chat model that judges: -3.00129 is the reference's score (tests/golden/rerankers/plain/expected.json)
+causal=tests/golden/rerankers
+citrus="Citrus fruit cured the sailors of scurvy."
+for form in roles rank.gguf plain; do
+    judge=$([ $form = plain ] && echo --as-judge)
+    status 0 "$gllm" rerank $causal/$form "what cured scurvy?" "$citrus" --exact --raw-scores $judge; ok "$form gives the reference's score" grep -q '^-3\.0012[0-9]*	0	Citrus' "$work/out"
+    told=$(grep -c "judges: its files do not say" "$work/err"); ok "$form: a judge is told" [ "$told" = "${judge:+1}" -o "$told$judge" = 0 ]
+done
+status 0 "$gllm" rerank $causal/plain q "$citrus" --as-judge --json; ok "a judge in JSON" grep -q '"untrained":true}$' "$work/out"
+status 0 "$gllm" rerank $causal/roles q "$citrus" --json; ok "a reranker in JSON" grep -q ']}$' "$work/out"
+status 0 "$gllm" rerank $causal/roles "what cured scurvy?" "$citrus" --exact --raw-scores --instruction "Find it"; ok "--instruction counts" [ "$(grep -c '^-3\.0012' "$work/out")" = 0 ]
+status 1 "$gllm" rerank $causal/plain q d; ok "a generator says how it can judge" says "it can be asked to judge"
+status 1 "$gllm" rerank $model q d --instruction x; ok "an encoder reads no instruction" says "instruction: "
+status 1 "$gllm" run $causal/roles hello; ok "a reranker does not generate" says "is a reranker"
+status 1 "$gllm" embed $causal/roles hello; ok "nor embed" says "is a reranker"
+"$gllm" info $causal/roles >"$work/out" 2>"$work/err"; ok "info names the task" grep -q rerank "$work/out"
 status 2 "$gllm" rerank $model; ok "a query is needed" says "expected gllm rerank"
 exit $failed

@@ -71,6 +71,8 @@ static void test_safetensors(void **state) {
     }
 }
 
+#define SIZES "\"num_hidden_layers\":2,\"hidden_size\":8,\"num_attention_heads\":2,\"intermediate_size\":4,\"vocab_size\":5,\"max_position_embeddings\":6"
+
 static void test_config(void **state) {
     (void)state;
     static const struct {
@@ -86,6 +88,23 @@ static void test_config(void **state) {
         {"{\"model_type\":\"bert\",\"num_hidden_layers\":2,\"hidden_size\":10,\"num_attention_heads\":3,\"intermediate_size\":4,\"vocab_size\":5,\"max_position_embeddings\":6}", GLLM_FORMAT, "no multiple"},
         {"{\"model_type\":\"bert\",\"num_hidden_layers\":2,\"hidden_size\":9,\"num_attention_heads\":3,\"intermediate_size\":4,\"vocab_size\":5,\"max_position_embeddings\":6,\"position_embedding_type\":\"relative_key\"}", GLLM_UNSUPPORTED, "relative_key"},
         {"{\"model_type\":\"bert\",\"num_hidden_layers\":2,\"hidden_size\":9,\"num_attention_heads\":3,\"intermediate_size\":4,\"vocab_size\":5,\"max_position_embeddings\":6,\"hidden_act\":\"mish\"}", GLLM_UNSUPPORTED, "mish"},
+        {"{\"model_type\":\"bert\"," SIZES ",\"position_embedding_type\":\"alibi\"}", GLLM_UNSUPPORTED, "feed_forward_type: found \"\", expected geglu or reglu"},
+        {"{\"model_type\":\"bert\"," SIZES ",\"position_embedding_type\":\"alibi\",\"feed_forward_type\":\"original\"}", GLLM_UNSUPPORTED, "feed_forward_type: found \"original\""},
+        {"{\"model_type\":\"bert\"," SIZES ",\"n_positions\":1000000,\"position_embedding_type\":\"alibi\",\"feed_forward_type\":\"geglu\"}", GLLM_UNSUPPORTED, "expected at most 131072 with alibi"},
+        {"{\"model_type\":\"bert\"," SIZES ",\"position_embedding_type\":\"rope\"}", GLLM_UNSUPPORTED, "expected \"absolute\""},
+        {"{\"model_type\":\"new\"," SIZES ",\"position_embedding_type\":\"absolute\"}", GLLM_UNSUPPORTED, "expected \"rope\""},
+        {"{\"model_type\":\"new\"," SIZES ",\"layer_norm_type\":\"rms_norm\"}", GLLM_UNSUPPORTED, "layer_norm_type: found \"rms_norm\""},
+        {"{\"model_type\":\"new\"," SIZES ",\"logn_attention_scale\":true}", GLLM_UNSUPPORTED, "logn_attention_scale"},
+        {"{\"model_type\":\"new\"," SIZES ",\"rope_scaling\":{\"type\":\"ntk\",\"factor\":2,\"mixed_b\":0.6}}", GLLM_UNSUPPORTED, "mixed_b"},
+        {"{\"model_type\":\"nomic_bert\"," SIZES ",\"prenorm\":true}", GLLM_UNSUPPORTED, "prenorm"},
+        {"{\"model_type\":\"nomic_bert\"," SIZES ",\"causal\":true}", GLLM_UNSUPPORTED, "causal"},
+        {"{\"model_type\":\"nomic_bert\"," SIZES ",\"moe_every_n_layers\":2}", GLLM_UNSUPPORTED, "moe_every_n_layers: found 2"},
+        {"{\"model_type\":\"nomic_bert\"," SIZES ",\"rotary_emb_scale_base\":512}", GLLM_UNSUPPORTED, "rotary_emb_scale_base"},
+        {"{\"model_type\":\"nomic_bert\"," SIZES ",\"rotary_emb_fraction\":0}", GLLM_UNSUPPORTED, "rotary_emb_fraction: found 0"},
+        {"{\"model_type\":\"nomic_bert\"," SIZES ",\"activation_function\":\"gelu\"}", GLLM_UNSUPPORTED, "activation_function: found \"gelu\""},
+        {"{\"model_type\":\"modernbert\"," SIZES ",\"local_attention\":1}", GLLM_UNSUPPORTED, "local_attention: found 1"},
+        {"{\"model_type\":\"new\"," SIZES ",\"rope_scaling\":{\"type\":\"ntk\"}}", GLLM_FORMAT, "rope factor: found 0"},
+        {"{\"model_type\":\"modernbert\"," SIZES ",\"global_attn_every_n_layers\":0}", GLLM_FORMAT, "global_attn_every_n_layers: found 0"},
     };
     for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         json_t *root;

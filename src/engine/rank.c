@@ -1,0 +1,188 @@
+#include "engine/rank.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "engine/generate.h"
+#include "engine/pack.h"
+#include "engine/rank_list.h"
+#include "model/decoder.h"
+
+enum { ADVISED_TOKENS = 8192 };
+
+static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+uint32_t rank_limit(const struct engine *e) { return smaller(smaller(ADVISED_TOKENS, engine_model(e)->files.max_tokens), engine_context(e)); }
+
+/* ---- on the worker ---- */
+
+struct pairs { /* one call */
+    struct engine *engine;
+    struct rank_call *c;
+    struct packed packed;
+    uint32_t n_shared; /* tokens with which all prompts begin */
+};
+struct step { /* documents [first, first + n) are in it; only the last may go on in the next step */
+    struct decoder_item items[ENGINE_SEQUENCES];
+    struct kv_seq *carried; /* of document `first`, begun in an earlier step; NULL: none */
+    size_t first;
+    uint32_t n;
+};
+
+static const int32_t *tokens_of(const struct pairs *p, size_t i, uint32_t *n) {
+    *n = (uint32_t)(p->packed.start[i + 1] - p->packed.start[i]);
+    return p->packed.ids + p->packed.start[i];
+}
+
+/* What all prompts begin with goes into the cache, where kv_begin finds it. */
+static gllm_status compute_shared(struct decoder *d, const struct pairs *p, gllm_error *err) {
+    const uint32_t most = decoder_options_of(d)->max_tok;
+    uint32_t n;
+    const int32_t *ids = tokens_of(p, 0, &n);
+    struct kv_seq *s;
+    const float *none;
+    TRY(kv_begin(decoder_kv(d), ids, p->n_shared + 1, &s, err));
+    gllm_status status = GLLM_OK;
+    while (status == GLLM_OK && s->n_tok < p->n_shared) status = decoder_rank(d, &(struct decoder_item){s, ids + s->n_tok, smaller(p->n_shared - s->n_tok, most), 0}, 1, NULL, &none, err);
+    kv_end(decoder_kv(d), s, status == GLLM_OK);
+    return status;
+}
+
+/* Adds the next document, as much of it as fits; false when the step is full. The first one always fits: a prompt is no longer than the cache. */
+static gllm_status add_document(struct decoder *d, const struct pairs *p, struct step *s, uint32_t *room, uint32_t *pages, bool *added, gllm_error *err) {
+    uint32_t n;
+    const int32_t *ids = tokens_of(p, s->first + s->n, &n);
+    struct kv_seq *seq = s->n ? NULL : s->carried;
+    *added = false;
+    if (!seq && p->c->unshared) TRY(kv_begin(decoder_kv(d), NULL, 0, &seq, err));
+    else if (!seq) TRY(kv_begin(decoder_kv(d), ids, n, &seq, err));
+    const uint32_t take = smaller(n - seq->n_tok, *room), need = (seq->n_tok + take - 1) / KV_PAGE + 1;
+    if (s->n && need > *pages) {
+        kv_end(decoder_kv(d), seq, false);
+        return GLLM_OK;
+    }
+    s->items[s->n++] = (struct decoder_item){seq, ids + seq->n_tok, take, seq->n_tok + take == n};
+    *room -= take;
+    *pages -= smaller(need, *pages);
+    *added = true;
+    return GLLM_OK;
+}
+
+static gllm_status fill_step(struct decoder *d, const struct pairs *p, struct step *s, gllm_error *err) {
+    const uint32_t free_pages = kv_free_pages(decoder_kv(d));
+    uint32_t room = decoder_options_of(d)->max_tok, pages = smaller(decoder_page_room(d), free_pages);
+    bool added = true;
+    for (s->n = 0; added && room && s->n < ENGINE_SEQUENCES && s->first + s->n < p->c->n;) TRY(add_document(d, p, s, &room, &pages, &added, err));
+    return GLLM_OK;
+}
+
+/* One forward over the documents of a step; those that are complete have their scores and give back their pages. */
+static gllm_status run_step(struct decoder *d, const struct pairs *p, struct step *s, gllm_error *err) {
+    const struct ranker *r = &engine_model(p->engine)->files.ranker;
+    const float *values = NULL;
+    gllm_status status = fill_step(d, p, s, err);
+    if (status == GLLM_OK) status = decoder_rank(d, s->items, s->n, NULL, &values, err);
+    const bool whole = status == GLLM_OK && s->items[s->n - 1].n_out;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const bool done = i + 1 < s->n || whole;
+        if (status == GLLM_OK && done) p->c->scores[s->first + i] = values[r->yes] - (r->no < 0 ? 0 : values[r->no]), values += r->n_out;
+        if (status != GLLM_OK || done) kv_end(decoder_kv(d), s->items[i].seq, false);
+    }
+    if (s->n) s->carried = status == GLLM_OK && !whole ? s->items[s->n - 1].seq : NULL;
+    s->first += status == GLLM_OK ? s->n - !whole : 0;
+    return status;
+}
+
+static gllm_status run_pairs(struct model *m, void *arg, gllm_error *err) {
+    struct pairs *p = arg;
+    struct rank_call *c = p->c;
+    struct step s = {0};
+    const double start = clock_ms();
+    TRY(engine_open_decoder(m, p->engine, err));
+    gllm_status status = c->unshared ? GLLM_OK : compute_shared(m->decoder, p, err);
+    while (status == GLLM_OK && s.first < c->n) {
+        const size_t before = s.first;
+        status = run_step(m->decoder, p, &s, err);
+        if (status == GLLM_OK && s.first > before && c->progress && !c->progress(c->progress_user, s.first, c->n) && s.first < c->n)
+            status = err_set(err, GLLM_CANCELED, "canceled after %zu of %zu documents", s.first, c->n);
+    }
+    kv_end(decoder_kv(m->decoder), s.carried, false);
+    c->compute_ms = clock_ms() - start;
+    return status;
+}
+
+/* ---- on the caller's thread ---- */
+
+static gllm_status check_texts(const struct rank_call *c, gllm_error *err) {
+    const struct rank_question *q = &c->question;
+    size_t bad;
+    if (q->query.ptr && !utf8_valid(q->query.ptr, q->query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)q->query.ptr[bad]);
+    if (q->instruction.ptr && !utf8_valid(q->instruction.ptr, q->instruction.len, &bad)) return err_set(err, GLLM_INVALID, "instruction: byte %zu is not UTF-8", bad);
+    for (size_t i = 0; i < c->n; i++)
+        if (c->documents[i].len && !utf8_valid(c->documents[i].ptr, c->documents[i].len, &bad))
+            return err_set(err, GLLM_INVALID, "document %zu: byte %zu is not UTF-8 (0x%02x)", i, bad, (unsigned char)c->documents[i].ptr[bad]);
+    return GLLM_OK;
+}
+
+static gllm_status encode_pairs(const struct model_files *f, struct pairs *p, struct rank_prompt *prompt, uint32_t limit, gllm_error *err) {
+    struct rank_call *c = p->c;
+    struct encoding e = {0};
+    gllm_status status = rank_prompt_open(prompt, f, &c->question, err);
+    for (size_t i = 0; status == GLLM_OK && i < c->n; i++) {
+        status = rank_prompt_encode(prompt, f, c->documents[i], limit, c->truncate == GLLM_TRUNCATE_START, &e, &c->query_cut[i], err);
+        if (status == GLLM_OK) status = packed_add(&p->packed, &e, err);
+        if (status == GLLM_OK) status = packed_append(&p->packed, prompt->tail, prompt->n_tail, err);
+        if (status != GLLM_OK) status = err_wrap(err, status, "document %zu", i);
+        c->tokens[i] = e.count + prompt->n_tail;
+        c->full_tokens[i] = e.full_count + prompt->n_tail;
+        if (status == GLLM_OK && c->truncate == GLLM_TRUNCATE_NONE && c->full_tokens[i] > limit)
+            status = err_set(err, GLLM_TOO_LONG, "document %zu has %u tokens with its prompt, expected at most %u", i, c->full_tokens[i], limit);
+    }
+    encoding_free(&e);
+    return status;
+}
+
+/* At least one token of every prompt is left to compute. */
+static uint32_t common_beginning(const struct pairs *p) {
+    uint32_t n, shared;
+    const int32_t *first = tokens_of(p, 0, &shared);
+    shared--;
+    for (size_t i = 1; i < p->c->n; i++) {
+        const int32_t *ids = tokens_of(p, i, &n);
+        uint32_t k = 0;
+        while (k < shared && k + 1 < n && ids[k] == first[k]) k++;
+        shared = k;
+    }
+    return shared;
+}
+
+static gllm_status rank_pairs(struct engine *e, struct rank_call *c, gllm_error *err) {
+    struct pairs p = {.engine = e, .c = c};
+    struct rank_prompt prompt = {0};
+    gllm_status status = encode_pairs(&engine_model(e)->files, &p, &prompt, rank_limit(e), err);
+    if (status == GLLM_OK) {
+        p.n_shared = smaller(common_beginning(&p), prompt.n_before);
+        status = engine_call(e, run_pairs, &p, err);
+    }
+    rank_prompt_free(&prompt);
+    packed_free(&p.packed);
+    return status;
+}
+
+static gllm_status check_model(const struct model_files *f, bool judge, gllm_error *err) {
+    const struct ranker *r = &f->ranker;
+    if (r->kind != RANKER_NONE) return GLLM_OK;
+    if (!judge) return err_set(err, GLLM_UNSUPPORTED, "%s is a generator (%s): its files do not say that it was trained to rerank; it can be asked to judge (as_judge)", f->dir.name, f->arch.name);
+    if (!r->n_out) return err_set(err, GLLM_UNSUPPORTED, "%s cannot judge: \"yes\" and \"no\" are not one token each", f->dir.name);
+    return GLLM_OK;
+}
+
+gllm_status engine_rank(struct engine *e, struct rank_call *c, gllm_error *err) {
+    const struct model_files *f = &engine_model(e)->files;
+    TRY(check_model(f, c->question.judge, err));
+    TRY(check_texts(c, err));
+    c->question.judge &= f->ranker.kind == RANKER_NONE;
+    return f->ranker.kind == RANKER_LIST ? rank_list(e, c, err) : rank_pairs(e, c, err);
+}
