@@ -236,8 +236,8 @@ typedef struct gllm_rankings { /* one block */
  * prompts of up to 8192 tokens, and what the prompts of a call have in common is computed once. Blocks.
  * A model that gives token vectors scores by late interaction (MaxSim), whatever `scores` says: for each vector of the query the largest product with one of
  * the document, summed; for BGE-M3 divided by their number, as its own formula does.
- * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels; its files do not make it a causal one and as_judge is
- * false, or it has no chat template); else as gllm_embed. */
+ * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels; it gives no token vectors; its files do not make it a
+ * causal one and as_judge is false, or it has no chat template); else as gllm_embed. */
 GLLM_API gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *r, gllm_rankings **out, gllm_error *err);
 GLLM_API void gllm_rankings_free(gllm_rankings *r);
 

@@ -142,6 +142,19 @@ static gllm_status read_dense(struct hf_module *m, const json_t *root, const cha
     return err_set(err, GLLM_UNSUPPORTED, "%s: activation_function: found \"%.80s\", expected Identity or Tanh", name, act);
 }
 
+static gllm_status read_logit_score(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    uint32_t yes = UINT32_MAX, no = UINT32_MAX;
+    m->kind = HF_LOGIT_SCORE;
+    TRY(want_object(root, name, err));
+    TRY(json_u32(root, name, "true_token_id", &yes, err));
+    TRY(json_u32(root, name, "false_token_id", &no, err));
+    TRY(want_text(root, name, "module_input_name", "causal_logits", err));
+    if (yes > INT32_MAX) return err_set(err, GLLM_FORMAT, "%s: true_token_id: found %s, expected a token id", name, yes == UINT32_MAX ? "nothing" : "one above 2^31");
+    m->logit_score.yes = (int32_t)yes;
+    m->logit_score.no = no <= INT32_MAX ? (int32_t)no : -1;
+    return GLLM_OK;
+}
+
 static gllm_status read_splade(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
     const char *act = "relu";
     m->kind = HF_SPLADE;
@@ -181,19 +194,6 @@ static gllm_status read_mask(struct hfdir *d, struct hf_module *m, const json_t 
     return read_words(d, m, words, name, err);
 }
 
-static gllm_status read_logit_score(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
-    uint32_t yes = UINT32_MAX, no = UINT32_MAX;
-    m->kind = HF_LOGIT_SCORE;
-    TRY(want_object(root, name, err));
-    TRY(json_u32(root, name, "true_token_id", &yes, err));
-    TRY(json_u32(root, name, "false_token_id", &no, err));
-    TRY(want_text(root, name, "module_input_name", "causal_logits", err));
-    if (yes > INT32_MAX) return err_set(err, GLLM_FORMAT, "%s: true_token_id: found %s, expected a token id", name, yes == UINT32_MAX ? "nothing" : "one above 2^31");
-    m->logit_score.yes = (int32_t)yes;
-    m->logit_score.no = no <= INT32_MAX ? (int32_t)no : -1;
-    return GLLM_OK;
-}
-
 /* ---- modules.json ---- */
 
 static bool path_inside(const char *p) {
@@ -206,15 +206,7 @@ static bool path_inside(const char *p) {
 }
 
 static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char *type, const char *path, const char *file, gllm_error *err) {
-    static const struct {
-        const char *name;
-        gllm_status (*read)(struct hf_module *m, const json_t *root, const char *name, gllm_error *err);
-    } KINDS[] = {{"Pooling", read_pooling}, {"Dense", read_dense}, {"SpladePooling", read_splade}, {"LogitScore", read_logit_score}};
-    enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
     const char *name = class_name(type);
-    unsigned k = 0;
-    if (!strncmp(type, "pylate.", 7)) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\": save the model as sentence-transformers' MultiVectorEncoder", file, type);
-    while (k < N_KINDS && strcmp(KINDS[k].name, name)) k++;
     TRY(join(&d->arena, d->dir, path, &m->path, err));
     if (!strcmp(name, "Transformer") || !strcmp(name, "MLMTransformer") || !strcmp(name, "StaticEmbedding")) {
         m->kind = *name == 'S' ? HF_STATIC : HF_TRANSFORMER;
@@ -227,13 +219,13 @@ static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char 
     TRY(join(&d->arena, m->path, "config.json", &config_path, err));
     TRY(read_optional(m->path, "config.json", &config, err));
     gllm_status status;
+    if (!strncmp(type, "pylate.", 7)) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\": save the model as sentence-transformers' MultiVectorEncoder", file, type);
     if (!strcmp(name, "Normalize")) status = read_normalize(m, config, config_path, err);
     else if (!strcmp(name, "MultiVectorMask")) status = read_mask(d, m, config, config_path, err);
-    else if (k == N_KINDS)
-        status = err_set(err, GLLM_UNSUPPORTED,
-                         "%s: module type: found \"%.120s\", expected Transformer, StaticEmbedding, Pooling, SpladePooling, Dense, Normalize, MultiVectorMask or LogitScore", file, type);
+    else if (strcmp(name, "Pooling") && strcmp(name, "Dense") && strcmp(name, "SpladePooling") && strcmp(name, "LogitScore"))
+        status = err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, StaticEmbedding, Pooling, SpladePooling, Dense, Normalize, LogitScore or MultiVectorMask", file, type);
     else if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
-    else status = KINDS[k].read(m, config, config_path, err);
+    else status = *name == 'P' ? read_pooling(m, config, config_path, err) : *name == 'D' ? read_dense(m, config, config_path, err) : *name == 'L' ? read_logit_score(m, config, config_path, err) : read_splade(m, config, config_path, err);
     json_decref(config);
     return status;
 }
@@ -305,8 +297,7 @@ static gllm_status read_expansion(struct hfdir *d, const json_t *root, const cha
 static gllm_status read_transformer(struct hfdir *d, const json_t *root, const char *file, gllm_error *err) {
     static const struct {
         const char *task, *output, *method;
-    } TASKS[] = {{"feature-extraction", "token_embeddings", "last_hidden_state"}, {"sequence-classification", "scores", "logits"}, {"fill-mask", "token_embeddings", "logits"},
-                 {"text-generation", "causal_logits", "logits"}};
+    } TASKS[] = {{"feature-extraction", "token_embeddings", "last_hidden_state"}, {"sequence-classification", "scores", "logits"}, {"fill-mask", "token_embeddings", "logits"}, {"text-generation", "causal_logits", "logits"}};
     enum { N_TASKS = sizeof TASKS / sizeof *TASKS, FILL_MASK = 2 };
     json_t *modality, *text;
     TRY(want_object(root, file, err));

@@ -11,9 +11,9 @@
 enum hf_pool { HF_POOL_CLS, HF_POOL_MAX, HF_POOL_MEAN, HF_POOL_MEAN_SQRT_LEN, HF_POOL_WEIGHTED_MEAN, HF_POOL_LAST, HF_POOL_COUNT };
 enum hf_module_kind {
     HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE,
+    HF_LOGIT_SCORE, /* of a decoder that ranks: logits of the last token */
     HF_SPLADE,     /* the largest logit of each vocabulary entry over the tokens, as a sparse vector */
     HF_TOKEN_MASK, /* token vectors are the result; some tokens are left out */
-    HF_LOGIT_SCORE,
     HF_STATIC      /* in the Transformer's place: a table of vectors by token */
 };
 enum hf_dense_act { HF_ACT_IDENTITY, HF_ACT_TANH };
@@ -32,6 +32,9 @@ struct hf_module {
         bool bias;
         enum hf_dense_act act;
     } dense;
+    struct { /* HF_LOGIT_SCORE: a cross-encoder's score is logit[yes] - logit[no] of the last token */
+        int32_t yes, no; /* no -1: none, the score is logit[yes] */
+    } logit_score;
     struct { /* HF_SPLADE: log(1 + relu(x)) */
         bool twice; /* log(1 + that) */
     } splade;
@@ -40,9 +43,6 @@ struct hf_module {
         size_t n_words;
         bool queries; /* of queries too, not of documents alone */
     } mask;
-    struct { /* HF_LOGIT_SCORE: a cross-encoder's score is logit[yes] - logit[no] of the last token */
-        int32_t yes, no; /* no -1: none, the score is logit[yes] */
-    } logit_score;
 };
 struct hf_prompt {
     const char *name, *text;

@@ -40,9 +40,9 @@ struct model_files { /* read and checked, no device yet */
     int32_t eos[MAX_EOS]; /* tokens that end an answer */
     uint32_t n_eos;
     struct classifier classifier; /* of an encoder */
+    struct ranker ranker;     /* of a causal model that pools nothing */
     struct outputs_cfg outputs;
     struct input_frame frame;
-    struct ranker ranker;     /* of a causal model that pools nothing */
     struct chat_source chat; /* of a causal model */
     struct model_hints hints;
 };

@@ -76,7 +76,7 @@ gllm_status outputs_read(struct model_files *f, gllm_error *err) {
     struct outputs_cfg *o = &f->outputs;
     bool pools = !f->dir.n_modules;
     *o = (struct outputs_cfg){0};
-    if (model_files_cached(f) || f->classifier.n_labels || weights_gguf(f->weights)) {
+    if (f->generates || f->classifier.n_labels || weights_gguf(f->weights)) {
         o->available = OUTPUT_DENSE;
         return GLLM_OK;
     }
