@@ -206,7 +206,15 @@ static bool path_inside(const char *p) {
 }
 
 static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char *type, const char *path, const char *file, gllm_error *err) {
+    static const struct {
+        const char *name;
+        gllm_status (*read)(struct hf_module *m, const json_t *root, const char *name, gllm_error *err);
+    } KINDS[] = {{"Pooling", read_pooling}, {"Dense", read_dense}, {"SpladePooling", read_splade}, {"LogitScore", read_logit_score}};
+    enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
     const char *name = class_name(type);
+    unsigned k = 0;
+    if (!strncmp(type, "pylate.", 7)) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\": save the model as sentence-transformers' MultiVectorEncoder", file, type);
+    while (k < N_KINDS && strcmp(KINDS[k].name, name)) k++;
     TRY(join(&d->arena, d->dir, path, &m->path, err));
     if (!strcmp(name, "Transformer") || !strcmp(name, "MLMTransformer") || !strcmp(name, "StaticEmbedding")) {
         m->kind = *name == 'S' ? HF_STATIC : HF_TRANSFORMER;
@@ -219,13 +227,13 @@ static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char 
     TRY(join(&d->arena, m->path, "config.json", &config_path, err));
     TRY(read_optional(m->path, "config.json", &config, err));
     gllm_status status;
-    if (!strncmp(type, "pylate.", 7)) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\": save the model as sentence-transformers' MultiVectorEncoder", file, type);
     if (!strcmp(name, "Normalize")) status = read_normalize(m, config, config_path, err);
     else if (!strcmp(name, "MultiVectorMask")) status = read_mask(d, m, config, config_path, err);
-    else if (strcmp(name, "Pooling") && strcmp(name, "Dense") && strcmp(name, "SpladePooling") && strcmp(name, "LogitScore"))
-        status = err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, StaticEmbedding, Pooling, SpladePooling, Dense, Normalize, LogitScore or MultiVectorMask", file, type);
+    else if (k == N_KINDS)
+        status = err_set(err, GLLM_UNSUPPORTED,
+                         "%s: module type: found \"%.120s\", expected Transformer, StaticEmbedding, Pooling, SpladePooling, Dense, Normalize, LogitScore or MultiVectorMask", file, type);
     else if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
-    else status = *name == 'P' ? read_pooling(m, config, config_path, err) : *name == 'D' ? read_dense(m, config, config_path, err) : *name == 'L' ? read_logit_score(m, config, config_path, err) : read_splade(m, config, config_path, err);
+    else status = KINDS[k].read(m, config, config_path, err);
     json_decref(config);
     return status;
 }

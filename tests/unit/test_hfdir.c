@@ -126,7 +126,7 @@ static void test_bad_modules(void **state) {
     refused(MODULES("[{\"path\":\"a/../..\",\"type\":\"Transformer\"}]"), GLLM_FORMAT, "/modules.json: module 0: path \"a/../..\" leaves the model's directory");
     refused(MODULES("[{\"path\":\"/etc\",\"type\":\"Transformer\"}]"), GLLM_FORMAT, "/modules.json: module 0: path \"/etc\" leaves the model's directory");
     refused(MODULES("[" TRANSFORMER ",{\"path\":\"1\",\"type\":\"sentence_transformers.models.CNN\"}]"), GLLM_UNSUPPORTED,
-            "/modules.json: module type: found \"sentence_transformers.models.CNN\", expected Transformer, Pooling, Dense, Normalize or LogitScore");
+            "/modules.json: module type: found \"sentence_transformers.models.CNN\", expected Transformer, StaticEmbedding, Pooling, SpladePooling, Dense, Normalize, LogitScore or MultiVectorMask");
     refused(MODULES("[" NORMALIZE "]"), GLLM_UNSUPPORTED, "/modules.json: module 0 is Normalize, expected a Transformer first and only there");
     refused(MODULES("[" TRANSFORMER "," TRANSFORMER "]"), GLLM_UNSUPPORTED, "/modules.json: module 1 is Transformer, expected a Transformer first and only there");
     refused(MODULES("[" TRANSFORMER "," POOLING "]"), GLLM_NOT_FOUND, "/1_Pooling/config.json: no such file, expected the configuration of module Pooling");
@@ -216,11 +216,11 @@ static void test_bad_dense(void **state) {
             "/2_Dense/config.json: activation_function: found \"torch.nn.modules.activation.ReLU\", expected Identity or Tanh");
     refused(DENSE_OF("{" SIZES ",\"bias\":\"yes\"}"), GLLM_FORMAT, "/2_Dense/config.json: bias: found a string, expected true or false");
     refused(DENSE_OF("{" SIZES ",\"use_residual\":true}"), GLLM_UNSUPPORTED, "/2_Dense/config.json: use_residual: found true, expected false");
-    refused(DENSE_OF("{" SIZES ",\"module_input_name\":\"token_embeddings\"}"), GLLM_UNSUPPORTED,
-            "/2_Dense/config.json: module_input_name: found \"token_embeddings\", expected \"sentence_embedding\"");
+    refused(DENSE_OF("{" SIZES ",\"module_input_name\":\"image\"}"), GLLM_UNSUPPORTED,
+            "/2_Dense/config.json: module_input_name: found \"image\", expected sentence_embedding or token_embeddings");
     refused(DENSE_OF("{" SIZES ",\"module_output_name\":\"other\"}"), GLLM_UNSUPPORTED, "/2_Dense/config.json: module_output_name: found \"other\", expected \"sentence_embedding\"");
-    refused(FILES({"modules.json", "[" TRANSFORMER "," NORMALIZE "]"}, {"2_Normalize/config.json", "{\"module_input_name\":\"token_embeddings\"}"}), GLLM_UNSUPPORTED,
-            "/2_Normalize/config.json: module_input_name: found \"token_embeddings\", expected \"sentence_embedding\"");
+    refused(FILES({"modules.json", "[" TRANSFORMER "," NORMALIZE "]"}, {"2_Normalize/config.json", "{\"module_input_name\":\"image\"}"}), GLLM_UNSUPPORTED,
+            "/2_Normalize/config.json: module_input_name: found \"image\", expected sentence_embedding or token_embeddings");
     struct hfdir d = opened(DENSE_OF("{" SIZES ",\"use_residual\":false,\"module_input_name\":\"sentence_embedding\",\"module_output_name\":null,\"activation_function\":\"torch.nn.modules.activation.Tanh\"}"));
     assert_int_equal(d.modules[1].dense.act, HF_ACT_TANH);
     hfdir_close(&d);
@@ -248,7 +248,7 @@ static void test_limits(void **state) {
     hfdir_close(&d);
     refused(FILES({NAMES[0], "{\"max_seq_length\":-1}"}), GLLM_FORMAT, "/sentence_bert_config.json: max_seq_length: found -1, expected a whole number from 0 to 4294967295");
     refused(FILES({NAMES[0], "[]"}), GLLM_FORMAT, "/sentence_bert_config.json: found an array, expected an object");
-    refused(FILES({NAMES[0], "{\"transformer_task\":\"fill-mask\"}"}), GLLM_UNSUPPORTED, "/sentence_bert_config.json: transformer_task: found \"fill-mask\", expected \"feature-extraction\"");
+    refused(FILES({NAMES[0], "{\"transformer_task\":\"image-to-text\"}"}), GLLM_UNSUPPORTED, "/sentence_bert_config.json: transformer_task: found \"image-to-text\", expected \"feature-extraction\"");
     refused(FILES({NAMES[0], "{\"modality_config\":{\"text\":{\"method_output_name\":\"pooler_output\"}}}"}), GLLM_UNSUPPORTED,
             "/sentence_bert_config.json: method_output_name: found \"pooler_output\", expected \"last_hidden_state\"");
 }
