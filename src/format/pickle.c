@@ -254,7 +254,9 @@ static gllm_status step(struct reader *r, unsigned op) {
     size_t n = 0;
     switch (op) {
     case 0x80: /* PROTO */ return bytes_u8(&r->in) <= MAX_PROTOCOL ? GLLM_OK : malformed(r, "a protocol above 5");
-    case 0x95: /* FRAME */ return bytes_u64(&r->in) <= r->in.size - r->in.at ? GLLM_OK : malformed(r, "a frame is cut short");
+    case 0x95: /* FRAME */
+        n = bytes_u64(&r->in);
+        return n <= r->in.size - r->in.at ? GLLM_OK : malformed(r, "a frame is cut short");
     case '(': return push(r, (struct pickle_value){0}, true);
     case '0': /* POP */ return r->n_stack ? discard(r, 1) : malformed(r, "the stack is empty");
     case '1': /* POP_MARK */

@@ -128,15 +128,17 @@ static gllm_status read_value(const struct archive *a, struct tensor *t, const s
     return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found %s, expected a tensor (a state_dict alone, not a training checkpoint)", a->file, t->name, pickle_kind_name(v->kind));
 }
 
-static gllm_status read_dict(struct torch_zip *out, const struct archive *a, struct arena *arena, const struct pickle_value *root, gllm_error *err) {
+static gllm_status read_dict(struct torch_zip *out, const struct archive *a, struct arena *arena, const struct pickle_value *root, uint64_t pickle_bytes, gllm_error *err) {
     if (root->kind != PICKLE_DICT) return err_set(err, GLLM_UNSUPPORTED, "%s: found %s, expected a dict of tensors", a->file, pickle_kind_name(root->kind));
     const struct pickle_items *items = root->items;
     out->tensors = arena_array(arena, items->count / 2, sizeof *out->tensors);
     if (!out->tensors) return err_nomem(err, a->file);
+    uint64_t named = 0; /* bytes of names: distinct ones all lie in the pickle, and one that is used again must not cost its length again */
     for (uint32_t i = 0; i < items->count; i += 2, out->n_tensors++) {
         const struct pickle_value *key = &items->list[i];
         if (key->kind != PICKLE_STRING || memchr(key->text, '\0', key->len))
             return err_set(err, GLLM_FORMAT, "%s: key %u of the dict: found %s, expected a string without NUL", a->file, i / 2, pickle_kind_name(key->kind));
+        if ((named += key->len) > pickle_bytes) return err_set(err, GLLM_FORMAT, "%s: key %u of the dict: found names of more bytes than the %llu of the pickle, expected each once", a->file, i / 2, (unsigned long long)pickle_bytes);
         struct tensor *t = &out->tensors[out->n_tensors];
         t->name = arena_strndup(arena, key->text, key->len);
         if (!t->name) return err_nomem(err, a->file);
@@ -158,7 +160,7 @@ gllm_status torch_zip_read(struct torch_zip *out, struct arena *arena, const voi
     TRY(open_archive(&a, arena, data, size, &pickle, err));
     snprintf(file, sizeof file, "%.400s: data.pkl", name);
     gllm_status status = pickle_read(&root, &scratch, pickle->data, pickle->size, NAMES, N_NAMES, file, err);
-    if (status == GLLM_OK) status = read_dict(out, &a, arena, &root, err);
+    if (status == GLLM_OK) status = read_dict(out, &a, arena, &root, pickle->size, err);
     arena_free(&scratch);
     return status;
 }

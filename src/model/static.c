@@ -21,7 +21,7 @@ static gllm_status read_unknown(struct model_files *f, int32_t *id, gllm_error *
     TRY(side_json(f, "tokenizer.json", &root, err));
     const json_t *model = json_object_get(root, "model"), *number = json_object_get(model, "unk_id");
     const char *text = json_string_value(json_object_get(model, "unk_token"));
-    if (!text || !tokenizer_id(f->tokenizer, text, strlen(text), id)) *id = json_is_number(number) ? (int32_t)json_number_value(number) : -1;
+    if (!text || !tokenizer_id(f->tokenizer, text, strlen(text), id)) *id = json_number_value(number) >= 0 && json_number_value(number) <= INT32_MAX && json_is_number(number) ? (int32_t)json_number_value(number) : -1;
     json_decref(root);
     return GLLM_OK;
 }

@@ -294,6 +294,22 @@ static void test_shared(void **state) {
     refused_pickle(pickle, n, GLLM_UNSUPPORTED, "found a tuple, expected a dict of tensors");
 }
 
+/* One long name, said once and used for many entries: what is kept is bounded by the pickle, not by its uses. */
+static void test_long_name(void **state) {
+    (void)state;
+    static const char VALUE[] = TENSOR "(" STORAGE("FloatStorage", "0", "\6") "K\0" "K\2K\3\x86" "K\3K\1\x86" TAIL "Rq\1s";
+    char pickle[4096] = "\x80\2}X\xe8\3\0\0"; /* 1000 bytes */
+    size_t n = 8;
+    memset(pickle + n, 'k', 1000);
+    memcpy(pickle + n + 1000, "q\0", 2);
+    n += 1002;
+    memcpy(pickle + n, VALUE, sizeof VALUE - 1);
+    n += sizeof VALUE - 1;
+    for (int i = 0; i < 100; i++, n += 5) memcpy(pickle + n, "h\0h\1s", 5);
+    pickle[n++] = '.';
+    refused_pickle(pickle, n, GLLM_FORMAT, "found names of more bytes than");
+}
+
 /* A directory: safetensors first; torch's shards by their index. */
 static void test_directory(void **state) {
     (void)state;
@@ -322,6 +338,6 @@ static void test_directory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_good),     cmocka_unit_test(test_torch),   cmocka_unit_test(test_hostile), cmocka_unit_test(test_tensors),
-                                       cmocka_unit_test(test_archives), cmocka_unit_test(test_damaged), cmocka_unit_test(test_shared),  cmocka_unit_test(test_directory)};
+                                       cmocka_unit_test(test_archives), cmocka_unit_test(test_damaged), cmocka_unit_test(test_shared), cmocka_unit_test(test_long_name),  cmocka_unit_test(test_directory)};
     return cmocka_run_group_tests(tests, temp_open, temp_close);
 }
