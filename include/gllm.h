@@ -102,7 +102,8 @@ typedef struct gllm_options {
     bool exact;          /* what the reference library computes: f32 everywhere; overrides precision AUTO */
     gllm_log_fn log;     /* NULL: silent */
     void *log_user;
-    uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096 */
+    uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096. Causal rerankers: of a
+                            prompt, or of all documents that share one; 0: likewise, but 8192, or 16384 where they share one */
     gllm_kv_cache kv_cache; /* generators */
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
@@ -125,6 +126,12 @@ typedef enum gllm_pooling {
     GLLM_POOLING_MEAN_SQRT_LEN, GLLM_POOLING_WEIGHTED_MEAN
 } gllm_pooling;
 
+typedef enum gllm_output { /* bits */
+    GLLM_OUTPUT_DENSE = 1,  /* one vector for a text */
+    GLLM_OUTPUT_SPARSE = 2, /* weights of vocabulary entries: SPLADE, BGE-M3 */
+    GLLM_OUTPUT_TOKENS = 4  /* a vector for each token, of length 1: ColBERT, BGE-M3 */
+} gllm_output;
+
 typedef struct gllm_usage {
     uint64_t prompt_tokens; /* tokens computed, special tokens included, after truncation */
 } gllm_usage;
@@ -143,15 +150,27 @@ typedef struct gllm_embed_request { /* borrowed for the call */
     uint32_t dimensions;     /* cut each vector to its first `dimensions` values, before normalising; 0: all.
                                 More than the model has, or a size that it is known not to be trained for: GLLM_INVALID */
     gllm_normalize normalize; /* MODEL: as the model's files say */
-    gllm_pooling pooling;     /* MODEL: as the model's files say */
+    gllm_pooling pooling;     /* MODEL: as the model's files say; of a generator whose files name none: GLLM_UNSUPPORTED, unless one is named here */
     gllm_truncate truncate;   /* default END; NONE makes a text above the limit GLLM_TOO_LONG */
     gllm_progress_fn progress; /* NULL: none */
     void *progress_user;
+    uint32_t outputs;         /* gllm_output bits, all from one forward; one that the model lacks: GLLM_UNSUPPORTED. 0: the first that it has.
+                                 For token vectors input_type QUERY says that the texts are queries, else they are documents */
 } gllm_embed_request;
 GLLM_API void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size);
 static inline void gllm_embed_request_init(gllm_embed_request *r) { gllm_embed_request_init_sized(r, sizeof *r); }
 
-typedef struct gllm_embeddings { /* one block, freed as a whole */
+typedef struct gllm_sparse {
+    size_t count;
+    const int32_t *ids;   /* [count] ascending */
+    const float *weights; /* [count] above 0; two texts match by the sum of products over the ids that both have */
+} gllm_sparse;
+typedef struct gllm_token_vectors {
+    size_t count;      /* tokens that have one: not those that the model's files leave out */
+    const float *data; /* [count, token_dim] row-major, in the text's order */
+} gllm_token_vectors;
+
+typedef struct gllm_embeddings { /* freed as a whole */
     size_t count, dim;
     const float *data;         /* [count, dim] row-major, in input order; finite, a zero vector stays zero */
     const uint32_t *tokens;    /* [count] tokens computed for each input, special tokens included */
@@ -161,9 +180,13 @@ typedef struct gllm_embeddings { /* one block, freed as a whole */
     gllm_usage usage;
     const char *model;         /* the model's name, as the client opened it */
     double compute_ms;         /* wall time spent in forwards */
+    uint32_t outputs;          /* gllm_output bits of what is here; dim is 0 without DENSE */
+    const gllm_sparse *sparse; /* [count] with SPARSE; else NULL */
+    size_t token_dim;
+    const gllm_token_vectors *token_vectors; /* [count] with TOKENS; else NULL */
 } gllm_embeddings;
 
-/* One vector for each input. The same text gives bit-identical values alone, in any batch, at any place in it and on any
+/* One vector for each input, or the outputs asked for. The same text gives bit-identical values alone, in any batch, at any place in it and on any
  * number of threads. Blocks until done. GLLM_INVALID, GLLM_TOO_LONG, GLLM_BUSY, GLLM_CLOSED, GLLM_CANCELED, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *r, gllm_embeddings **out, gllm_error *err);
 GLLM_API void gllm_embeddings_free(gllm_embeddings *r);
@@ -212,8 +235,10 @@ typedef struct gllm_rankings { /* one block */
 /* Documents by relevance to a query. A pair's score is bit-identical alone, among any others, at any place and on any number of threads, but of models that
  * read many documents in one context (jina-reranker-v3): there the others matter, and every kind of score is a cosine in [-1, 1]. A causal reranker reads
  * prompts of up to 8192 tokens, and what the prompts of a call have in common is computed once. Blocks.
- * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels; its files do not make it a causal one and as_judge is
- * false, or it has no chat template); else as gllm_embed. */
+ * A model that gives token vectors scores by late interaction (MaxSim), whatever `scores` says: for each vector of the query the largest product with one of
+ * the document, summed; for BGE-M3 divided by their number, as its own formula does.
+ * GLLM_UNSUPPORTED: the model is no reranker (it has no classification head, or one of several labels; it gives no token vectors; its files do not make it a
+ * causal one and as_judge is false, or it has no chat template); else as gllm_embed. */
 GLLM_API gllm_status gllm_rerank(gllm_client *c, const gllm_rerank_request *r, gllm_rankings **out, gllm_error *err);
 GLLM_API void gllm_rankings_free(gllm_rankings *r);
 
@@ -413,8 +438,8 @@ typedef struct gllm_model_info { /* one block */
     size_t n_plans; const gllm_memory_plan *plans; /* one for each device that answers */
     uint32_t n_labels;          /* of a classification head; 0: none */
     size_t n_chat_templates; const char *const *chat_templates; /* names ("default", "tool_use"); none for an encoder */
-    const char *rope;           /* generators: the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" for an encoder */
-    uint32_t window;            /* generators: tokens that layers with a sliding window see; 0: all see everything */
+    const char *rope;           /* the rotary positions in words: "yarn x4 from 32768 tokens, base 1e+06"; "" where there are none */
+    uint32_t window;            /* of layers with a sliding window: tokens seen, causal ones backwards, others to either side; 0: all see everything */
     const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
     size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
     const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
@@ -460,7 +485,7 @@ typedef struct gllm_client_info {
     uint32_t threads, dim, max_tokens;
     bool normalize;
     double load_ms;
-    uint32_t n_ctx; /* generators: tokens that the context holds, prompt and answer; 0: an encoder */
+    uint32_t n_ctx; /* generators: tokens that the context holds, prompt and answer; 0: the model keeps no cache (an embedder, a classifier) */
 } gllm_client_info;
 GLLM_API gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err); /* set out->struct_size first */
 

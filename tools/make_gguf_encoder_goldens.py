@@ -25,6 +25,7 @@ from gguf import GGMLQuantizationType as Q
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from make_gguf_goldens import add_parameters as add_decoder_parameters
 from make_model_goldens import BODY, ROOT, TEXTS, randomize, small, tokenizer, versions
 
 OUT = os.path.join(ROOT, "gguf-encoders")
@@ -47,11 +48,14 @@ def wordpiece(accents=None):
     return tok
 
 
-def byte_level():
+def byte_level(ends_only=False):
+    """RoBERTa's; or with an end and no beginning, as embedders made of generators have it."""
     t = Tokenizer(models.BPE(unk_token="<unk>"))
     t.pre_tokenizer, t.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     t.train_from_iterator([BODY], trainers.BpeTrainer(vocab_size=320, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
     t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    if ends_only:
+        t.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 2)])
     return fast(t, "<s>", "</s>", "<pad>", "<unk>", "<mask>")
 
 
@@ -70,6 +74,7 @@ def unigram():
 
 
 def add_tokenizer(w, tok, n_type, accents=None):
+    begins = tok("")["input_ids"][0] == tok.cls_token_id
     data = json.loads(tok.backend_tokenizer.to_str())
     kind, special = data["model"]["type"], set(tok.all_special_ids)
     tokens = [tok.convert_ids_to_tokens(i) for i in range(len(tok))]
@@ -81,7 +86,7 @@ def add_tokenizer(w, tok, n_type, accents=None):
         if accents is not None:
             w.add_bool("tokenizer.ggml.normalizer.lowercase", True), w.add_bool("tokenizer.ggml.normalizer.strip_accents", not accents)
     elif kind == "BPE":
-        w.add_tokenizer_model("gpt2"), w.add_tokenizer_pre("roberta-bpe")
+        w.add_tokenizer_model("gpt2"), w.add_tokenizer_pre("roberta-bpe" if begins else "gpt-2")
         w.add_token_list(tokens), w.add_token_merges([" ".join(m) for m in data["model"]["merges"]])
         w.add_token_type_count(n_type)
     else:
@@ -93,14 +98,14 @@ def add_tokenizer(w, tok, n_type, accents=None):
     w.add_token_types(types)
     w.add_bos_token_id(tok.cls_token_id), w.add_eos_token_id(tok.sep_token_id), w.add_unk_token_id(tok.unk_token_id), w.add_sep_token_id(tok.sep_token_id), w.add_pad_token_id(tok.pad_token_id)
     w.add_uint32("tokenizer.ggml.cls_token_id", tok.cls_token_id), w.add_mask_token_id(tok.mask_token_id)
-    w.add_add_bos_token(True), w.add_add_eos_token(True), w.add_add_sep_token(kind != "WordPiece")
+    w.add_add_bos_token(begins), w.add_add_eos_token(True), w.add_add_sep_token(begins and kind != "WordPiece")
 
 
 # ---- parameters and tensors ----
 
 PREFIXES = ("bert.", "roberta.", "distilbert.", "model.")
 DROPPED = ("pooler.", "embeddings.position_ids")
-ARCH = {"bert": "bert", "roberta": "bert", "xlm-roberta": "bert", "distilbert": "bert", "jina-bert-v2": "jina-bert-v2", "nomic_bert": "nomic-bert", "modernbert": "modern-bert"}
+ARCH = {"bert": "bert", "roberta": "bert", "xlm-roberta": "bert", "distilbert": "bert", "jina-bert-v2": "jina-bert-v2", "nomic_bert": "nomic-bert", "modernbert": "modern-bert", "qwen3": "qwen3"}
 POOLING = {"mean": gguf.PoolingType.MEAN, "cls": gguf.PoolingType.CLS, "lasttoken": gguf.PoolingType.LAST}
 
 
@@ -119,7 +124,7 @@ def names(c):
             return None
         if hf in ("classifier.weight", "classifier.bias"):
             hf = hf.replace("classifier.", "classifier.out_proj.")
-        return table.get_name(hf, try_suffixes=(".weight", ".bias"))
+        return table.get_name("model." * (c.model_type == "qwen3") + hf, try_suffixes=(".weight", ".bias"))
     return name_of
 
 
@@ -132,6 +137,9 @@ def tensors(c, state):
 
 
 def add_parameters(w, c, pooling, labels):
+    if c.model_type == "qwen3":
+        add_decoder_parameters(w, c, "qwen3")
+        return w.add_pooling_type(POOLING[pooling])
     w.add_type(gguf.GGUFType.MODEL), w.add_name("tiny random"), w.add_quantization_version(2)
     w.add_block_count(c.num_hidden_layers), w.add_context_length(c.max_position_embeddings - position_offset(c)), w.add_embedding_length(c.hidden_size)
     w.add_feed_forward_length(c.hidden_dim if c.model_type == "distilbert" else c.intermediate_size), w.add_head_count(c.num_attention_heads)
@@ -185,9 +193,8 @@ def rounded(xs):
 
 
 def reference(model, tok, text, pair=None):
+    tok.model_input_names = ["input_ids", "token_type_ids"] if getattr(model.config, "type_vocab_size", 0) > 1 else ["input_ids"]
     e = tok([(text, pair)] if pair is not None else text, truncation="only_second" if pair is not None else True, max_length=model.config.max_position_embeddings - position_offset(model.config), return_tensors="pt")
-    if getattr(model.config, "type_vocab_size", 0) < 2:
-        e.pop("token_type_ids", None)
     with torch.no_grad():
         return e["input_ids"][0].tolist(), model(**e)
 
@@ -214,7 +221,7 @@ def embedder(name, family, pooling, seed, tok, how=Q.F16, said=True, **more):
         if position_offset(model.config) and tok.pad_token_id in ids:
             continue
         cases.append({"text": text, "ids": ids, "vector": rounded(pooled(out.last_hidden_state[0], pooling))})
-    write(name, {"pooling": pooling, "cases": cases})
+    write(name, {"pooling": pooling.removesuffix("token"), "cases": cases})
 
 
 def classifier(name, family, seed, tok, labels=None, pooler=True):
@@ -270,6 +277,7 @@ DISTIL = dict(dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddi
 ROBERTA = small(type_vocab_size=1, intermediate_size=64)
 SHAPES = {"distilbert": DISTIL, "roberta": ROBERTA, "xlm-roberta": ROBERTA}
 BODIES = {
+    "qwen3": lambda n, pad: T.Qwen3Model(T.Qwen3Config(vocab_size=n, pad_token_id=pad, num_key_value_heads=2, head_dim=8, **small(intermediate_size=64))).eval(),
     "bert": lambda n, pad: T.BertModel(T.BertConfig(vocab_size=n, pad_token_id=pad, **small(intermediate_size=64)), add_pooling_layer=False).eval(),
     "roberta": lambda n, pad: T.RobertaModel(T.RobertaConfig(vocab_size=n, pad_token_id=pad, **ROBERTA), add_pooling_layer=False).eval(),
     "xlm-roberta": lambda n, pad: T.XLMRobertaModel(T.XLMRobertaConfig(vocab_size=n, pad_token_id=pad, **ROBERTA), add_pooling_layer=False).eval(),
@@ -302,6 +310,7 @@ def main():
     embedder("roberta-mean", "roberta", "mean", 5, byte_level())
     embedder("xlm-roberta-cls", "xlm-roberta", "cls", 6, unigram())
     embedder("distilbert-mean", "distilbert", "mean", 7, wordpiece())
+    embedder("qwen3-last", "qwen3", "lasttoken", 8, byte_level(ends_only=True))
     classifier("bert-rank", "bert", 11, wordpiece(), pooler=False)
     classifier("roberta-two", "roberta", 12, byte_level(), ["negative", "positive"])
     classifier("xlm-roberta-rank", "xlm-roberta", 13, unigram())

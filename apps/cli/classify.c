@@ -1,5 +1,6 @@
 /* classify.c - gllm classify: the labels of texts, the likeliest first, streamed in batches. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -98,7 +99,7 @@ static int fill_pairs(struct classify *k) {
 
 int verb_classify(const struct cli_options *o) {
     struct cli_input in;
-    struct classify k = {.options = o, .bar = {.options = o, .what = "classified", .start_ms = cli_now_ms()}, .list = o->n_operands != 2};
+    struct classify k = {.options = o, .bar = {.options = o, .what = "classified", .start_ms = cli_now_ms()}, .list = o->n_operands != 2 || !strcmp(o->operands[1], "-")};
     gllm_options opt;
     gllm_error err = {0};
     cli_catch_signals();

@@ -48,7 +48,7 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
-    int format, normalize, pooling, truncate, precision, kv_cache;
+    int format, normalize, pooling, output, truncate, precision, kv_cache;
     const char *system, *chat_template, *tools, *grammar, *json_schema;
     struct cli_list stop, template_args, logit_bias;
     uint32_t threads, dimensions, ctx, batch, length, seconds, max_tokens, top_k, seed, logprobs, prompt_tokens, gen, depth;

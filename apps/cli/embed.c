@@ -18,6 +18,7 @@ static void fill_request(const struct cli_options *o, gllm_embed_request *r) {
     r->normalize = (gllm_normalize)o->normalize;
     r->truncate = (gllm_truncate)o->truncate;
     r->pooling = (gllm_pooling)o->pooling;
+    r->outputs = o->output ? 1u << (o->output - 1) : 0; /* the choices stand in the order of gllm_output */
     r->dimensions = o->dimensions;
     r->prompt_name = o->prompt_name;
     if (o->prompt) r->prompt = (gllm_str){o->prompt, GLLM_NTS};

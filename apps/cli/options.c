@@ -19,6 +19,7 @@ const struct cli_option cli_table[] = {
     COUNT('e', "dimensions", "N", 1, UINT32_MAX, dimensions, "cut each vector to its first N values"),
     PICK('e', "normalize", CLI_CHOICE, "HOW", "model|on|off", normalize, "scale to length 1"),
     PICK('e', "pooling", CLI_CHOICE, "HOW", "model|cls|mean|max|last|mean-sqrt-len|weighted-mean", pooling, ""),
+    PICK('e', "output", CLI_CHOICE, "WHAT", "model|dense|sparse|tokens", output, "a vector, weights of tokens, a vector a token"),
     PICK('u', "truncate", CLI_CHOICE, "SIDE", "end|start|none", truncate, "where a long text is cut"),
     COUNT('k', "top-n", "N", 1, UINT32_MAX, top_n, "show the best N"),
     FLAG('k', 0, "raw-scores", raw_scores, "the model's logits, not probabilities"),

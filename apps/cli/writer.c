@@ -78,14 +78,48 @@ static void write_row(struct cli_writer *w, const float *v, size_t dim) {
     fputs(openai ? "}" : "\n", w->f);
 }
 
+static void write_floats(struct cli_writer *w, const float *v, size_t n) {
+    char text[32];
+    for (size_t i = 0; i < n; i++) {
+        cli_float(text, v[i]);
+        fprintf(w->f, "%s%s", i ? "," : "", text);
+    }
+}
+
+/* One line of JSON a text: {"indices":[…],"values":[…]}, or the list of its tokens' vectors. */
+static void write_object(struct cli_writer *w, const gllm_embeddings *e, size_t i) {
+    const bool openai = w->format == FORMAT_OPENAI;
+    if (openai) fprintf(w->f, "%s{\"object\":\"embedding\",\"index\":%zu,\"%s\":", w->rows ? "," : "", w->rows, e->sparse ? "sparse" : "vectors");
+    if (e->sparse) {
+        fputs("{\"indices\":[", w->f);
+        for (size_t k = 0; k < e->sparse[i].count; k++) fprintf(w->f, "%s%d", k ? "," : "", e->sparse[i].ids[k]);
+        fputs("],\"values\":[", w->f);
+        write_floats(w, e->sparse[i].weights, e->sparse[i].count);
+        fputs("]}", w->f);
+    } else {
+        fputc('[', w->f);
+        for (size_t k = 0; k < e->token_vectors[i].count; k++) {
+            fputs(k ? ",[" : "[", w->f);
+            write_floats(w, e->token_vectors[i].data + k * e->token_dim, e->token_dim);
+            fputc(']', w->f);
+        }
+        fputc(']', w->f);
+    }
+    fputs(openai ? "}" : "\n", w->f);
+}
+
 static const char *file_name(const struct cli_writer *w) { return w->copied ? "the scratch file" : w->name; }
 
 int cli_writer_add(struct cli_writer *w, const gllm_embeddings *e) {
+    if (!e->dim && (w->format == FORMAT_NPY || w->format == FORMAT_F32)) return cli_usage("embed: --format npy and f32 hold one vector a text; use jsonl or --json");
     if (!w->rows && w->format == FORMAT_NPY) npy_header(w->f, 0, e->dim);
     if (!w->rows && w->format == FORMAT_OPENAI) fputs("{\"object\":\"list\",\"data\":[", w->f);
     w->dim = e->dim;
     w->tokens += e->usage.prompt_tokens;
-    for (size_t i = 0; i < e->count; i++, w->rows++) write_row(w, e->data + i * e->dim, e->dim);
+    for (size_t i = 0; i < e->count; i++, w->rows++) {
+        if (e->dim) write_row(w, e->data + i * e->dim, e->dim);
+        else write_object(w, e, i);
+    }
     return cli_flush(w->f, file_name(w));
 }
 

@@ -42,9 +42,9 @@ gllm_status api_home(const char *home, char **out, gllm_error *err) {
     return *out ? GLLM_OK : err_nomem(err, "home");
 }
 
-/* $HF_HUB_CACHE, else hub/ in $HF_HOME, else in $XDG_CACHE_HOME/huggingface, else in ~/.cache/huggingface: as huggingface_hub looks. */
+/* $HF_HUB_CACHE or its older name, else hub/ in $HF_HOME, else in $XDG_CACHE_HOME/huggingface, else in ~/.cache/huggingface: as huggingface_hub looks. */
 static gllm_status hf_cache(char **out, gllm_error *err) {
-    const char *hub = env("HF_HUB_CACHE"), *hf = env("HF_HOME"), *cache = env("XDG_CACHE_HOME"), *user = env("HOME");
+    const char *hub = env("HF_HUB_CACHE") ? env("HF_HUB_CACHE") : env("HUGGINGFACE_HUB_CACHE"), *hf = env("HF_HOME"), *cache = env("XDG_CACHE_HOME"), *user = env("HOME");
     if (hub) *out = strdup(hub);
     else if (hf) *out = path_join(hf, "hub");
     else if (cache) *out = path_join(cache, "huggingface/hub");

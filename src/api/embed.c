@@ -60,19 +60,26 @@ static gllm_status check(const gllm_client *c, const gllm_embed_request *r, gllm
     return GLLM_OK;
 }
 
-/* One block: the struct, then the vectors, the counts, the flags and the model's name. */
-static gllm_embeddings *result_new(size_t n, size_t dim, const char *model, float **data, uint32_t **tokens, uint32_t **full, bool **cut) {
-    if (dim && n > (SIZE_MAX - sizeof(gllm_embeddings)) / 16 / dim) return NULL;
+struct answer { /* the public struct first, in one block with the vectors, the counts, the flags and the model's name */
+    gllm_embeddings base;
+    struct gathered more; /* what sparse and token_vectors point into */
+    gllm_sparse *sparse;
+    gllm_token_vectors *vectors;
+};
+
+static struct answer *answer_new(size_t n, size_t dim, const char *model, struct embed_call *call, bool **cut) {
+    if (dim && n > (SIZE_MAX - sizeof(struct answer)) / 16 / dim) return NULL;
     const size_t name = strlen(model) + 1;
-    gllm_embeddings *e = calloc(1, sizeof *e + n * dim * sizeof(float) + n * (2 * sizeof(uint32_t) + sizeof(bool)) + name);
-    if (!e) return NULL;
-    *data = (float *)(void *)(e + 1);
-    *tokens = (uint32_t *)(void *)(*data + n * dim);
-    *full = *tokens + n;
-    *cut = (bool *)(*full + n);
-    e->count = n, e->dim = dim, e->data = *data, e->tokens = *tokens, e->full_tokens = *full, e->truncated = *cut;
+    struct answer *a = calloc(1, sizeof *a + n * dim * sizeof(float) + n * (2 * sizeof(uint32_t) + sizeof(bool)) + name);
+    if (!a) return NULL;
+    gllm_embeddings *e = &a->base;
+    e->count = n, e->dim = dim;
+    e->data = call->data = (float *)(void *)(a + 1);
+    e->tokens = call->tokens = (uint32_t *)(void *)(call->data + n * dim);
+    e->full_tokens = call->full_tokens = call->tokens + n;
+    e->truncated = *cut = (bool *)(call->full_tokens + n);
     e->model = memcpy((char *)(*cut + n), model, name);
-    return e;
+    return a;
 }
 
 /* A vector may be cut where the model was trained for it, or where nothing is known of that. */
@@ -84,39 +91,64 @@ static gllm_status check_dimensions(const struct model *m, uint32_t dimensions, 
     return dimensions >= h->dims[0] ? GLLM_OK : err_set(err, GLLM_INVALID, "dimensions: found %u, expected %u to %u, which %s was trained for", dimensions, h->dims[0], dim, h->name);
 }
 
+/* The outputs beside the pooled vectors, text by text. */
+static gllm_status show_more(struct answer *a, uint32_t outputs, size_t token_dim, gllm_error *err) {
+    const struct gathered *g = &a->more;
+    gllm_embeddings *e = &a->base;
+    e->outputs = outputs;
+    if (outputs & OUTPUT_SPARSE) {
+        e->sparse = a->sparse = malloc(g->n * sizeof *a->sparse);
+        if (!a->sparse) return err_nomem(err, "embeddings");
+        for (size_t i = 0, at; at = g->pair_start[i], i < g->n; i++) a->sparse[i] = (gllm_sparse){g->pair_start[i + 1] - at, g->ids + at, g->weights + at};
+    }
+    if (outputs & OUTPUT_TOKENS) {
+        e->token_vectors = a->vectors = malloc(g->n * sizeof *a->vectors);
+        if (!a->vectors) return err_nomem(err, "embeddings");
+        e->token_dim = token_dim;
+        for (size_t i = 0, at; at = g->vector_start[i], i < g->n; i++) a->vectors[i] = (gllm_token_vectors){g->vector_start[i + 1] - at, g->vectors + at * token_dim};
+    }
+    return GLLM_OK;
+}
+
+static gllm_status run(gllm_client *c, const gllm_embed_request *r, struct embed_call *call, gllm_error *err) {
+    gllm_str *inputs = malloc(r->n_inputs * sizeof *inputs);
+    if (!inputs) return err_nomem(err, "embeddings");
+    for (size_t i = 0; i < r->n_inputs; i++) inputs[i] = (gllm_str){r->inputs[i].ptr, api_str_len(r->inputs[i])};
+    call->inputs = inputs;
+    gllm_status status = engine_embed(c->engine, call, err);
+    free(inputs);
+    return status;
+}
+
 static gllm_status embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
     gllm_embed_request r;
     gllm_embed_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
     const struct model *m = engine_model(c->engine);
-    struct embed_call call = {.n_inputs = r.n_inputs, .pooling = pooling_of(r.pooling), .truncate = r.truncate, .dimensions = r.dimensions, .progress = r.progress, .progress_user = r.progress_user};
+    struct embed_call call = {.n_inputs = r.n_inputs, .pooling = pooling_of(r.pooling), .truncate = r.truncate, .dimensions = r.dimensions, .queries = r.input_type == GLLM_INPUT_QUERY,
+                              .progress = r.progress, .progress_user = r.progress_user};
     call.normalize = r.normalize == GLLM_NORMALIZE_ON || (r.normalize == GLLM_NORMALIZE_MODEL && m->head.normalize);
-    TRY(embed_dim(m, call.pooling, &call.dim, err));
+    TRY(embed_outputs(m, r.outputs, &call.outputs, err));
+    if (call.outputs & OUTPUT_DENSE) TRY(embed_dim(m, call.pooling, &call.dim, err));
+    else if (r.dimensions || r.pooling) return err_set(err, GLLM_INVALID, "dimensions or pooling: %s gives no pooled vector to cut here", c->name);
     TRY(check_dimensions(m, r.dimensions, call.dim, err));
     TRY(prompt_of(&m->files.dir, &r, &call.prompt, err));
-    gllm_str *inputs = malloc(r.n_inputs * sizeof *inputs);
     bool *cut = NULL;
-    gllm_embeddings *e = inputs ? result_new(r.n_inputs, r.dimensions ? r.dimensions : call.dim, c->name, &call.data, &call.tokens, &call.full_tokens, &cut) : NULL;
-    if (!e) {
-        free(inputs);
-        return err_nomem(err, "embeddings");
-    }
-    for (size_t i = 0; i < r.n_inputs; i++) inputs[i] = (gllm_str){r.inputs[i].ptr, api_str_len(r.inputs[i])};
-    call.inputs = inputs;
-    gllm_status status = engine_embed(c->engine, &call, err);
-    free(inputs);
-    if (status != GLLM_OK) {
-        free(e);
-        return status;
-    }
-    for (size_t i = 0; i < e->count; i++) {
+    struct answer *a = answer_new(r.n_inputs, r.dimensions ? r.dimensions : call.dim, c->name, &call, &cut);
+    if (!a) return err_nomem(err, "embeddings");
+    gllm_embeddings *e = &a->base;
+    gllm_status status = run(c, &r, &call, err);
+    a->more = call.more;
+    for (size_t i = 0; status == GLLM_OK && i < e->count; i++) {
         cut[i] = call.tokens[i] < call.full_tokens[i];
         e->n_truncated += cut[i];
         e->usage.prompt_tokens += call.tokens[i];
     }
     e->compute_ms = call.compute_ms;
-    *out = e;
-    return GLLM_OK;
+    if (status == GLLM_OK) status = show_more(a, call.outputs, m->files.outputs.token_dim, err);
+    if (status != GLLM_OK) gllm_embeddings_free(e);
+    else *out = e;
+    return status;
 }
 
 gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
@@ -129,4 +161,11 @@ gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_e
     return status;
 }
 
-void gllm_embeddings_free(gllm_embeddings *e) { free(e); }
+void gllm_embeddings_free(gllm_embeddings *e) {
+    struct answer *a = (struct answer *)e;
+    if (!a) return;
+    gathered_free(&a->more);
+    free(a->sparse);
+    free(a->vectors);
+    free(a);
+}

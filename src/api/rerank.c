@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "engine/classify.h"
 #include "engine/rank.h"
+#include "engine/maxsim.h"
 
 void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size) {
     const gllm_rerank_request full = {.struct_size = size};
@@ -74,7 +75,8 @@ static enum score_act act_of(const struct model_files *f, gllm_scores scores) {
 /* One block: the struct, then the rankings of all documents, then the model's name. Logits are sorted, not what is made of them: near 1
  * different logits have the same probability. */
 static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, const struct scored *s, gllm_rankings **out, gllm_error *err) {
-    const enum score_act act = act_of(&engine_model(c->engine)->files, r->scores);
+    const struct model_files *f = &engine_model(c->engine)->files;
+    const enum score_act act = maxsim_has(engine_model(c->engine)) ? SCORE_IDENTITY : act_of(f, r->scores); /* late interaction gives no logits */
     const size_t n = r->n_documents, name = strlen(c->name) + 1;
     gllm_rankings *a = calloc(1, sizeof *a + n * sizeof *a->items + name);
     if (!a) return err_nomem(err, "rankings");
@@ -94,17 +96,32 @@ static gllm_status rankings_new(gllm_client *c, const gllm_rerank_request *r, co
     return GLLM_OK;
 }
 
+static gllm_status no_causal_options(const gllm_client *c, const gllm_rerank_request *r, gllm_error *err) {
+    if (r->instruction.ptr) return err_set(err, GLLM_INVALID, "instruction: %s reads none", c->name);
+    return r->as_judge ? err_set(err, GLLM_INVALID, "as_judge: %s is no generator", c->name) : GLLM_OK;
+}
+
 /* By an encoder's classification head. */
 static gllm_status rank_classified(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
     const struct classifier *k = &engine_model(c->engine)->files.classifier;
     if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", c->name, k->n_labels);
-    if (r->instruction.ptr) return err_set(err, GLLM_INVALID, "instruction: %s reads none", c->name);
-    if (r->as_judge) return err_set(err, GLLM_INVALID, "as_judge: %s is no generator", c->name);
+    TRY(no_causal_options(c, r, err));
     const gllm_str query = {r->query.ptr, api_str_len(r->query)};
     size_t bad;
     if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
     struct classify_call call = {.query = &query, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress, .progress_user = r->progress_user};
     gllm_status status = run(c, &call, r->documents, NULL, s, err);
+    *ms = call.compute_ms;
+    return status;
+}
+
+/* By the token vectors of query and documents. */
+static gllm_status rank_late(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
+    TRY(no_causal_options(c, r, err));
+    TRY(scored_new(s, r->documents, NULL, r->n_documents, 1, err));
+    struct maxsim_call call = {.query = {r->query.ptr, api_str_len(r->query)}, .documents = s->texts, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress,
+                               .progress_user = r->progress_user, .scores = s->logits, .tokens = s->tokens, .full_tokens = s->full_tokens, .query_cut = s->first_cut};
+    gllm_status status = engine_maxsim(c->engine, &call, err);
     *ms = call.compute_ms;
     return status;
 }
@@ -122,7 +139,8 @@ static gllm_status rank_causal(gllm_client *c, const gllm_rerank_request *r, str
 }
 
 static gllm_status rank(gllm_client *c, const gllm_rerank_request *r, struct scored *s, double *ms, gllm_error *err) {
-    return model_files_cached(&engine_model(c->engine)->files) ? rank_causal(c, r, s, ms, err) : rank_classified(c, r, s, ms, err);
+    const struct model *m = engine_model(c->engine);
+    return model_files_cached(&m->files) ? rank_causal(c, r, s, ms, err) : maxsim_has(m) ? rank_late(c, r, s, ms, err) : rank_classified(c, r, s, ms, err);
 }
 
 static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gllm_rankings **out, gllm_error *err) {

@@ -8,7 +8,7 @@
 #define GLLM_BACKEND_CODES_H
 #include "tensor/dtype.h"
 
-/* Place j of eight codes stands at place j / 2 + 4 (j % 2) of AWQ's order: from the lowest bits on they are 0 2 4 6 1 3 5 7. */
+/* Code j of eight stands at place j / 2 + 4 (j % 2) of AWQ's order: from the lowest bits on they are 0 2 4 6 1 3 5 7. */
 enum code_order { CODES_IN_ORDER, CODES_AWQ, CODES_PAIRS_SWAPPED };
 /* A matrix of codes. Those of a line (a row; a column where `down`) are one stream of bits, the lowest of a word first. */
 struct code_grid {

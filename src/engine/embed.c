@@ -39,23 +39,73 @@ static gllm_status encode_one(const struct model *m, struct embed_call *c, size_
         text = joined, len += c->prompt.len;
     }
     gllm_status status = tokenizer_encode(m->files.tokenizer, text, len, NULL, 0, opt, e, err);
-    if (status != GLLM_OK) return err_wrap(err, status, "input %zu", i);
-    c->tokens[i] = e->count;
-    c->full_tokens[i] = e->full_count;
-    if (c->truncate == GLLM_TRUNCATE_NONE && e->full_count > opt->max_tokens)
-        return err_set(err, GLLM_TOO_LONG, "input %zu has %u tokens, expected at most %u", i, e->full_count, opt->max_tokens);
+    return status == GLLM_OK ? GLLM_OK : err_wrap(err, status, "input %zu", i);
+}
+
+/* How the texts of a call become tokens beyond what the tokenizer does. */
+struct writing {
+    const struct input_frame *frame;
+    uint32_t limit;               /* tokens of a text, with all that is added */
+    uint32_t fill;                /* queries are filled up to so many tokens */
+    int32_t filler;
+};
+
+static struct writing writing_of(const struct model_files *f, const struct embed_call *c) {
+    const struct outputs_cfg *o = &f->outputs;
+    struct writing w = {.frame = &f->frame, .limit = f->max_tokens};
+    if (!(c->outputs & OUTPUT_TOKENS)) return w;
+    const struct late_side *side = c->queries ? &o->query : &o->document;
+    if (side->max_tokens && side->max_tokens < w.limit) w.limit = side->max_tokens;
+    if (c->queries && o->expand.length) w.fill = o->expand.length, w.filler = o->expand.token;
+    return w;
+}
+
+static uint32_t added(const struct writing *w) { return w->frame->n_before + w->frame->n_after; }
+
+/* Takes out the token that has no vector, then cuts: what is left counts for the limit. */
+static void drop(struct encoding *e, int32_t dropped, const struct encode_options *opt) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->count; i++)
+        if (e->ids[i] != dropped) e->ids[n++] = e->ids[i];
+    e->full_count = e->count = n;
+    if (n <= opt->max_tokens) return;
+    if (opt->side == TOKENIZER_CUT_START) memmove(e->ids, e->ids + n - opt->max_tokens, opt->max_tokens * sizeof *e->ids);
+    e->count = opt->max_tokens;
+}
+
+/* The encoding as the next text: [before] ids [after], then fillers. */
+static gllm_status add_text(struct packed *p, const struct writing *w, const struct encoding *e, gllm_error *err) {
+    const struct encoding none = {0};
+    const bool rewritten = added(w) || w->frame->dropped >= 0;
+    TRY(packed_add(p, rewritten ? &none : e, err));
+    if (rewritten) {
+        TRY(packed_append(p, w->frame->before, w->frame->n_before, err));
+        TRY(packed_append(p, e->ids, e->count, err));
+        TRY(packed_append(p, w->frame->after, w->frame->n_after, err));
+    }
+    while (p->start[p->n] - p->start[p->n - 1] < w->fill) TRY(packed_append(p, &w->filler, 1, err));
     return GLLM_OK;
 }
 
 static gllm_status encode_all(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
-    struct encode_options opt = {.add_special = true, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = m->files.max_tokens,
+    const struct writing w = writing_of(&m->files, c);
+    const bool drops = w.frame->dropped >= 0;
+    struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit > added(&w) ? w.limit - added(&w) : 1,
                                  .side = c->truncate == GLLM_TRUNCATE_START ? TOKENIZER_CUT_START : TOKENIZER_CUT_END};
+    struct encode_options whole = opt;
     struct encoding e = {0};
     char *glued = NULL;
+    if (drops) whole.max_tokens = 0;
     gllm_status status = prompt_tokens(m, &c->prompt, &opt, &p->pool_from, err);
     for (size_t i = 0; status == GLLM_OK && i < c->n_inputs; i++) {
-        status = encode_one(m, c, i, &opt, &glued, &e, err);
-        if (status == GLLM_OK) status = packed_add(p, &e, err);
+        status = encode_one(m, c, i, &whole, &glued, &e, err);
+        if (status != GLLM_OK) break;
+        if (drops) drop(&e, w.frame->dropped, &opt);
+        status = add_text(p, &w, &e, err);
+        c->tokens[i] = status == GLLM_OK ? (uint32_t)(p->start[p->n] - p->start[p->n - 1]) : 0;
+        c->full_tokens[i] = c->tokens[i] + e.full_count - e.count;
+        if (status == GLLM_OK && c->truncate == GLLM_TRUNCATE_NONE && e.full_count > e.count)
+            status = err_set(err, GLLM_TOO_LONG, "input %zu has %u tokens, expected at most %u", i, e.full_count + added(&w), w.limit);
     }
     encoding_free(&e);
     free(glued);
@@ -76,6 +126,27 @@ static void keep_vector(void *user, size_t text, const float *row) {
     finish(row, (uint32_t)keep, c->normalize, c->data + text * keep);
 }
 
+struct gathering { /* what keep_more needs */
+    struct embed_call *call;
+    const struct model_files *files;
+};
+static void keep_dense(void *user, size_t text, const float *row) { keep_vector(((struct gathering *)user)->call, text, row); }
+static gllm_status keep_more(void *user, size_t text, const struct text_outputs *o, gllm_error *err) {
+    struct gathering *g = user;
+    return gathered_add(&g->call->more, &g->files->outputs, g->files->cfg.n_vocab, text, o, err);
+}
+
+gllm_status embed_outputs(const struct model *m, uint32_t asked, uint32_t *out, gllm_error *err) {
+    static const char *const NAMES[] = {"pooled vectors", "sparse vectors", "token vectors"};
+    const uint32_t has = m->files.outputs.available;
+    if (!asked) asked = has & (~has + 1); /* the lowest bit */
+    for (unsigned i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (asked & ~has & 1u << i) return err_set(err, GLLM_UNSUPPORTED, "%s gives no %s: its files have no layers for them", m->files.dir.name, NAMES[i]);
+    if (asked & ~has) return err_set(err, GLLM_INVALID, "outputs: found 0x%x, expected bits of 0x%x", asked, has);
+    *out = asked;
+    return GLLM_OK;
+}
+
 static gllm_status run_all(struct model *m, void *arg, gllm_error *err) { return packed_run(m, arg, err); }
 
 gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) {
@@ -83,9 +154,11 @@ gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err
     if (f->classifier.n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is a %s: it gives scores, not vectors", f->dir.name, f->classifier.n_labels == 1 ? "reranker" : "classifier");
     if (f->generates) log_line(&engine_model(e)->log, GLLM_LOG_INFO, "%s is a generator (%s): it was not trained for vectors; %s pooling, as asked", f->dir.name, f->arch.name, pool_name(c->pooling));
     struct packed packed = {0};
-    struct packed_run run = {.packed = &packed, .budget = engine_options_of(e)->max_batch_tokens, .pooling = c->pooling, .dim = c->dim, .each = keep_vector, .user = c,
-                             .progress = c->progress, .progress_user = c->progress_user};
-    gllm_status status = encode_all(engine_model(e), c, &packed, err);
+    struct gathering g = {c, f};
+    struct packed_run run = {.packed = &packed, .budget = engine_options_of(e)->max_batch_tokens, .pooling = c->pooling, .dim = c->dim, .each = keep_dense, .user = &g, .outputs = c->outputs,
+                             .more = keep_more, .progress = c->progress, .progress_user = c->progress_user};
+    gllm_status status = gathered_begin(&c->more, c->n_inputs, c->queries, err);
+    if (status == GLLM_OK) status = encode_all(engine_model(e), c, &packed, err);
     if (status == GLLM_OK) status = engine_call(e, run_all, &run, err);
     c->compute_ms = run.compute_ms;
     packed_free(&packed);

@@ -54,22 +54,46 @@ gllm_status packed_append(struct packed *p, const int32_t *ids, uint32_t n, gllm
     return GLLM_OK;
 }
 
+static gllm_status hand_over(struct model *m, const struct packed_run *r, const struct batch *b, const struct outputs *o, size_t first, gllm_error *err) {
+    const size_t per_tok = m->files.outputs.token_dim, per_seq = outputs_sparse_floats(m, 0, 1); /* 0: sparse is by token */
+    for (uint32_t i = 0; i < b->n_seq; i++) {
+        const uint32_t at = b->starts[i];
+        if (o->wanted & OUTPUT_DENSE) r->each(r->user, first + i, o->dense + (size_t)i * r->dim);
+        const struct text_outputs text = {.n_tok = b->starts[i + 1] - at, .ids = b->tokens + at, .sparse = o->sparse ? o->sparse + (per_seq ? i * per_seq : at) : NULL,
+                                          .tokens = o->tokens ? o->tokens + at * per_tok : NULL};
+        if (o->wanted & ~OUTPUT_DENSE) TRY(r->more(r->user, first + i, &text, err));
+    }
+    return GLLM_OK;
+}
+
+static float *floats(bool wanted, size_t rows, size_t cols, bool *failed) {
+    float *p = wanted ? malloc((rows * cols + 1) * sizeof *p) : NULL;
+    *failed |= wanted && !p;
+    return p;
+}
+
 /* Texts [first, last) as one packed forward. */
 static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t first, size_t last, gllm_error *err) {
     const struct packed *p = r->packed;
-    const size_t n = last - first, base = p->start[first];
+    const size_t n = last - first, base = p->start[first], n_tok = p->start[last] - base;
+    struct outputs o = {.wanted = r->outputs ? r->outputs : OUTPUT_DENSE};
+    bool failed = false;
     uint32_t *starts = malloc((2 * n + 1) * sizeof *starts);
-    float *raw = malloc(n * r->dim * sizeof *raw);
-    gllm_status status = starts && raw ? GLLM_OK : err_nomem(err, "batch");
+    o.dense = floats(o.wanted & OUTPUT_DENSE, n, r->dim, &failed);
+    o.sparse = floats(o.wanted & OUTPUT_SPARSE, 1, outputs_sparse_floats(m, (uint32_t)n_tok, (uint32_t)n), &failed);
+    o.tokens = floats(o.wanted & OUTPUT_TOKENS, n_tok, m->files.outputs.token_dim, &failed);
+    gllm_status status = starts && !failed ? GLLM_OK : err_nomem(err, "batch");
     if (status == GLLM_OK) {
         for (size_t i = 0; i <= n; i++) starts[i] = (uint32_t)(p->start[first + i] - base);
         for (size_t i = 0; i < n; i++) starts[n + 1 + i] = p->pool_from;
         struct batch b = {.n_tok = starts[n], .n_seq = (uint32_t)n, .tokens = p->ids + base, .types = p->types + base, .starts = starts, .pool_from = starts + n + 1};
-        status = model_run(m, &b, r->pooling, raw, err);
+        status = model_run_outputs(m, &b, r->pooling, &o, err);
+        if (status == GLLM_OK) status = hand_over(m, r, &b, &o, first, err);
     }
-    for (size_t i = 0; status == GLLM_OK && i < n; i++) r->each(r->user, first + i, raw + i * r->dim);
     free(starts);
-    free(raw);
+    free(o.dense);
+    free(o.sparse);
+    free(o.tokens);
     return status;
 }
 

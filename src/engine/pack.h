@@ -14,14 +14,23 @@ gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *e
 gllm_status packed_append(struct packed *p, const int32_t *ids, uint32_t n, gllm_error *err); /* to the last text, which there is */
 void packed_free(struct packed *p);
 
+struct text_outputs { /* of one text, borrowed for the call */
+    uint32_t n_tok;
+    const int32_t *ids;   /* [n_tok] */
+    const float *sparse;  /* [n_tok], or [n_vocab] the largest logits; NULL: not wanted */
+    const float *tokens;  /* [n_tok, token_dim]; likewise */
+};
+
 /* One forward after the other on the model's worker: as many whole texts as fit the budget, at least one. */
 struct packed_run {
     const struct packed *packed;
     uint32_t budget;
     enum pool_kind pooling; /* 0: the model's own */
     uint32_t dim;           /* values that the model gives for each text */
-    void (*each)(void *user, size_t text, const float *row); /* row [dim] */
+    void (*each)(void *user, size_t text, const float *row); /* row [dim]; not called where no pooled vector is wanted */
     void *user;
+    uint32_t outputs; /* OUTPUT_*; 0: the pooled vector alone */
+    gllm_status (*more)(void *user, size_t text, const struct text_outputs *o, gllm_error *err); /* of the other outputs */
     gllm_progress_fn progress; /* NULL: none; false ends with GLLM_CANCELED */
     void *progress_user;
     double compute_ms;      /* added to */

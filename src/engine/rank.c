@@ -137,6 +137,7 @@ static gllm_status encode_pairs(const struct model_files *f, struct pairs *p, st
         if (status != GLLM_OK) status = err_wrap(err, status, "document %zu", i);
         c->tokens[i] = e.count + prompt->n_tail;
         c->full_tokens[i] = e.full_count + prompt->n_tail;
+        if (status == GLLM_OK && !c->tokens[i]) status = err_set(err, GLLM_INVALID, "document %zu: found no token in it or its prompt, expected 1 or more", i);
         if (status == GLLM_OK && c->truncate == GLLM_TRUNCATE_NONE && c->full_tokens[i] > limit)
             status = err_set(err, GLLM_TOO_LONG, "document %zu has %u tokens with its prompt, expected at most %u", i, c->full_tokens[i], limit);
     }

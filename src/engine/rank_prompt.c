@@ -100,6 +100,7 @@ static bool holds(gllm_str s, const struct mark *m) { return s.len && memmem(s.p
 
 static gllm_status choose_mark(const struct rank_question *q, struct mark *m, gllm_error *err) {
     for (uint32_t i = 0; i < MARK_COUNT; i++) {
+        *m = (struct mark){0};
         m->len = utf8_write(MARK_FIRST + i, m->text);
         if (!holds(q->query, m) && (!q->instruction.ptr || !holds(q->instruction, m))) return GLLM_OK;
     }

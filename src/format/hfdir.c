@@ -101,17 +101,23 @@ static gllm_status want_text(const json_t *root, const char *name, const char *k
     return strcmp(text, expected) ? err_set(err, GLLM_UNSUPPORTED, "%s: %s: found \"%.80s\", expected \"%s\"", name, key, text, expected) : GLLM_OK;
 }
 
-/* Normalize and Dense work on the pooled vector, unless their files say otherwise. */
-static gllm_status want_pooled(const json_t *root, const char *name, gllm_error *err) {
-    TRY(want_text(root, name, "module_input_name", "sentence_embedding", err));
-    return want_text(root, name, "module_output_name", "sentence_embedding", err);
+/* Normalize and Dense work on the pooled vector or on those of the tokens, and in place. */
+static gllm_status read_target(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    const char *in = "sentence_embedding", *out;
+    TRY(json_str(root, name, "module_input_name", &in, err));
+    out = in;
+    TRY(json_str(root, name, "module_output_name", &out, err));
+    m->per_token = !strcmp(in, "token_embeddings");
+    if (!m->per_token && strcmp(in, "sentence_embedding"))
+        return err_set(err, GLLM_UNSUPPORTED, "%s: module_input_name: found \"%.80s\", expected sentence_embedding or token_embeddings", name, in);
+    return strcmp(in, out) ? err_set(err, GLLM_UNSUPPORTED, "%s: module_output_name: found \"%.80s\", expected \"%s\"", name, out, in) : GLLM_OK;
 }
 
 static gllm_status read_normalize(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
     m->kind = HF_NORMALIZE;
     if (!root) return GLLM_OK; /* older versions write none */
     TRY(want_object(root, name, err));
-    return want_pooled(root, name, err);
+    return read_target(m, root, name, err);
 }
 
 static gllm_status read_dense(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
@@ -127,7 +133,7 @@ static gllm_status read_dense(struct hf_module *m, const json_t *root, const cha
     bool residual = false;
     TRY(json_flag(root, name, "use_residual", &residual, err));
     if (residual) return err_set(err, GLLM_UNSUPPORTED, "%s: use_residual: found true, expected false", name);
-    TRY(want_pooled(root, name, err));
+    TRY(read_target(m, root, name, err));
     const char *act = NULL;
     TRY(json_str(root, name, "activation_function", &act, err));
     if (!act || !strcmp(class_name(act), "Tanh")) return GLLM_OK;
@@ -149,6 +155,45 @@ static gllm_status read_logit_score(struct hf_module *m, const json_t *root, con
     return GLLM_OK;
 }
 
+static gllm_status read_splade(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    const char *act = "relu";
+    m->kind = HF_SPLADE;
+    TRY(want_text(root, name, "pooling_strategy", "max", err));
+    TRY(json_str(root, name, "activation_function", &act, err));
+    m->splade.twice = !strcmp(act, "log1p_relu");
+    return m->splade.twice || !strcmp(act, "relu") ? GLLM_OK : err_set(err, GLLM_UNSUPPORTED, "%s: activation_function: found \"%.80s\", expected relu or log1p_relu", name, act);
+}
+
+static gllm_status read_words(struct hfdir *d, struct hf_module *m, const json_t *list, const char *name, gllm_error *err) {
+    const size_t n = json_array_size(list);
+    if (n > MAX_PROMPTS) return err_set(err, GLLM_FORMAT, "%s: skiplist_words: found %zu, expected at most %d", name, n, MAX_PROMPTS);
+    m->mask.words = arena_array(&d->arena, n, sizeof *m->mask.words);
+    if (!m->mask.words) return err_nomem(err, name);
+    for (size_t i = 0; i < n; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        if (!word) return err_set(err, GLLM_FORMAT, "%s: skiplist_words: found %s, expected a string", name, json_kind(json_array_get(list, i)));
+        if (!(m->mask.words[m->mask.n_words++] = arena_strdup(&d->arena, word))) return err_nomem(err, name);
+    }
+    return GLLM_OK;
+}
+
+static gllm_status read_mask(struct hfdir *d, struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
+    json_t *words, *tasks, *keep;
+    m->kind = HF_TOKEN_MASK;
+    if (!root) return GLLM_OK;
+    TRY(want_object(root, name, err));
+    TRY(json_array_at(root, name, "keep_only_token_ids", &keep, err));
+    if (keep) return err_set(err, GLLM_UNSUPPORTED, "%s: keep_only_token_ids: found an array, expected null", name);
+    TRY(json_array_at(root, name, "skiplist_words", &words, err));
+    TRY(json_array_at(root, name, "skiplist_tasks", &tasks, err));
+    for (size_t i = 0; i < json_array_size(tasks); i++) {
+        const char *task = json_string_value(json_array_get(tasks, i));
+        if (task && !strcmp(task, "query")) m->mask.queries = true;
+        else if (!task || strcmp(task, "document")) return err_set(err, GLLM_UNSUPPORTED, "%s: skiplist_tasks: found \"%.40s\", expected query or document", name, task ? task : json_kind(json_array_get(tasks, i)));
+    }
+    return read_words(d, m, words, name, err);
+}
+
 /* ---- modules.json ---- */
 
 static bool path_inside(const char *p) {
@@ -163,22 +208,24 @@ static bool path_inside(const char *p) {
 static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char *type, const char *path, const char *file, gllm_error *err) {
     const char *name = class_name(type);
     TRY(join(&d->arena, d->dir, path, &m->path, err));
-    if (!strcmp(name, "Transformer")) {
-        m->kind = HF_TRANSFORMER;
+    if (!strcmp(name, "Transformer") || !strcmp(name, "MLMTransformer") || !strcmp(name, "StaticEmbedding")) {
+        m->kind = *name == 'S' ? HF_STATIC : HF_TRANSFORMER;
+        d->fill_mask = *name == 'M';
         d->weights_dir = m->path;
         return GLLM_OK;
     }
-    const bool pooling = !strcmp(name, "Pooling"), dense = !strcmp(name, "Dense"), normalize = !strcmp(name, "Normalize"), logit_score = !strcmp(name, "LogitScore");
-    if (!pooling && !dense && !normalize && !logit_score)
-        return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, Pooling, Dense, Normalize or LogitScore", file, type);
     json_t *config;
     const char *config_path;
     TRY(join(&d->arena, m->path, "config.json", &config_path, err));
     TRY(read_optional(m->path, "config.json", &config, err));
     gllm_status status;
-    if (normalize) status = read_normalize(m, config, config_path, err);
+    if (!strncmp(type, "pylate.", 7)) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\": save the model as sentence-transformers' MultiVectorEncoder", file, type);
+    if (!strcmp(name, "Normalize")) status = read_normalize(m, config, config_path, err);
+    else if (!strcmp(name, "MultiVectorMask")) status = read_mask(d, m, config, config_path, err);
+    else if (strcmp(name, "Pooling") && strcmp(name, "Dense") && strcmp(name, "SpladePooling") && strcmp(name, "LogitScore"))
+        status = err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\", expected Transformer, StaticEmbedding, Pooling, SpladePooling, Dense, Normalize, LogitScore or MultiVectorMask", file, type);
     else if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
-    else status = pooling ? read_pooling(m, config, config_path, err) : dense ? read_dense(m, config, config_path, err) : read_logit_score(m, config, config_path, err);
+    else status = *name == 'P' ? read_pooling(m, config, config_path, err) : *name == 'D' ? read_dense(m, config, config_path, err) : *name == 'L' ? read_logit_score(m, config, config_path, err) : read_splade(m, config, config_path, err);
     json_decref(config);
     return status;
 }
@@ -198,7 +245,7 @@ static gllm_status read_modules(struct hfdir *d, const json_t *list, const char 
         if (!type) return err_set(err, GLLM_FORMAT, "%s: module %zu: type: found nothing, expected a class path", file, i);
         if (!path_inside(path)) return err_set(err, GLLM_FORMAT, "%s: module %zu: path \"%.80s\" leaves the model's directory", file, i, path);
         TRY(read_module(d, &d->modules[i], type, path, file, err));
-        if ((d->modules[i].kind == HF_TRANSFORMER) != (i == 0))
+        if ((d->modules[i].kind == HF_TRANSFORMER || d->modules[i].kind == HF_STATIC) != (i == 0))
             return err_set(err, GLLM_UNSUPPORTED, "%s: module %zu is %s, expected a Transformer first and only there", file, i, class_name(type));
         d->n_modules = i + 1;
     }
@@ -229,21 +276,45 @@ static gllm_status lone_pooling(struct hfdir *d, gllm_error *err) {
 
 /* ---- the other files ---- */
 
-/* The Transformer module's own file: limits, and what would take something else than the last hidden state of each token. */
+static gllm_status read_expansion(struct hfdir *d, const json_t *root, const char *file, gllm_error *err) {
+    json_t *own;
+    const char *strategy = "fixed", *token = NULL;
+    struct hf_expansion *e = &d->expansion;
+    TRY(json_u32(root, file, "query_length", &d->query_length, err));
+    TRY(json_u32(root, file, "document_length", &d->document_length, err));
+    TRY(json_object_at(root, file, "query_expansion", &own, err));
+    if (!own) return GLLM_OK;
+    TRY(json_str(own, file, "strategy", &strategy, err));
+    TRY(json_u32(own, file, "length", &e->length, err));
+    TRY(json_flag(own, file, "attend", &e->attend, err));
+    TRY(json_str(own, file, "token", &token, err));
+    if (token && !(e->token = arena_strdup(&d->arena, token))) return err_nomem(err, file);
+    if (strcmp(strategy, "fixed")) return err_set(err, GLLM_UNSUPPORTED, "%s: query_expansion: strategy: found \"%.40s\", expected \"fixed\"", file, strategy);
+    return e->length && e->length <= 1 << 16 ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: query_expansion: length: found %u, expected 1 to 65536", file, e->length);
+}
+
+/* The Transformer module's own file: limits, and what would take something else than what its task gives of each token or text. */
 static gllm_status read_transformer(struct hfdir *d, const json_t *root, const char *file, gllm_error *err) {
+    static const struct {
+        const char *task, *output, *method;
+    } TASKS[] = {{"feature-extraction", "token_embeddings", "last_hidden_state"}, {"sequence-classification", "scores", "logits"}, {"fill-mask", "token_embeddings", "logits"}, {"text-generation", "causal_logits", "logits"}};
+    enum { N_TASKS = sizeof TASKS / sizeof *TASKS, FILL_MASK = 2 };
     json_t *modality, *text;
     TRY(want_object(root, file, err));
     TRY(json_u32(root, file, "max_seq_length", &d->max_seq_length, err));
     TRY(json_flag(root, file, "do_lower_case", &d->do_lower_case, err));
-    const char *task = "feature-extraction";
+    const char *task = TASKS[d->fill_mask ? FILL_MASK : 0].task;
+    unsigned k = 0;
     TRY(json_str(root, file, "transformer_task", &task, err));
-    const bool scores = !strcmp(task, "sequence-classification"), logits = !strcmp(task, "text-generation");
-    if (!scores && !logits) TRY(want_text(root, file, "transformer_task", "feature-extraction", err));
-    TRY(want_text(root, file, "module_output_name", scores ? "scores" : logits ? "causal_logits" : "token_embeddings", err));
+    while (k < N_TASKS && strcmp(TASKS[k].task, task)) k++;
+    if (k == N_TASKS) return want_text(root, file, "transformer_task", TASKS[0].task, err);
+    d->fill_mask = k == FILL_MASK;
+    TRY(want_text(root, file, "module_output_name", TASKS[k].output, err));
     TRY(json_object_at(root, file, "modality_config", &modality, err));
     TRY(json_object_at(modality, file, "text", &text, err));
     TRY(want_text(text, file, "method", "forward", err));
-    return want_text(text, file, "method_output_name", scores || logits ? "logits" : "last_hidden_state", err);
+    TRY(want_text(text, file, "method_output_name", TASKS[k].method, err));
+    return read_expansion(d, root, file, err);
 }
 
 static gllm_status read_limits(struct hfdir *d, gllm_error *err) {
@@ -318,6 +389,7 @@ static gllm_status read_config(struct hfdir *d, gllm_error *err) {
     const char *path;
     TRY(join(&d->arena, d->weights_dir, "config.json", &path, err));
     gllm_status status = json_read_file(path, MAX_JSON, &d->config, err);
+    if (status == GLLM_NOT_FOUND && d->n_modules && d->modules[0].kind == HF_STATIC) return (d->config = json_object()) ? GLLM_OK : err_nomem(err, path);
     if (status == GLLM_NOT_FOUND) return weights_absent(d->weights_dir, "config.json", err);
     TRY(status);
     return want_object(d->config, path, err);

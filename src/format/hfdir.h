@@ -9,11 +9,18 @@
 #include "base/json.h"
 
 enum hf_pool { HF_POOL_CLS, HF_POOL_MAX, HF_POOL_MEAN, HF_POOL_MEAN_SQRT_LEN, HF_POOL_WEIGHTED_MEAN, HF_POOL_LAST, HF_POOL_COUNT };
-enum hf_module_kind { HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE, HF_LOGIT_SCORE };
+enum hf_module_kind {
+    HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE,
+    HF_LOGIT_SCORE, /* of a decoder that ranks: logits of the last token */
+    HF_SPLADE,     /* the largest logit of each vocabulary entry over the tokens, as a sparse vector */
+    HF_TOKEN_MASK, /* token vectors are the result; some tokens are left out */
+    HF_STATIC      /* in the Transformer's place: a table of vectors by token */
+};
 enum hf_dense_act { HF_ACT_IDENTITY, HF_ACT_TANH };
 struct hf_module {
     enum hf_module_kind kind;
     const char *path; /* folder of the module, absolute or relative to the process as `dir` was; "" never */
+    bool per_token;   /* HF_DENSE, HF_NORMALIZE: of each token's vector, not of the pooled one */
     struct {          /* HF_POOLING */
         enum hf_pool modes[HF_POOL_COUNT]; /* outputs stand side by side in this order; at least one, none twice */
         uint32_t n_modes;
@@ -28,9 +35,22 @@ struct hf_module {
     struct { /* HF_LOGIT_SCORE: a cross-encoder's score is logit[yes] - logit[no] of the last token */
         int32_t yes, no; /* no -1: none, the score is logit[yes] */
     } logit_score;
+    struct { /* HF_SPLADE: log(1 + relu(x)) */
+        bool twice; /* log(1 + that) */
+    } splade;
+    struct { /* HF_TOKEN_MASK */
+        const char **words; /* [n_words] vocabulary entries whose vectors are left out */
+        size_t n_words;
+        bool queries; /* of queries too, not of documents alone */
+    } mask;
 };
 struct hf_prompt {
     const char *name, *text;
+};
+struct hf_expansion { /* of a query, for late interaction: it is filled up with tokens */
+    uint32_t length;   /* to this many; 0: it is not */
+    bool attend;       /* the others attend to them as to any */
+    const char *token; /* NULL: the mask token */
 };
 struct hfdir {
     struct arena arena;
@@ -42,6 +62,9 @@ struct hfdir {
     bool lone_pooling;         /* no modules.json: the modules are what a 1_Pooling folder implies */
     uint32_t max_seq_length; /* sentence_bert_config.json or a legacy name of it; 0: not said */
     bool do_lower_case;      /* sentence_bert_config.json */
+    bool fill_mask;          /* likewise: the tokens' logits over the vocabulary are what the modules take */
+    uint32_t query_length, document_length; /* likewise; 0: max_seq_length */
+    struct hf_expansion expansion;          /* likewise */
     struct hf_prompt *prompts; /* config_sentence_transformers.json, in file order */
     size_t n_prompts;
     const char *default_prompt_name; /* NULL: none */

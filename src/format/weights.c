@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "format/gguf.h"
 #include "format/safetensors.h"
+#include "format/torch_zip.h"
 
 #define MAX_INDEX ((uint64_t)256 << 20)
 
@@ -21,7 +22,8 @@ struct shard {
     struct tensor *tensors; /* [n_tensors] */
     size_t n_tensors;
     struct safetensors st;
-    struct gguf gguf; /* name NULL: a safetensors file */
+    struct gguf gguf; /* name NULL: another form */
+    bool torch;
 };
 struct weights {
     struct arena arena;
@@ -32,10 +34,11 @@ struct weights {
     struct map by_name; /* name -> index in tensors */
 };
 
-static bool ends_in_gguf(const char *path) {
-    size_t n = strlen(path);
-    return n >= 5 && !strcasecmp(path + n - 5, ".gguf");
+static bool ends_in(const char *path, const char *end) {
+    const size_t n = strlen(path), k = strlen(end);
+    return n >= k && !strcasecmp(path + n - k, end);
 }
+static bool ends_in_gguf(const char *path) { return ends_in(path, ".gguf"); }
 
 static gllm_status open_shard(struct weights *w, const char *path, gllm_error *err) {
     struct shard *s = &w->shards[w->n_shards];
@@ -46,6 +49,10 @@ static gllm_status open_shard(struct weights *w, const char *path, gllm_error *e
     if (gguf_is(s->map.data, s->map.size) || ends_in_gguf(path)) {
         TRY(gguf_read(&s->gguf, &w->arena, s->map.data, s->map.size, path, err));
         s->tensors = s->gguf.tensors, s->n_tensors = s->gguf.n_tensors;
+    } else if (torch_zip_is(s->map.data, s->map.size) || ends_in(path, ".bin") || ends_in(path, ".pt")) {
+        struct torch_zip z;
+        TRY(torch_zip_read(&z, &w->arena, s->map.data, s->map.size, path, err));
+        s->tensors = z.tensors, s->n_tensors = z.n_tensors, s->torch = true;
     } else {
         TRY(safetensors_read(&s->st, &w->arena, s->map.data, s->map.size, path, err));
         s->tensors = s->st.tensors, s->n_tensors = s->st.n_tensors;
@@ -153,19 +160,29 @@ gllm_status weights_absent(const char *dir, const char *what, gllm_error *err) {
     return err_set(err, GLLM_UNSUPPORTED, "%s: found %s%s, but no %s%s", dir, below, found, what, gguf ? "; a GGUF file is opened by its own path" : "");
 }
 
+static gllm_status open_single(struct weights *w, const char *path, gllm_error *err) {
+    w->shards = arena_array(&w->arena, 1, sizeof *w->shards);
+    if (!w->shards) return err_nomem(err, path);
+    TRY(open_shard(w, path, err));
+    return join(w, path, err);
+}
+
+/* The first of these that is there. */
 static gllm_status open_dir(struct weights *w, const char *dir, gllm_error *err) {
-    char *single = path_join(dir, "model.safetensors"), *index = path_join(dir, "model.safetensors.index.json");
-    gllm_status status;
-    if (!single || !index) status = err_nomem(err, dir);
-    else if (path_exists(single)) {
-        w->shards = arena_array(&w->arena, 1, sizeof *w->shards);
-        status = w->shards ? open_shard(w, single, err) : err_nomem(err, dir);
-        if (status == GLLM_OK) status = join(w, single, err);
-    } else if (path_exists(index)) status = open_index(w, dir, index, err);
-    else status = weights_absent(dir, "model.safetensors or model.safetensors.index.json", err);
-    free(single);
-    free(index);
-    return status;
+    static const struct {
+        const char *name;
+        gllm_status (*open)(struct weights *w, const char *dir, const char *path, gllm_error *err);
+    } FORMS[] = {{"model.safetensors", NULL}, {"model.safetensors.index.json", open_index}, {"pytorch_model.bin", NULL}, {"pytorch_model.bin.index.json", open_index}};
+    for (unsigned i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
+        char *path = path_join(dir, FORMS[i].name);
+        if (!path) return err_nomem(err, dir);
+        const bool there = path_exists(path);
+        gllm_status status = GLLM_OK;
+        if (there) status = FORMS[i].open ? FORMS[i].open(w, dir, path, err) : open_single(w, path, err);
+        free(path);
+        if (there) return status;
+    }
+    return weights_absent(dir, "model.safetensors or pytorch_model.bin, nor an index of either", err);
 }
 
 /* ---- one file, or the parts of a split GGUF file ---- */
@@ -256,7 +273,7 @@ const char *weights_meta(const struct weights *w, const char *key) {
     return NULL;
 }
 const struct gguf *weights_gguf(const struct weights *w) { return w->shards[0].gguf.name ? &w->shards[0].gguf : NULL; }
-const char *weights_format(const struct weights *w) { return weights_gguf(w) ? "gguf" : "safetensors"; }
+const char *weights_format(const struct weights *w) { return weights_gguf(w) ? "gguf" : w->shards[0].torch ? "torch" : "safetensors"; }
 uint32_t weights_shards(const struct weights *w) { return w->n_shards; }
 const char *weights_shard_name(const struct weights *w, uint32_t shard) { return w->shards[shard].name; }
 uint64_t weights_file_bytes(const struct weights *w) {

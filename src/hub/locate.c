@@ -85,7 +85,7 @@ static gllm_status by_name(const char *model, const char *home, const char *cach
         if (!*out && !repo && !ref.variant) *out = find_by_name(models, head, there, sizeof there);
         *choice = ref.choice;
         *fallback = ref.variant ? ref.variant->file : NULL;
-        if (!*out) status = ref.model ? known_absent(head, &ref, models, cache, err) : absent(head, models, there, err);
+        if (!*out) status = ref.model ? known_absent(model, &ref, models, cache, err) : absent(head, models, there, err);
     }
     free(head);
     free(models);
@@ -142,11 +142,13 @@ static bool holds(const char *dir, const char *name) {
     return there;
 }
 
-/* What a folder stands for: itself with its safetensors, or a GGUF file of it: `choice`, else the only one, else `fallback`. *out is the folder's
- * path and is replaced. */
+/* What a folder stands for: itself with its safetensors or torch files, or a GGUF file of it: `choice`, else the only one, else `fallback`. *out is the
+ * folder's path and is replaced. */
 static gllm_status open_folder(char **out, const char *choice, const char *fallback, gllm_error *err) {
     char *dir = *out;
-    if (!choice && (holds(dir, "model.safetensors") || holds(dir, "model.safetensors.index.json") || holds(dir, "modules.json"))) return GLLM_OK;
+    static const char *const OWN[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "modules.json"};
+    for (unsigned i = 0; !choice && i < sizeof OWN / sizeof *OWN; i++)
+        if (holds(dir, OWN[i])) return GLLM_OK;
     struct dirent **list = NULL;
     const int n = scandir(dir, &list, is_model_file, alphasort);
     gllm_status status = GLLM_OK;
@@ -174,6 +176,7 @@ static gllm_status by_path(const char *model, char **out, const char **choice, b
     *file = !folder && path_exists(model);
     if (*file) TRY(check_file(model, err));
     if (folder || *file) return (*out = strdup(model)) ? GLLM_OK : err_nomem(err, model);
+    if (colon && !colon[1]) return err_set(err, GLLM_INVALID, "%s: found nothing after the colon, expected a quantised form or a file", model);
     char *name = colon ? strndup(model, (size_t)(colon - model)) : NULL;
     if (name && dir_exists(name)) *out = name, *choice = colon + 1;
     else free(name);

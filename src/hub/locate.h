@@ -9,6 +9,6 @@
  * safetensors stands for the one GGUF file (or split set) in it; of several, and beside safetensors, MODEL:FILE or MODEL:QUANT chooses: QUANT is a
  * whole word of the file's name such as Q4_K_M, case ignored.
  * *out is owned by the caller (free). GLLM_NOT_FOUND says where was looked and what is there, or for a model of the registry its repository,
- * licence and where its files are expected; GLLM_INVALID lists the files of which none was chosen. */
+ * licence and where its files are expected; GLLM_INVALID lists the files of which none was chosen, or says that nothing follows a colon. */
 gllm_status hub_locate(const char *model, const char *home, const char *cache, char **out, gllm_error *err);
 #endif

@@ -50,5 +50,9 @@ const struct arch ARCH_ENCODERS[] = {
      .read_keys = config_keys_modern,
      .cfg = {.norm = NORM_LAYER, .norm_eps = 1e-5f, .act = ACT_GELU, .glu = true, .no_first_norm = true, .window = 64, .window_rule = WINDOW_NOT_FIRST_OF_N, .window_step = 3,
              .ropes = {{.kind = ROPE_DEFAULT, .theta = 160000}, {.kind = ROPE_DEFAULT, .theta = 1e4}}}},
+    {.name = "static", /* a table alone: static.c */
+     .model_types = {"model2vec"},
+     .names = &NAMES_STATIC,
+     .cfg = {.pos = POS_FROM_ZERO}},
     {0},
 };

@@ -1,5 +1,6 @@
 #include "model/bind.h"
 
+#include "backend/hostmem.h"
 #include "model/bind_quant.h"
 #include "model/rope.h"
 
@@ -167,14 +168,13 @@ static gllm_status take_rel(struct binder *s, struct weight **slot, const char *
     struct weight *unused = NULL;
     TRY(take_table(s, &unused, name, c->rel_buckets, c->n_head, err));
     struct binding *b = &s->b->list[s->b->count - 1];
-    if (b->desc.parts[0].scale.data) return err_set(err, GLLM_UNSUPPORTED, "%s: relative position biases with a scale beside them", name);
     const uint32_t radius = c->rel_distance, cols = 2 * radius + 1;
     float *table = arena_array(s->b->arena, (size_t)c->n_head * cols, sizeof *table), *raw = malloc((size_t)c->rel_buckets * c->n_head * sizeof *raw);
     if (!table || !raw) {
         free(raw);
         return err_nomem(err, name);
     }
-    dtype_to_f32(b->desc.parts[0].dtype, b->desc.parts[0].data, raw, (size_t)c->rel_buckets * c->n_head);
+    weight_values(&b->desc, raw);
     for (uint32_t h = 0; h < c->n_head; h++)
         for (uint32_t i = 0; i < cols; i++) table[(size_t)h * cols + i] = raw[(size_t)rel_bucket((int32_t)i - (int32_t)radius, c->rel_buckets, radius) * c->n_head + h];
     free(raw);
@@ -237,7 +237,7 @@ static gllm_status take_up_gate(struct binder *s, struct layer *l, const char *n
     TRY(take(s, &l->ffn.up, WEIGHT_MATRIX, &name, 1, i, ".weight", NULL, &both, c->d_model, err));
     struct binding *b = &s->b->list[s->b->count - 1];
     struct weight_part *parts = b->desc.parts;
-    if (parts[0].scale.data) return err_set(err, GLLM_UNSUPPORTED, "%s: a scale beside a matrix of up and gate", b->desc.name);
+    if (parts[0].scale.data || parts[0].codes) return err_set(err, GLLM_UNSUPPORTED, "%s: found up and gate in one matrix as codes or with a scale, expected plain values", b->desc.name);
     if (present(s, name, i, ".bias")) return err_set(err, GLLM_UNSUPPORTED, "%s: found a bias beside it, expected none", b->desc.name);
     parts[0].rows = c->d_ff;
     parts[1] = parts[0];
@@ -291,14 +291,21 @@ static bool is_bound(const struct bindings *b, const struct tensor *t) {
     return false;
 }
 
-/* A GGUF file holds one model and nothing beside it: a tensor of a block, or after them, that no part of the architecture takes (scales, experts, norms of a
+static bool is_around_blocks(const char *tensor) {
+    static const char *const STEMS[] = {"output", "dense_", "token_embd_norm", "position_embd", "token_types"};
+    bool found = false;
+    for (unsigned i = 0; i < sizeof STEMS / sizeof *STEMS; i++) found |= !strncmp(tensor, STEMS[i], strlen(STEMS[i]));
+    return found;
+}
+
+/* A GGUF file holds one model and nothing beside it: a tensor of a block, or around them, that no part of the architecture takes (scales, experts, norms of a
  * relative) would change the values. Tables of rotary positions are read elsewhere, or are as good as computed. */
 static gllm_status refuse_unbound(const struct binder *s, const struct arch *arch, bool lm_head, gllm_error *err) {
     for (size_t i = 0; i < weights_count(s->w); i++) {
         const struct tensor *t = weights_at(s->w, i);
         char *end = NULL;
         const bool block = !strncmp(t->name, "blk.", 4) && strtoul(t->name + 4, &end, 10) < s->cfg->n_layer;
-        if ((!block && strncmp(t->name, "output", 6) && strncmp(t->name, "dense_", 6)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
+        if ((!block && !is_around_blocks(t->name)) || (end && (!strncmp(end, ".rope_", 6) || !strncmp(end, ".attn_rot_embd", 14)))) continue;
         if (!lm_head && !strcmp(t->name, "output.weight")) continue;
         if (!is_bound(s->b, t)) return err_set(err, GLLM_UNSUPPORTED, "%s: found a tensor that architecture %s does not have", t->name, arch->name);
     }
@@ -362,19 +369,7 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
     return arch->slots ? refuse_unbound(&s, arch, lm_head, err) : GLLM_OK;
 }
 
-/* Row `id` of a matrix of any type as f32, into to[cols]. */
-static void copy_row(const struct weight_part *p, uint32_t cols, uint32_t id, float *to) {
-    const struct weight_scale *s = &p->scale;
-    dtype_to_f32(p->dtype, (const char *)p->data + id * dtype_row_bytes(p->dtype, cols), to, cols);
-    if (!s->data) return;
-    const size_t across = (cols - 1) / s->col_block + 1, size = dtype_traits(s->dtype)->bytes;
-    for (uint32_t c = 0; c < cols; c++) {
-        float scale;
-        dtype_to_f32(s->dtype, (const char *)s->data + (id / s->row_block * across + c / s->col_block) * size, &scale, 1);
-        to[c] *= scale;
-    }
-}
-
+/* The head's rows of r->ids, which are below n_vocab. */
 static gllm_status take_token_rows(struct binder *s, const struct name_table *n, const struct ranker *r, struct model_weights *out, gllm_error *err) {
     struct weight *unused = NULL;
     const uint32_t cols = s->cfg->d_model;
@@ -383,7 +378,7 @@ static gllm_status take_token_rows(struct binder *s, const struct name_table *n,
     struct binding *b = &s->b->list[s->b->count - 1];
     float *rows = arena_array(s->b->arena, (size_t)r->n_out * cols, sizeof *rows);
     if (!rows) return err_nomem(err, b->desc.name);
-    for (uint32_t i = 0; i < r->n_out; i++) copy_row(&b->desc.parts[0], cols, (uint32_t)r->ids[i], rows + (size_t)i * cols);
+    for (uint32_t i = 0; i < r->n_out; i++) weight_row(&b->desc.parts[0], cols, (uint32_t)r->ids[i], rows + (size_t)i * cols);
     b->slot = &out->score_out;
     b->tensors[0] = NULL;
     b->desc.parts[0] = (struct weight_part){.data = rows, .dtype = DTYPE_F32, .rows = r->n_out};
@@ -422,6 +417,15 @@ gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct
     const char *name = "linear";
     TRY(take(&s, &out->w, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &m->dense.out_dim, m->dense.in_dim, err));
     return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
+}
+
+gllm_status bind_add(struct bindings *b, struct weight **slot, const struct weight_desc *desc, const struct tensor *t, gllm_error *err) {
+    struct binder s = {.b = b};
+    struct binding *x = append(&s, slot);
+    if (!x) return err_nomem(err, "bindings");
+    x->desc = *desc;
+    x->tensors[0] = t;
+    return GLLM_OK;
 }
 
 struct ordered {

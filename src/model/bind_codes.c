@@ -283,12 +283,12 @@ static const struct {
     [QUANT_PACKED] = {take_packed, "weight_packed"}, [QUANT_INT8] = {take_int8, "weight"}, [QUANT_BNB] = {take_bnb, "weight"},
 };
 
-/* Tensors that hold codes under a name of their own; under the weight's, their dtype tells. */
+/* Tensors that hold codes under a name of their own; under the weight's, their dtype tells. GGUF has none. */
 static const struct tensor *find_codes(const struct weights *w, const char *name) {
     static const char *const TAILS[] = {"qweight", "weight_packed"};
     char full[QUANT_NAME_ROOM + 48];
     const size_t len = strlen(name);
-    if (len < 7 || strcmp(name + len - 7, ".weight")) return NULL;
+    if (weights_gguf(w) || len < 7 || strcmp(name + len - 7, ".weight")) return NULL;
     const struct tensor *t = weights_find(w, name);
     if (t) return t->dtype == DTYPE_I8 || t->dtype == DTYPE_U8 ? t : NULL;
     for (unsigned i = 0; !t && i < sizeof TAILS / sizeof *TAILS; i++) {

@@ -8,11 +8,13 @@
 #include "model/classifier.h"
 #include "model/config.h"
 #include "model/end_tokens.h"
+#include "model/frame.h"
 #include "model/gguf_config.h"
 #include "model/gguf_head.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
 #include "model/ranker.h"
+#include "model/static.h"
 
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
 static uint32_t longest_input(const struct model_files *f, const struct log *log) {
@@ -30,6 +32,7 @@ static gllm_status open_directory(struct model_files *f, const char *dir, gllm_e
     const struct arch *arch;
     char path[4096];
     TRY(hfdir_open(&f->dir, dir, err));
+    if (static_is(&f->dir)) return static_open(f, err);
     snprintf(path, sizeof path, "%s/config.json", f->dir.weights_dir);
     TRY(config_read(f->dir.config, path, &f->arena, &arch, &f->cfg, err));
     f->arch = *arch;
@@ -56,7 +59,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, const stru
     if (!f->dir.dir || !f->dir.name) return err_nomem(err, path);
     TRY(gguf_config(f->weights, path, &f->arch, &f->dir.config, err));
     TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
-    TRY(gguf_head(&f->dir, !f->cfg.causal, log, err));
+    TRY(gguf_head(&f->dir, !f->cfg.causal && !f->hints.pooling, log, err));
     f->dir.licence = gguf_licence(f);
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;
@@ -66,6 +69,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, const stru
 }
 
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
+    f->frame.dropped = -1;
     TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, log, err));
     if (!f->cfg.causal) TRY(classifier_read(f, err));
     TRY(hints_apply(f, log, err));
@@ -76,6 +80,8 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
         f->generates = f->ranker.kind == RANKER_NONE;
     }
     if (f->cfg.decoder && !model_files_cached(f)) TRY(tokenizer_add_end(f->tokenizer, err));
+    TRY(outputs_read(f, err));
+    TRY(frame_read(f, err));
     f->max_tokens = longest_input(f, log);
     uint32_t special = tokenizer_special_count(f->tokenizer, false);
     if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);

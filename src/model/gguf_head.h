@@ -5,7 +5,7 @@
 #include "format/hfdir.h"
 
 /* Reads `pooling_type` of d->config (gguf_config.h) into d->modules, in d's arena. Vectors are then scaled to length 1: no key says it, and
- * llama.cpp does it unless asked not to. An encoder without a pooling takes the mean, told to `log`; with a classification head it has no modules,
- * nor has a causal model without one. GLLM_UNSUPPORTED: another pooling; GLLM_FORMAT: a ranker without a head. */
-gllm_status gguf_head(struct hfdir *d, bool encoder, const struct log *log, gllm_error *err);
+ * llama.cpp does it unless asked not to. Without a pooling it is the mean with assume_mean, told to `log`,
+ * else there are no modules; nor are there with a classification head. GLLM_UNSUPPORTED: another pooling; GLLM_FORMAT: a ranker without a head. */
+gllm_status gguf_head(struct hfdir *d, bool assume_mean, const struct log *log, gllm_error *err);
 #endif

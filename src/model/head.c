@@ -24,6 +24,7 @@ gllm_status head_read(struct head *h, struct arena *arena, const struct hfdir *d
     if (!h->steps) return err_nomem(err, "modules");
     for (size_t i = 1; i < d->n_modules; i++) {
         const struct hf_module *m = &d->modules[i];
+        if (m->per_token || m->kind == HF_TOKEN_MASK || m->kind == HF_SPLADE) continue; /* outputs.c */
         if (m->kind != HF_POOLING) {
             h->steps[h->n_steps++] = m;
             continue;
@@ -36,7 +37,8 @@ gllm_status head_read(struct head *h, struct arena *arena, const struct hfdir *d
     }
     if (!h->n_modes) {
         h->modes[h->n_modes++] = POOL_MEAN;
-        log_line(log, GLLM_LOG_WARN, "%s: no pooling in modules.json or 1_Pooling: mean pooling is assumed, as sentence-transformers does", d->name);
+        if (!d->n_modules || d->modules[0].kind != HF_STATIC)
+            log_line(log, GLLM_LOG_WARN, "%s: no pooling in modules.json or 1_Pooling: mean pooling is assumed, as sentence-transformers does", d->name);
     }
     if (d->lone_pooling) log_line(log, GLLM_LOG_WARN, "%s: no modules.json: the pooling of 1_Pooling is taken (sentence-transformers would take the mean)", d->name);
     if (h->n_steps && h->steps[h->n_steps - 1]->kind == HF_NORMALIZE) {

@@ -6,14 +6,17 @@
 #include "model/decoder.h"
 #include "model/forward.h"
 #include "model/head.h"
+#include "model/static.h"
 #include "text/token_bytes.h"
 
-/* Buffers, tape and plan for batches of up to layout.cap_tok tokens in cap_seq sequences, with one choice of pooling. */
+/* Buffers, tape and plan for batches of up to layout.cap_tok tokens in cap_seq sequences, with one choice of pooling and of outputs. */
 struct session {
     struct forward_buffers buffers;
     struct buffer *step, *pooled[2];
     struct step_layout layout;
     struct head head;
+    struct output_session *outputs;
+    uint32_t wanted; /* OUTPUT_* */
     struct tape tape;
     struct plan *plan;
     struct view out;
@@ -26,6 +29,7 @@ static void session_close(struct model *m) {
     if (!s) return;
     ops->plan_free(m->backend, s->plan);
     forward_free(&s->buffers, m->backend);
+    output_session_close(s->outputs, m->backend);
     struct buffer *all[] = {s->step, s->pooled[0], s->pooled[1]};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) ops->buffer_free(m->backend, all[i]);
     tape_free(&s->tape);
@@ -91,7 +95,8 @@ static gllm_status session_build(struct model *m, struct session *s, gllm_error 
     tape_init(&s->tape, s->step, s->layout);
     forward_body(&s->tape, c, &m->net, &s->buffers, NULL);
     forward_final_norm(&s->tape, c, &m->net, s->buffers.x);
-    record_head(m, s, s->buffers.x);
+    if (s->wanted & OUTPUT_DENSE) record_head(m, s, s->buffers.x);
+    TRY(outputs_record(&s->outputs, m, &s->tape, s->buffers.x, s->wanted, err));
     TRY(tape_finish(&s->tape, err));
     return ops->plan(m->backend, &s->tape, &s->plan, err);
 }
@@ -103,11 +108,11 @@ static uint32_t grown(uint32_t need, uint32_t have, uint32_t least) {
 }
 
 /* The session that fits a batch: the one there is, or a new and larger one in its place. */
-static gllm_status session_for(struct model *m, const struct batch *b, enum pool_kind pooling, gllm_error *err) {
+static gllm_status session_for(struct model *m, const struct batch *b, enum pool_kind pooling, uint32_t wanted, gllm_error *err) {
     struct head head = m->head;
     if (pooling) head.n_modes = 1, head.modes[0] = pooling;
     struct session *old = m->session;
-    bool same = old && old->head.n_modes == head.n_modes && !memcmp(old->head.modes, head.modes, head.n_modes * sizeof *head.modes);
+    bool same = old && old->wanted == wanted && old->head.n_modes == head.n_modes && !memcmp(old->head.modes, head.modes, head.n_modes * sizeof *head.modes);
     if (same && b->n_tok <= old->layout.cap_tok && b->n_seq <= old->layout.cap_seq) return GLLM_OK;
     TRY(head_dim(&head, m->files.cfg.d_model, &head.dim, err));
     uint32_t n_tok = grown(b->n_tok, old ? old->layout.cap_tok : 0, 16), n_seq = grown(b->n_seq, old ? old->layout.cap_seq : 0, 1);
@@ -116,6 +121,7 @@ static gllm_status session_for(struct model *m, const struct batch *b, enum pool
     if (!m->session) return err_nomem(err, "session");
     m->session->layout = step_layout_make(n_tok, n_seq);
     m->session->head = head;
+    m->session->wanted = wanted;
     gllm_status status = session_build(m, m->session, err);
     if (status != GLLM_OK) session_close(m);
     return status;
@@ -149,31 +155,43 @@ static gllm_status write_step(struct model *m, const struct batch *b, gllm_error
     return m->backend->ops->write(m->backend, s->step, 0, w, l->words * sizeof *w, err);
 }
 
-gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err) {
+gllm_status model_run_outputs(struct model *m, const struct batch *b, enum pool_kind pooling, const struct outputs *out, gllm_error *err) {
     const struct backend_ops *ops = m->backend->ops;
-    TRY(session_for(m, b, pooling, err));
+    TRY(session_for(m, b, pooling, out->wanted, err));
     TRY(write_step(m, b, err));
     struct session *s = m->session;
     TRY(ops->run(m->backend, s->plan, err));
     TRY(ops->wait(m->backend, err));
-    for (uint32_t q = 0; q < b->n_seq; q++)
-        TRY(ops->read(m->backend, s->out.buf, s->out.offset + (uint64_t)q * s->out.stride * sizeof(float), out + (size_t)q * s->out.cols, s->out.cols * sizeof(float), err));
-    return GLLM_OK;
+    for (uint32_t q = 0; out->wanted & OUTPUT_DENSE && q < b->n_seq; q++)
+        TRY(ops->read(m->backend, s->out.buf, s->out.offset + (uint64_t)q * s->out.stride * sizeof(float), out->dense + (size_t)q * s->out.cols, s->out.cols * sizeof(float), err));
+    return outputs_fetch(s->outputs, m, b->n_tok, b->n_seq, out, err);
+}
+
+gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err) {
+    return model_run_outputs(m, b, pooling, &(struct outputs){.wanted = OUTPUT_DENSE, .dense = out}, err);
 }
 
 const struct tape *model_tape(const struct model *m) { return m->session ? &m->session->tape : NULL; }
 
-gllm_status model_collect(struct model *m, gllm_error *err) {
+/* The head, and the weights of the body. */
+static gllm_status collect_body(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
-    m->bindings.arena = &m->arena;
+    if (static_is(&f->dir)) return static_collect(m, err);
     if (f->classifier.n_labels) m->head = (struct head){.modes = {f->classifier.pool}, .n_modes = 1, .include_prompt = true, .n_labels = f->classifier.n_labels, .dim = f->classifier.n_labels};
-    else if (model_files_cached(f)) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling */
+    else if (model_files_cached(f) || !(f->outputs.available & OUTPUT_DENSE)) m->head.include_prompt = true; /* all tokens, for a caller who names a pooling; or nothing is pooled */
     else TRY(head_read(&m->head, &m->arena, &f->dir, f->cfg.d_model, &m->log, err));
     TRY(bind_collect(&m->bindings, f->weights, &f->arch, &f->cfg, f->classifier.n_labels, f->generates, &m->net, err));
     if (model_files_cached(f)) TRY(bind_ranker(&m->bindings, f->weights, &f->arch, &f->cfg, &f->ranker, &m->net, err));
     TRY(bind_ropes(&m->bindings, &f->cfg, f->max_tokens, &m->net, err));
     if (f->classifier.n_labels && !m->net.score_dense)
         log_line(&m->log, GLLM_LOG_WARN, "%s: the classifier has one layer: converters to GGUF leave a BERT's pooler out, and then scores are not those of the original", f->dir.name);
+    return GLLM_OK;
+}
+
+gllm_status model_collect(struct model *m, gllm_error *err) {
+    struct model_files *f = &m->files;
+    m->bindings.arena = &m->arena;
+    TRY(collect_body(m, err));
     const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
     if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);
@@ -184,7 +202,7 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
         TRY(weights_open(&m->dense_weights[i], f->dir.modules[i].path, err));
         TRY(bind_dense(&m->bindings, m->dense_weights[i], &f->dir.modules[i], &m->dense[i], err));
     }
-    return GLLM_OK;
+    return outputs_collect(m, err);
 }
 
 gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err) {
@@ -213,6 +231,7 @@ void model_close(struct model *m) {
     if (m->backend) bind_release(&m->bindings, m->backend);
     free(m->bindings.list);
     for (size_t i = 0; m->dense_weights && i < m->files.dir.n_modules; i++) weights_close(m->dense_weights[i]);
+    outputs_close(m->outputs);
     model_files_close(&m->files);
     arena_free(&m->arena);
     free(m);

@@ -7,6 +7,7 @@
 #include "format/weights.h"
 #include "model/arch.h"
 #include "model/bind.h"
+#include "model/outputs.h"
 #include "model/hints.h"
 #include "model/ranker.h"
 #include "text/chat.h"
@@ -21,6 +22,12 @@ struct classifier { /* of a model with a classification head */
     enum score_act model_act;   /* what the files say of a cross-encoder's scores; else sigmoid for one label, none for several */
     enum score_act class_act;   /* what makes probabilities of the logits, by problem_type */
 };
+struct input_frame { /* how a text becomes a model's input, beside what its tokenizer does */
+    const int32_t *before, *after; /* [n_before], [n_after] in place of the special tokens that the tokenizer adds; none: those count */
+    uint32_t n_before, n_after;
+    bool bare;       /* no special tokens are added */
+    int32_t dropped; /* a token that is taken out; -1: none */
+};
 struct model_files { /* read and checked, no device yet */
     struct arena arena; /* tables of cfg */
     struct hfdir dir;
@@ -34,6 +41,8 @@ struct model_files { /* read and checked, no device yet */
     uint32_t n_eos;
     struct classifier classifier; /* of an encoder */
     struct ranker ranker;     /* of a causal model that pools nothing */
+    struct outputs_cfg outputs;
+    struct input_frame frame;
     struct chat_source chat; /* of a causal model */
     struct model_hints hints;
 };
@@ -63,7 +72,8 @@ struct model {
     struct model_weights net;
     struct dense_weights *dense;      /* [modules] by module index */
     struct weights **dense_weights;   /* [modules] likewise, the files they lie in */
-    struct head head;
+    struct head head;                 /* without modes: the model pools nothing */
+    struct output_heads *outputs;     /* NULL: nothing beside the pooled vector */
     struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
     struct decoder *decoder;          /* of a generator, opened at its first use */
     struct token_bytes *token_bytes;  /* likewise at the first grammar */
@@ -85,6 +95,8 @@ struct batch {
  * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.
  * GLLM_INVALID: an id outside the vocabulary. */
 gllm_status model_run(struct model *m, const struct batch *b, enum pool_kind pooling, float *out, gllm_error *err);
+/* The same with any of the outputs that the model has (files.outputs.available), in one forward. */
+gllm_status model_run_outputs(struct model *m, const struct batch *b, enum pool_kind pooling, const struct outputs *out, gllm_error *err);
 /* What model_run recorded last, its step still in place; for comparing backends. NULL before the first run. */
 const struct tape *model_tape(const struct model *m);
 /* Device memory for weights; for the buffers of a forward of n_tok tokens in n_seq sequences. */

@@ -13,8 +13,14 @@
     .ffn_norm_res = "encoder.layer.%u.output.LayerNorm"
 #define BERT_SCORE .score_dense = "pooler.dense", .score_act = ACT_TANH, .score_out = "classifier"
 
-const struct name_table NAMES_BERT = {BERT_BODY, BERT_SCORE};
-const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj"};
+#define BERT_MLM                                                                                                        \
+    .mlm_dense = "cls.predictions.transform.dense", .mlm_norm = "cls.predictions.transform.LayerNorm",                  \
+    .mlm_out = "cls.predictions.decoder.weight", .mlm_bias = "cls.predictions.bias"
+#define ROBERTA_MLM                                                                                                     \
+    .mlm_dense = "lm_head.dense", .mlm_norm = "lm_head.layer_norm", .mlm_out = "lm_head.decoder.weight", .mlm_bias = "lm_head.bias", .mlm_act = ACT_GELU
+
+const struct name_table NAMES_BERT = {BERT_BODY, BERT_SCORE, BERT_MLM};
+const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj", ROBERTA_MLM};
 const struct name_table NAMES_ELECTRA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_GELU, .score_out = "classifier.out_proj"};
 
 /* jina-embeddings-v2; and its code model, with norms of q and k and a second norm after attention. */
@@ -103,7 +109,10 @@ const struct name_table NAMES_MPNET = {
     .score_dense = "classifier.dense",
     .score_act = ACT_TANH,
     .score_out = "classifier.out_proj",
+    ROBERTA_MLM,
 };
+
+const struct name_table NAMES_STATIC = {.word = "embedding"}; /* static.c knows the other name */
 
 const struct name_table NAMES_DISTILBERT = {
     .word = "embeddings.word_embeddings",
@@ -120,6 +129,10 @@ const struct name_table NAMES_DISTILBERT = {
     .score_dense = "pre_classifier",
     .score_act = ACT_RELU,
     .score_out = "classifier",
+    .mlm_dense = "vocab_transform",
+    .mlm_norm = "vocab_layer_norm",
+    .mlm_out = "vocab_projector.weight",
+    .mlm_bias = "vocab_projector.bias",
 };
 
 /* The decoders of transformers call nearly everything alike; a fused qkv_proj or gate_up_proj stands for its parts. */

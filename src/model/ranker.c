@@ -14,11 +14,11 @@ static void pair_of_rows(struct ranker *r, enum ranker_head head, uint32_t n_out
     r->no = n_out > 1 ? 1 : -1;
 }
 
-/* A word that the tokenizer makes one token of. */
-static bool word_id(const struct tokenizer *t, const char *word, int32_t *id) {
+/* A word that the tokenizer makes one token of, which the model has too. */
+static bool word_id(const struct model_files *f, const char *word, int32_t *id) {
     struct encoding e = {0};
     const struct encode_options opt = {0};
-    const bool one = tokenizer_encode(t, word, strlen(word), NULL, 0, &opt, &e, NULL) == GLLM_OK && e.count == 1;
+    const bool one = tokenizer_encode(f->tokenizer, word, strlen(word), NULL, 0, &opt, &e, NULL) == GLLM_OK && e.count == 1 && (uint32_t)e.ids[0] < f->cfg.n_vocab;
     if (one) *id = e.ids[0];
     encoding_free(&e);
     return one;
@@ -27,7 +27,7 @@ static bool word_id(const struct tokenizer *t, const char *word, int32_t *id) {
 /* n_out stays 0 where the tokenizer has no such tokens. */
 static void read_words(struct model_files *f) {
     struct ranker *r = &f->ranker;
-    if (word_id(f->tokenizer, "yes", &r->ids[0]) && word_id(f->tokenizer, "no", &r->ids[1]) && r->ids[0] != r->ids[1]) pair_of_rows(r, RANKER_TOKENS, 2);
+    if (word_id(f, "yes", &r->ids[0]) && word_id(f, "no", &r->ids[1]) && r->ids[0] != r->ids[1]) pair_of_rows(r, RANKER_TOKENS, 2);
 }
 
 /* ---- RANKER_LIST ---- */

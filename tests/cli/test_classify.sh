@@ -35,6 +35,7 @@ ok "body of /predict for one text" grep -Eq '^\[\{"score":0\.80844[0-9]*,"label"
 status 0 "$gllm" classify $model sea sea --pair "" --json --top-n 1
 ok "body of /predict for several" grep -Eq '^\[\[\{"score":0\.80844[0-9]*,"label":"joy"\}\],\[\{"score":0\.80844[0-9]*,"label":"joy"\}\]\]$' "$work/out"
 echo sea | "$gllm" classify $model --json --top-n 1 >"$work/out" 2>"$work/err"; ok "standard input is a list" grep -Eq '^\[\[\{"score":[0-9.]*,"label":"joy"\}\]\]$' "$work/out"
+printf 'sea\nsea\n' | "$gllm" classify $model - --json --top-n 1 >"$work/out" 2>"$work/err"; ok "so is -" grep -Eq '^\[\[\{"score":[0-9.]*,"label":"joy"\}\],\[\{"score":[0-9.]*,"label":"joy"\}\]\]$' "$work/out"
 status 0 "$gllm" classify tests/golden/classifiers/distilbert-three sea; ok "other labels" grep -q neutral "$work/out"
 ok "softmax sums to 1" awk '{ s += $2 } END { exit !(s > 0.99999 && s < 1.00001) }' "$work/out"
 status 0 "$gllm" classify tests/golden/classifiers/bert sea; ok "a model of one label" grep -q '^0	0\.[0-9]*	LABEL_0$' "$work/out"

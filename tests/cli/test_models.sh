@@ -47,6 +47,8 @@ cmp -s "$work/alias" "$work/path" || fail "the alias gives another vector"
 cmp -s "$work/out" "$work/path" && fail "the registry's prompt changes nothing"
 "$gllm" info bge-small-en | grep -q 'alias  *bge-small-en' || fail "info does not tell the alias"
 "$gllm" info bge-large-en >"$work/out" 2>&1 && fail "a model that is not here"
+"$gllm" info bge-small-en: >"$work/colon" 2>&1 && fail "nothing after the colon"
+grep -q 'bge-small-en:: found nothing after the colon' "$work/colon" || fail "an empty choice: $(cat "$work/colon")"
 grep -q "BAAI/bge-large-en-v1.5 in $work/home/models/BAAI--bge-large-en-v1.5 .*licence: mit" "$work/out" || fail "how to get it: $(cat "$work/out")"
 
 "$gllm" doctor --parity >"$work/out" 2>"$work/err" || fail "doctor --parity: $(cat "$work/err")"

@@ -257,6 +257,15 @@ static void test_heads(void **state) {
     f = assumed(RANKER, (const struct edit[]){{.op = ADD_U32, .key = "bert.pooling_type", .number = 2}, {.op = END}});
     assert_true(!f.classifier.n_labels && f.dir.modules[1].pooling.modes[0] == HF_POOL_CLS);
     model_files_close(&f);
+    f = assumed(BERT, (const struct edit[]){{.op = RENAME, .key = "bert.pooling_type"}, {.op = ADD_U32, .key = "bert.pooling_type", .number = 3}, {.op = END}});
+    assert_true(f.dir.modules[1].pooling.modes[0] == HF_POOL_LAST);
+    model_files_close(&f);
+    f = assumed("qwen3", (const struct edit[]){{.op = ADD_U32, .key = "qwen3.pooling_type", .number = 3}, {.op = END}});
+    assert_true(!f.generates && f.dir.modules[1].pooling.modes[0] == HF_POOL_LAST);
+    model_files_close(&f);
+    f = assumed("qwen3", (const struct edit[]){{.op = ADD_U32, .key = "qwen3.pooling_type", .number = 0}, {.op = END}});
+    assert_true(f.generates && !f.dir.n_modules);
+    model_files_close(&f);
     f = assumed("gguf-encoders/distilbert-three", (const struct edit[]){{.op = END}});
     assert_true(!strcmp(f.arch.name, "distilbert") && f.classifier.n_labels == 3 && !strcmp(f.classifier.labels[1], "entailment"));
     model_files_close(&f);

@@ -107,7 +107,7 @@ static void test_refused(void **state) {
     refuses("Org/Many-GGUF:Q5_0", GLLM_NOT_FOUND, "found 0 GGUF files that \"Q5_0\" names, expected one of: m-IQ4_XS.gguf");
     refuses("Org/Many-GGUF:Q4_K", GLLM_NOT_FOUND, "found 0 GGUF files that \"Q4_K\"");
     refuses("Org/Many-GGUF:m", GLLM_NOT_FOUND, "found 4 GGUF files that \"m\" names");
-    refuses("Org/Many-GGUF:", GLLM_NOT_FOUND, "found 0 GGUF files that \"\"");
+    refuses("Org/Many-GGUF:", GLLM_INVALID, "Org/Many-GGUF:: found nothing after the colon, expected a quantised form or a file");
     refuses("Org/Plain:Q4_0", GLLM_NOT_FOUND, "no GGUF file is there");
     refuses("Org/None", GLLM_NOT_FOUND, "Org/None: no such model");
     refuses("Org/None:Q4_0", GLLM_NOT_FOUND, "Org/None: no such model");

@@ -158,7 +158,7 @@ static void test_variants(void **state) {
     refuses("qwen3-8b:int4", "qwen3-8b:int4: no such form is known; there is awq (Qwen/Qwen3-8B-AWQ), gguf (Qwen/Qwen3-8B-GGUF), fp8 (Qwen/Qwen3-8B-FP8)");
     refuses("bge-m3:gguf", "bge-m3:gguf: no such form is known; there is the model itself only");
     refuses("qwen3-8b", "expected the files of https://huggingface.co/Qwen/Qwen3-8B in ");
-    refuses("qwen3-14b:gguf:Q5_0", "expected the GGUF file Q5_0 of https://huggingface.co/Qwen/Qwen3-14B-GGUF in ");
+    refuses("qwen3-14b:gguf:Q5_0", "qwen3-14b:gguf:Q5_0: no such model here: expected the GGUF file Q5_0 of https://huggingface.co/Qwen/Qwen3-14B-GGUF in ");
 }
 
 static void test_cache(void **state) {

@@ -62,16 +62,16 @@ static void test_ends(void **state) {
     static const int32_t TYPES[] = {3, 3, 1, 1};
     static const struct {
         const char *pre;
-        int add_bos, add_eos;
+        int add_bos, add_eos, add_sep;
         const char *single, *pair;
-    } CASES[] = {{"gpt-2", -1, -1, "2", "2 3"}, {"llama-bpe", -1, -1, "0 2", "0 2 0 3"}, {"tekken", -1, -1, "0 2", "0 2 0 3"}, {"llama-bpe", 0, -1, "2", "2 3"}, {"qwen2", -1, 1, "2 1", "2 1 3 1"}, {"roberta-bpe", 1, 1, "0 2 1", "0 2 1 1 3 1"}};
+    } CASES[] = {{"gpt-2", -1, -1, -1, "2", "2 3"}, {"llama-bpe", -1, -1, -1, "0 2", "0 2 0 3"}, {"tekken", -1, -1, -1, "0 2", "0 2 0 3"}, {"llama-bpe", 0, -1, -1, "2", "2 3"}, {"qwen2", -1, 1, -1, "2 1", "2 1 3 1"}, {"roberta-bpe", 1, 1, -1, "0 2 1", "0 2 1 1 3 1"}, {"modern-bert", 1, 1, 0, "0 2 1", "0 2 1 3 1"}};
     (void)state;
     for (unsigned i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct tokenizer_tables tables = empty_tables("gpt2");
         struct encoding e = {0};
         gllm_error err = {0};
         tables.tokens = TOKENS, tables.types = TYPES, tables.n_tokens = 4, tables.merges = TOKENS;
-        tables.pre = CASES[i].pre, tables.bos = 0, tables.eos = 1, tables.add_bos = CASES[i].add_bos, tables.add_eos = CASES[i].add_eos;
+        tables.pre = CASES[i].pre, tables.bos = 0, tables.eos = 1, tables.add_bos = CASES[i].add_bos, tables.add_eos = CASES[i].add_eos, tables.add_sep = CASES[i].add_sep;
         struct tokenizer *t = from_tables(&tables, CASES[i].pre);
         for (unsigned pair = 0; pair < 2; pair++) {
             char found[64] = "";

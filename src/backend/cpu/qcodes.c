@@ -16,9 +16,11 @@ uint32_t *qcodes_order(const struct weight_codes *w, uint32_t cols) {
     for (uint32_t c = 0; keys && c < cols; c++) keys[c] = (uint64_t)codes_group(w, cols, 0, c) << 32 | c;
     if (keys) qsort(keys, cols, sizeof *keys, by_key);
     for (uint32_t c = 0; keys && order && c < cols; c++) order[c] = (uint32_t)keys[c];
-    if (!keys) free(order);
+    const bool ok = keys && order;
     free(keys);
-    return keys ? order : NULL;
+    if (ok) return order;
+    free(order);
+    return NULL;
 }
 
 static uint32_t input_at(const uint32_t *order, uint32_t place) { return order ? order[place] : place; }
