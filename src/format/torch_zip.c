@@ -13,8 +13,8 @@ static const struct pickle_name NAMES[] = {
     [NAME_DICT] = {"collections", "OrderedDict", .makes_dict = true},
     [NAME_TENSOR] = {"torch._utils", "_rebuild_tensor_v2", .callable = true},
     [NAME_PARAMETER] = {"torch._utils", "_rebuild_parameter", .callable = true},
-    [NAME_STORAGE] = {"torch", "FloatStorage"}, {"torch", "HalfStorage"}, {"torch", "BFloat16Storage"}, {"torch", "DoubleStorage"},
-    {"torch", "LongStorage"}, {"torch", "IntStorage"}, {"torch", "ShortStorage"}, {"torch", "CharStorage"}, {"torch", "ByteStorage"}, {"torch", "BoolStorage"},
+    [NAME_STORAGE] = {"torch", "FloatStorage", .callable = false}, {"torch", "HalfStorage", .callable = false}, {"torch", "BFloat16Storage", .callable = false}, {"torch", "DoubleStorage", .callable = false},
+    {"torch", "LongStorage", .callable = false}, {"torch", "IntStorage", .callable = false}, {"torch", "ShortStorage", .callable = false}, {"torch", "CharStorage", .callable = false}, {"torch", "ByteStorage", .callable = false}, {"torch", "BoolStorage", .callable = false},
 };
 static const enum dtype DTYPES[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_I64, DTYPE_I32, DTYPE_I16, DTYPE_I8, DTYPE_U8, DTYPE_BOOL};
 enum { N_NAMES = sizeof NAMES / sizeof *NAMES, ENTRY_ROOM = 512 };

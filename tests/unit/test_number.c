@@ -55,9 +55,9 @@ static void check_templates(void) {
 
 static bool accepts(const char *schema, const char *text) {
     struct grammar *g;
-    struct matcher *m;
+    struct matcher *m = NULL;
     gllm_error err = {0};
-    uint32_t at;
+    uint32_t at = MATCHER_DEAD;
     if (json_schema_read(&g, schema, strlen(schema), &err) != GLLM_OK || matcher_open(&m, g, &err) != GLLM_OK || matcher_accept(m, MATCHER_START, text, strlen(text), &at, &err) != GLLM_OK)
         fail_msg("%s", err.message);
     const bool yes = at != MATCHER_DEAD && m->states[at].can_end;
