@@ -4,13 +4,11 @@
 
 #include "cli.h"
 
-enum { FIRST_BATCH = 64, LAST_BATCH = 4096 };
-
 struct classify {
     const struct cli_options *options;
     gllm_client *client;
     struct cli_bar bar;
-    gllm_str *pairs; /* [LAST_BATCH] the same text each time; NULL: none */
+    gllm_str *pairs; /* [CLI_LAST_BATCH] the same text each time; NULL: none */
     size_t *order;   /* [n_labels] scratch */
     size_t done;     /* texts answered */
     bool list;       /* --json: a list of answers, not one */
@@ -76,11 +74,7 @@ static int classify_batch(struct classify *k, const struct cli_texts *texts) {
 static int classify_all(struct classify *k, struct cli_input *in) {
     struct cli_texts texts = {0};
     int status = EXIT_OK;
-    for (size_t batch = FIRST_BATCH; !status; batch = batch < LAST_BATCH ? 2 * batch : LAST_BATCH) {
-        k->bar.from = cli_input_share(in);
-        status = cli_input_read(in, batch, &texts);
-        if (status || !texts.count) break;
-        k->bar.to = cli_input_share(in);
+    while (!status && !(status = cli_input_batch(in, &k->bar, &texts)) && texts.count) {
         if (k->options->json && !k->done && k->list) putchar('[');
         status = classify_batch(k, &texts);
     }
@@ -92,8 +86,8 @@ static int classify_all(struct classify *k, struct cli_input *in) {
 
 static int fill_pairs(struct classify *k) {
     if (!k->options->pair) return EXIT_OK;
-    k->pairs = malloc(LAST_BATCH * sizeof *k->pairs);
-    for (size_t i = 0; k->pairs && i < LAST_BATCH; i++) k->pairs[i] = (gllm_str){k->options->pair, GLLM_NTS};
+    k->pairs = malloc(CLI_LAST_BATCH * sizeof *k->pairs);
+    for (size_t i = 0; k->pairs && i < CLI_LAST_BATCH; i++) k->pairs[i] = (gllm_str){k->options->pair, GLLM_NTS};
     return k->pairs ? EXIT_OK : cli_no_memory();
 }
 

@@ -131,6 +131,7 @@ struct cli_input { /* texts, in order; standard input is read in batches */
     size_t capacity;
     uint64_t bytes, total_bytes; /* of a file on standard input; total 0: not known */
     bool from_stdin, by_line;    /* by_line: a person types, so each line is answered */
+    size_t batch;                /* texts of the next cli_input_batch */
 };
 struct cli_texts {
     gllm_str *list; /* pointers into `bytes` */
@@ -141,6 +142,9 @@ struct cli_texts {
 int cli_input_open(struct cli_input *in, const struct cli_options *o, size_t first_operand);
 /* The next at most `limit` texts, less when they are long; count 0 at the end. */
 int cli_input_read(struct cli_input *in, size_t limit, struct cli_texts *out);
+/* The next batch, and its share of the input to the bar. Batches double: an early first answer, then large ones. */
+enum { CLI_FIRST_BATCH = 64, CLI_LAST_BATCH = 4096 };
+int cli_input_batch(struct cli_input *in, struct cli_bar *bar, struct cli_texts *out);
 double cli_input_share(const struct cli_input *in); /* read so far, 0 to 1; negative: not known */
 void cli_input_close(struct cli_input *in);
 void cli_texts_free(struct cli_texts *t);

@@ -1,7 +1,7 @@
 /* embed.c - gllm embed: one vector a text, streamed in batches so that memory stays bounded. */
 #include "cli.h"
 
-enum { FIRST_BATCH = 64, LAST_BATCH = 4096, TOLD = 3 }; /* batches double: an early first answer, then large ones */
+enum { TOLD = 3 };
 
 static void tell_truncated(const struct cli_options *o, const gllm_embeddings *e, size_t base, uint32_t limit) {
     if (!e->n_truncated) return;
@@ -50,11 +50,7 @@ static int embed_all(gllm_client *c, const struct cli_options *o, struct cli_inp
     int status = EXIT_OK;
     fill_request(o, &r);
     r.progress_user = &bar;
-    for (size_t batch = FIRST_BATCH; !status; batch = batch < LAST_BATCH ? 2 * batch : LAST_BATCH) {
-        bar.from = cli_input_share(in);
-        status = cli_input_read(in, batch, &texts);
-        if (status || !texts.count) break;
-        bar.to = cli_input_share(in);
+    while (!status && !(status = cli_input_batch(in, &bar, &texts)) && texts.count) {
         r.inputs = texts.list;
         r.n_inputs = texts.count;
         status = embed_batch(c, &r, w, &bar, limit);

@@ -121,6 +121,15 @@ int cli_input_read(struct cli_input *in, size_t limit, struct cli_texts *out) {
     return EXIT_OK;
 }
 
+int cli_input_batch(struct cli_input *in, struct cli_bar *bar, struct cli_texts *out) {
+    const size_t limit = in->batch ? in->batch : CLI_FIRST_BATCH;
+    bar->from = cli_input_share(in);
+    const int status = cli_input_read(in, limit, out);
+    bar->to = cli_input_share(in);
+    in->batch = limit < CLI_LAST_BATCH ? 2 * limit : CLI_LAST_BATCH;
+    return status;
+}
+
 int cli_read_all(const char *path, char **out, size_t *len) {
     FILE *f = path ? fopen(path, "rb") : stdin;
     size_t room = 0, n = 0, got = 1;

@@ -5,8 +5,6 @@
 
 #include "cli.h"
 
-enum { FIRST_BATCH = 64, LAST_BATCH = 4096 };
-
 struct comparison {
     const struct cli_options *options;
     float *first; /* [dim] the first text's vector; NULL before it is known */
@@ -48,13 +46,9 @@ static int compare_all(gllm_client *c, struct cli_input *in, struct comparison *
     gllm_embed_request_init(&r);
     r.prompt_name = s->options->prompt_name, r.progress = cli_progress, r.progress_user = &bar;
     if (s->options->prompt) r.prompt = (gllm_str){s->options->prompt, GLLM_NTS};
-    for (size_t batch = FIRST_BATCH; !status; batch = batch < LAST_BATCH ? 2 * batch : LAST_BATCH) {
+    while (!status && !(status = cli_input_batch(in, &bar, &texts)) && texts.count) {
         gllm_error err = {0};
         gllm_embeddings *e;
-        bar.from = cli_input_share(in);
-        status = cli_input_read(in, batch, &texts);
-        if (status || !texts.count) break;
-        bar.to = cli_input_share(in);
         bar.base = s->texts;
         r.inputs = texts.list, r.n_inputs = texts.count;
         gllm_status done = gllm_embed(c, &r, &e, &err);
