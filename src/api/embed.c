@@ -12,12 +12,6 @@ void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size) {
     api_init_sized(r, size, &full, sizeof full);
 }
 
-static const struct hf_prompt *prompt_find(const struct hfdir *d, const char *name) {
-    for (size_t i = 0; i < d->n_prompts; i++)
-        if (!strcmp(d->prompts[i].name, name)) return &d->prompts[i];
-    return NULL;
-}
-
 /* What is glued before each text: the request's own, a prompt by name, the input type's, or the model's default. */
 static gllm_status prompt_of(const struct hfdir *d, const gllm_embed_request *r, gllm_str *out, gllm_error *err) {
     *out = (gllm_str){0};
@@ -29,18 +23,18 @@ static gllm_status prompt_of(const struct hfdir *d, const gllm_embed_request *r,
     }
     const struct hf_prompt *p = NULL;
     if (r->prompt_name) {
-        p = prompt_find(d, r->prompt_name);
+        p = hfdir_prompt(d, r->prompt_name);
         if (!p) {
             char names[256] = "";
             for (size_t i = 0, at = 0; i < d->n_prompts && at < sizeof names; i++)
                 at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", d->prompts[i].name);
             return err_set(err, GLLM_INVALID, "prompt \"%.60s\" is unknown; the model has %s", r->prompt_name, *names ? names : "none");
         }
-    } else if (r->input_type == GLLM_INPUT_QUERY) p = prompt_find(d, "query");
+    } else if (r->input_type == GLLM_INPUT_QUERY) p = hfdir_prompt(d, "query");
     else if (r->input_type == GLLM_INPUT_DOCUMENT) {
-        p = prompt_find(d, "document");
-        if (!p) p = prompt_find(d, "passage");
-    } else if (d->default_prompt_name) p = prompt_find(d, d->default_prompt_name);
+        p = hfdir_prompt(d, "document");
+        if (!p) p = hfdir_prompt(d, "passage");
+    } else if (d->default_prompt_name) p = hfdir_prompt(d, d->default_prompt_name);
     if (p) *out = (gllm_str){p->text, strlen(p->text)};
     return GLLM_OK;
 }

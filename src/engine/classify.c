@@ -42,8 +42,6 @@ static void keep_logits(void *user, size_t text, const float *row) {
     memcpy(k->logits + text * k->n_labels, row, k->n_labels * sizeof *row);
 }
 
-static gllm_status run_all(struct model *m, void *arg, gllm_error *err) { return packed_run(m, arg, err); }
-
 gllm_status engine_classify(struct engine *e, struct classify_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     const uint32_t n_labels = f->classifier.n_labels;
@@ -60,7 +58,7 @@ gllm_status engine_classify(struct engine *e, struct classify_call *c, gllm_erro
         status = encode_one(f, c, i, &opt, &one, err);
         if (status == GLLM_OK) status = packed_add(&packed, &one, err);
     }
-    if (status == GLLM_OK) status = engine_call(e, run_all, &run, err);
+    if (status == GLLM_OK) status = packed_submit(e, &run, err);
     c->compute_ms = run.compute_ms;
     encoding_free(&one);
     packed_free(&packed);

@@ -147,8 +147,6 @@ gllm_status embed_outputs(const struct model *m, uint32_t asked, uint32_t *out, 
     return GLLM_OK;
 }
 
-static gllm_status run_all(struct model *m, void *arg, gllm_error *err) { return packed_run(m, arg, err); }
-
 gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     if (f->classifier.n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is a %s: it gives scores, not vectors", f->dir.name, f->classifier.n_labels == 1 ? "reranker" : "classifier");
@@ -159,7 +157,7 @@ gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err
                              .more = keep_more, .progress = c->progress, .progress_user = c->progress_user};
     gllm_status status = gathered_begin(&c->more, c->n_inputs, c->queries, err);
     if (status == GLLM_OK) status = encode_all(engine_model(e), c, &packed, err);
-    if (status == GLLM_OK) status = engine_call(e, run_all, &run, err);
+    if (status == GLLM_OK) status = packed_submit(e, &run, err);
     c->compute_ms = run.compute_ms;
     packed_free(&packed);
     return status;

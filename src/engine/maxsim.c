@@ -6,9 +6,8 @@
 bool maxsim_has(const struct model *m) { return m->files.outputs.available & OUTPUT_TOKENS; }
 
 static gllm_str prompt_of(const struct hfdir *d, const char *name) {
-    for (size_t i = 0; i < d->n_prompts; i++)
-        if (!strcmp(d->prompts[i].name, name)) return (gllm_str){d->prompts[i].text, strlen(d->prompts[i].text)};
-    return (gllm_str){0};
+    const struct hf_prompt *p = hfdir_prompt(d, name);
+    return p ? (gllm_str){p->text, strlen(p->text)} : (gllm_str){0};
 }
 
 /* Sums in double: the order of the products in a vector is all that could show. */

@@ -97,7 +97,8 @@ static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t
     return status;
 }
 
-gllm_status packed_run(struct model *m, struct packed_run *r, gllm_error *err) {
+static gllm_status run_all(struct model *m, void *arg, gllm_error *err) {
+    struct packed_run *r = arg;
     const size_t *start = r->packed->start, n = r->packed->n;
     for (size_t first = 0, last; first < n; first = last) {
         for (last = first + 1; last < n && start[last + 1] - start[first] <= r->budget && last - first < r->budget; last++) {}
@@ -108,3 +109,5 @@ gllm_status packed_run(struct model *m, struct packed_run *r, gllm_error *err) {
     }
     return GLLM_OK;
 }
+
+gllm_status packed_submit(struct engine *e, struct packed_run *r, gllm_error *err) { return engine_call(e, run_all, r, err); }

@@ -35,5 +35,5 @@ struct packed_run {
     void *progress_user;
     double compute_ms;      /* added to */
 };
-gllm_status packed_run(struct model *m, struct packed_run *r, gllm_error *err);
+gllm_status packed_submit(struct engine *e, struct packed_run *r, gllm_error *err); /* from a caller's thread; returns when all is done */
 #endif

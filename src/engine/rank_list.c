@@ -12,7 +12,6 @@
 /* The prompt, its tokens and the limits are those of the model's published code (jinaai/jina-reranker-v3, modeling.py). */
 enum { BLOCK_DOCUMENTS = 125, DOCUMENT_TOKENS = 2048, QUERY_TOKENS = 512 };
 enum { FRAME_TOKENS = 100, PASSAGE_TOKENS = 12 }; /* at least so many are around the documents, and around each */
-static const char EMBED[] = "<|embed_token|>", RERANK[] = "<|rerank_token|>";
 static const struct hint_listwise PUBLISHED = { /* for a model of which nothing is known beside its files */
     .prefix = "<|im_start|>system\n"
               "You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to the query. "
@@ -22,8 +21,8 @@ static const struct hint_listwise PUBLISHED = { /* for a model of which nothing 
               "<|im_end|>\n<|im_start|>user\n",
     .lead = "I will provide you with {n} passages, each indicated by a numerical identifier. Rank the passages based on their relevance to query: {query}\n",
     .instruction = "<instruct>\n{task}\n</instruct>\n",
-    .passage = "<passage id=\"{i}\">\n{document}<|embed_token|>\n</passage>",
-    .query = "<query>\n{query}<|rerank_token|>\n</query>",
+    .passage = "<passage id=\"{i}\">\n{document}" RANKER_DOC_TOKEN "\n</passage>",
+    .query = "<query>\n{query}" RANKER_QUERY_TOKEN "\n</query>",
     .suffix = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
 };
 
@@ -50,7 +49,7 @@ struct list {
 
 /* Takes the two tokens out of s, also where one comes about by taking out another. */
 static void strip(struct short_text *s) {
-    static const char *const TOKENS[] = {EMBED, RERANK};
+    static const char *const TOKENS[] = {RANKER_DOC_TOKEN, RANKER_QUERY_TOKEN};
     for (unsigned k = 0, clean = 0; clean < 2; k = !k) {
         const size_t n = strlen(TOKENS[k]);
         char *at = memmem(s->text, s->len, TOKENS[k], n);

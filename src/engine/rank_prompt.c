@@ -149,8 +149,8 @@ static gllm_status by_roles(const struct model_files *f, const struct rank_quest
     gllm_str system = q->instruction;
     struct mark m;
     TRY(choose_mark(q, &m, err));
-    for (size_t i = 0; !system.ptr && f->dir.default_prompt_name && i < f->dir.n_prompts; i++)
-        if (!strcmp(f->dir.prompts[i].name, f->dir.default_prompt_name)) system = (gllm_str){f->dir.prompts[i].text, strlen(f->dir.prompts[i].text)};
+    const struct hf_prompt *usual = f->dir.default_prompt_name ? hfdir_prompt(&f->dir, f->dir.default_prompt_name) : NULL;
+    if (!system.ptr && usual) system = (gllm_str){usual->text, strlen(usual->text)};
     json_t *messages = json_array();
     bool ok = messages && (!system.ptr || !system.len || add_message(messages, "system", system.ptr, system.len));
     ok = ok && add_message(messages, "query", q->query.len ? q->query.ptr : "", q->query.len) && add_message(messages, "document", m.text, m.len);

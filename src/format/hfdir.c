@@ -435,6 +435,22 @@ gllm_status hfdir_open(struct hfdir *out, const char *dir, gllm_error *err) {
     return status;
 }
 
+struct hf_prompt *hfdir_prompt(const struct hfdir *d, const char *name) {
+    for (size_t i = 0; i < d->n_prompts; i++)
+        if (!strcmp(d->prompts[i].name, name)) return &d->prompts[i];
+    return NULL;
+}
+
+gllm_status hfdir_pool_by(struct hfdir *d, enum hf_pool pool, bool normalize, gllm_error *err) {
+    d->modules = arena_array(&d->arena, 3, sizeof *d->modules);
+    if (!d->modules) return err_nomem(err, d->dir);
+    d->modules[0] = (struct hf_module){.kind = HF_TRANSFORMER, .path = d->weights_dir};
+    d->modules[1] = (struct hf_module){.kind = HF_POOLING, .path = d->dir, .pooling = {.modes = {pool}, .n_modes = 1, .include_prompt = true}};
+    d->modules[2] = (struct hf_module){.kind = HF_NORMALIZE, .path = d->dir};
+    d->n_modules = normalize ? 3 : 2;
+    return GLLM_OK;
+}
+
 bool hfdir_pools(const struct hfdir *d) {
     for (size_t i = 0; i < d->n_modules; i++)
         if (d->modules[i].kind == HF_POOLING) return true;

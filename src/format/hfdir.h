@@ -77,5 +77,8 @@ struct hfdir {
  * Needs neither weights nor tokenizer to be there. */
 gllm_status hfdir_open(struct hfdir *out, const char *dir, gllm_error *err);
 bool hfdir_pools(const struct hfdir *d); /* a Pooling is among the modules */
+struct hf_prompt *hfdir_prompt(const struct hfdir *d, const char *name); /* NULL: none of that name */
+/* For a model without modules: a Transformer, this pooling, and with `normalize` a Normalize. GLLM_NOMEM */
+gllm_status hfdir_pool_by(struct hfdir *d, enum hf_pool pool, bool normalize, gllm_error *err);
 void hfdir_close(struct hfdir *d); /* NULL and all-zero ok */
 #endif

@@ -112,7 +112,8 @@ struct norm_weights {
 };
 struct layer {
     struct {
-        struct weight *qkv, *qkv_bias, *o, *o_bias, *q_norm, *k_norm, *q_norm_bias, *k_norm_bias;
+        struct weight *qkv, *qkv_bias, *o, *o_bias;
+        struct norm_weights q_norm, k_norm; /* of each head, or of all heads together */
         struct norm_weights norm_in, norm_out, norm_res; /* before the mixer; on its branch; after the residual sum */
         struct norm_weights norm_again;                  /* after norm_res, of its result plus what the residual stream was before */
     } attn;

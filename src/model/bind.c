@@ -145,12 +145,15 @@ static gllm_status take_norm_bias(struct binder *s, struct weight **slot, const 
     return take_vector(s, slot, name, layer, ".bias", ".beta", n, err);
 }
 
-/* A norm that the family has not is skipped: its name is NULL. */
-static gllm_status take_norm(struct binder *s, struct norm_weights *out, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
-    if (!name) return GLLM_OK;
-    TRY(take_vector(s, &out->w, name, layer, ".weight", ".gamma", n, err));
+static gllm_status take_norm_of(struct binder *s, struct norm_weights *out, const char *name, const char *old, uint32_t layer, uint32_t n, gllm_error *err) {
+    TRY(take_vector(s, &out->w, name, layer, ".weight", old, n, err));
     if (s->cfg->norm_plus_one) TRY(add_one(s, err));
     return take_norm_bias(s, &out->b, name, layer, n, err);
+}
+
+/* A norm that the family has not is skipped: its name is NULL. */
+static gllm_status take_norm(struct binder *s, struct norm_weights *out, const char *name, uint32_t layer, uint32_t n, gllm_error *err) {
+    return name ? take_norm_of(s, out, name, ".gamma", layer, n, err) : GLLM_OK;
 }
 
 /* The bucket of key - query = delta (T5, bidirectional): half of the buckets for keys after the query; in each half, distances below a quarter of
@@ -198,14 +201,13 @@ static gllm_status take_alibi(struct binder *s, struct weight **slot, gllm_error
     const struct model_cfg *c = s->cfg;
     const uint32_t radius = c->n_pos - 1, cols = 2 * radius + 1;
     float *table = arena_array(s->b->arena, (size_t)c->n_head * cols, sizeof *table);
-    struct binding *b = append(s, slot);
-    if (!table || !b) return err_nomem(err, "alibi");
+    if (!table) return err_nomem(err, "alibi");
     for (uint32_t h = 0; h < c->n_head; h++) {
         const float slope = (float)alibi_slope(h, c->n_head);
         for (uint32_t i = 0; i < cols; i++) table[(size_t)h * cols + i] = -slope * fabsf((float)i - (float)radius);
     }
-    b->desc = (struct weight_desc){.name = "alibi", .role = WEIGHT_TABLE, .cols = cols, .n_parts = 1, .parts = {{.data = table, .dtype = DTYPE_F32, .rows = c->n_head}}};
-    return GLLM_OK;
+    const struct weight_desc desc = {.name = "alibi", .role = WEIGHT_TABLE, .cols = cols, .n_parts = 1, .parts = {{.data = table, .dtype = DTYPE_F32, .rows = c->n_head}}};
+    return bind_add(s->b, slot, &desc, NULL, err);
 }
 
 static gllm_status take_attention(struct binder *s, struct layer *l, const struct name_table *n, uint32_t i, gllm_error *err) {
@@ -216,12 +218,8 @@ static gllm_status take_attention(struct binder *s, struct layer *l, const struc
     if (!n->q || present(s, n->qkv, i, ".weight")) TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, &n->qkv, 1, i, &all, c->d_model, err));
     else TRY(take_linear(s, &l->attn.qkv, &l->attn.qkv_bias, qkv, 3, i, rows, c->d_model, err));
     if (c->qk_norm != QK_NORM_NONE && n->q_norm) {
-        TRY(take_vector(s, &l->attn.q_norm, n->q_norm, i, ".weight", NULL, q_norm, err));
-        if (c->norm_plus_one) TRY(add_one(s, err));
-        TRY(take_norm_bias(s, &l->attn.q_norm_bias, n->q_norm, i, q_norm, err));
-        TRY(take_vector(s, &l->attn.k_norm, n->k_norm, i, ".weight", NULL, k_norm, err));
-        if (c->norm_plus_one) TRY(add_one(s, err));
-        TRY(take_norm_bias(s, &l->attn.k_norm_bias, n->k_norm, i, k_norm, err));
+        TRY(take_norm_of(s, &l->attn.q_norm, n->q_norm, NULL, i, q_norm, err));
+        TRY(take_norm_of(s, &l->attn.k_norm, n->k_norm, NULL, i, k_norm, err));
     }
     TRY(take_linear(s, &l->attn.o, &l->attn.o_bias, &n->o, 1, i, &c->d_model, d_q, err));
     if (i || !c->no_first_norm) TRY(take_norm(s, &l->attn.norm_in, n->attn_norm_in, i, c->d_model, err));
@@ -279,9 +277,9 @@ static bool move_outward(struct binder *s, const char *name) {
 }
 
 /* Where there is no head, the word table serves (tied). */
-static gllm_status take_head(struct binder *s, const struct name_table *n, struct model_weights *out, gllm_error *err) {
+static gllm_status take_head(struct binder *s, const struct name_table *n, struct weight **slot, gllm_error *err) {
     const char *name = move_outward(s, n->head) ? n->head : n->word;
-    return take(s, &out->head, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, s->cfg->d_model, err);
+    return take(s, slot, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, s->cfg->d_model, err);
 }
 
 static bool is_bound(const struct bindings *b, const struct tensor *t) {
@@ -364,7 +362,7 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
         TRY(take_ffn(&s, &out->layers[i], n, i, err));
     }
     TRY(take_norm(&s, &out->final_norm, n->final_norm, 0, c->d_model, err));
-    if (lm_head) TRY(take_head(&s, n, out, err));
+    if (lm_head) TRY(take_head(&s, n, &out->head, err));
     TRY(take_classifier(&s, n, arch->slots != NULL, n_labels, out, err));
     return arch->slots ? refuse_unbound(&s, arch, lm_head, err) : GLLM_OK;
 }
@@ -373,8 +371,7 @@ gllm_status bind_collect(struct bindings *b, const struct weights *w, const stru
 static gllm_status take_token_rows(struct binder *s, const struct name_table *n, const struct ranker *r, struct model_weights *out, gllm_error *err) {
     struct weight *unused = NULL;
     const uint32_t cols = s->cfg->d_model;
-    const char *name = move_outward(s, n->head) ? n->head : n->word;
-    TRY(take(s, &unused, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &s->cfg->n_vocab, cols, err));
+    TRY(take_head(s, n, &unused, err));
     struct binding *b = &s->b->list[s->b->count - 1];
     float *rows = arena_array(s->b->arena, (size_t)r->n_out * cols, sizeof *rows);
     if (!rows) return err_nomem(err, b->desc.name);
@@ -398,16 +395,13 @@ gllm_status bind_ranker(struct bindings *b, const struct weights *w, const struc
 }
 
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n_ctx, struct model_weights *out, gllm_error *err) {
-    struct binder s = {.b = b, .cfg = c};
     for (int k = 0; k < N_ROPES; k++) {
-        bool used = false;
-        for (uint32_t i = 0; i < c->n_layer; i++) used |= c->layers[i].rope == k;
-        if (!used) continue;
+        if (!rope_used(c, k)) continue;
         float *freq = arena_array(b->arena, c->n_rot / 2, sizeof *freq);
-        struct binding *x = append(&s, &out->freq[k]);
-        if (!freq || !x) return err_nomem(err, "rotary frequencies");
+        if (!freq) return err_nomem(err, "rotary frequencies");
         rope_frequencies(&c->ropes[k], c->n_rot, c->n_pos, n_ctx, freq, &out->rope_scale[k]);
-        x->desc = (struct weight_desc){.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{.data = freq, .dtype = DTYPE_F32, .rows = c->n_rot / 2}}};
+        const struct weight_desc desc = {.name = "rotary frequencies", .role = WEIGHT_VECTOR, .cols = c->n_rot / 2, .n_parts = 1, .parts = {{.data = freq, .dtype = DTYPE_F32, .rows = c->n_rot / 2}}};
+        TRY(bind_add(b, &out->freq[k], &desc, NULL, err));
     }
     return GLLM_OK;
 }

@@ -7,11 +7,10 @@
 
 enum head_kind { HEAD_LOGITS, HEAD_RANK, HEAD_KINDS };
 struct head_plan { /* the whole forward with one head, made at its first use */
-    struct buffer *inside, *out; /* [max_out][inside], [max_out][width] */
+    struct view inside, out; /* [max_out, *] of whole buffers, owned */
     struct tape tape;
     struct plan *plan;
-    float *host; /* [max_out][width] */
-    uint32_t width;
+    float *host; /* as out */
 };
 struct decoder {
     struct model *model;
@@ -23,7 +22,8 @@ struct decoder {
     struct model_weights net; /* the model's, with rotary frequencies for this context */
     struct kv_cache *caches;  /* [n_layer] */
     struct forward_buffers buffers;
-    struct buffer *step, *rows;
+    struct buffer *step;
+    struct view rows; /* [max_out, d_model] of a whole buffer, owned */
     struct step_layout layout;
     struct head_plan heads[HEAD_KINDS];
     uint32_t *words;
@@ -51,8 +51,8 @@ static void head_close(struct decoder *d, struct head_plan *p) {
     const struct backend_ops *ops = d->be->ops;
     ops->plan_free(d->be, p->plan);
     tape_free(&p->tape);
-    ops->buffer_free(d->be, p->inside);
-    ops->buffer_free(d->be, p->out);
+    ops->buffer_free(d->be, p->inside.buf);
+    ops->buffer_free(d->be, p->out.buf);
     free(p->host);
     *p = (struct head_plan){0};
 }
@@ -62,7 +62,7 @@ void decoder_close(struct decoder *d) {
     const struct backend_ops *ops = d->be->ops;
     for (unsigned i = 0; i < HEAD_KINDS; i++) head_close(d, &d->heads[i]);
     forward_free(&d->buffers, d->be);
-    struct buffer *all[] = {d->step, d->rows};
+    struct buffer *all[] = {d->step, d->rows.buf};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) ops->buffer_free(d->be, all[i]);
     for (uint32_t i = 0; d->caches && i < d->model->files.cfg.n_layer; i++) ops->buffer_free(d->be, d->caches[i].buf);
     bind_release(&d->ropes, d->be);
@@ -87,8 +87,6 @@ static gllm_status open_caches(struct decoder *d, gllm_error *err) {
     return GLLM_OK;
 }
 
-static struct view gathered(struct buffer *b, uint32_t rows, uint32_t cols) { return (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = EXTENT_OUT}; }
-
 static gllm_status open_buffers(struct decoder *d, gllm_error *err) {
     const struct backend_ops *ops = d->be->ops;
     const struct model_cfg *c = &d->model->files.cfg;
@@ -96,34 +94,31 @@ static gllm_status open_buffers(struct decoder *d, gllm_error *err) {
     TRY(bind_prepare(&d->ropes, d->model->files.weights, d->be, err));
     TRY(ops->alloc(d->be, d->layout.words * 4ull, BUFFER_STEP, &d->step, err));
     TRY(forward_alloc(&d->buffers, d->be, c, d->opt.max_tok, err));
-    return ops->alloc(d->be, (uint64_t)d->opt.max_out * c->d_model * sizeof(float), BUFFER_ACTIVATION, &d->rows, err);
+    return rows_alloc(&d->rows, d->be, d->opt.max_out, c->d_model, EXTENT_OUT, BUFFER_ACTIVATION, err);
 }
 
 /* rows [n_out, d_model] to logits. */
-static gllm_status record_logits(struct decoder *d, struct head_plan *p, struct view rows, gllm_error *err) {
+static gllm_status record_logits(struct decoder *d, struct head_plan *p, gllm_error *err) {
     const struct model_cfg *c = &d->model->files.cfg;
     if (!d->net.head) return err_set(err, GLLM_UNSUPPORTED, "%s: a reranker does not generate", d->model->files.dir.name);
-    p->width = c->n_vocab;
-    TRY(d->be->ops->alloc(d->be, (uint64_t)rows.rows * p->width * sizeof(float), BUFFER_READBACK, &p->out, err));
-    op_linear(&p->tape, "head", &(struct op_linear){.out = gathered(p->out, rows.rows, p->width), .x = rows, .w = d->net.head, .soft_cap = c->logit_cap});
+    TRY(rows_alloc(&p->out, d->be, d->rows.rows, c->n_vocab, EXTENT_OUT, BUFFER_READBACK, err));
+    op_linear(&p->tape, "head", &(struct op_linear){.out = p->out, .x = d->rows, .w = d->net.head, .soft_cap = c->logit_cap});
     return GLLM_OK;
 }
 
 /* rows [n_out, d_model] to the values of the rank head, by way of its inner layer where it has one. */
-static gllm_status record_rank(struct decoder *d, struct head_plan *p, struct view rows, gllm_error *err) {
+static gllm_status record_rank(struct decoder *d, struct head_plan *p, gllm_error *err) {
     const struct ranker *r = &d->model->files.ranker;
-    const struct backend_ops *ops = d->be->ops;
     const struct model_weights *net = &d->net;
     if (!net->score_out) return err_set(err, GLLM_UNSUPPORTED, "%s: the model has no rank head", d->model->files.dir.name);
-    p->width = r->n_out;
-    TRY(ops->alloc(d->be, (uint64_t)rows.rows * p->width * sizeof(float), BUFFER_READBACK, &p->out, err));
-    struct view x = rows;
+    TRY(rows_alloc(&p->out, d->be, d->rows.rows, r->n_out, EXTENT_OUT, BUFFER_READBACK, err));
+    struct view x = d->rows;
     if (net->score_dense) {
-        TRY(ops->alloc(d->be, (uint64_t)rows.rows * r->d_inside * sizeof(float), BUFFER_ACTIVATION, &p->inside, err));
-        x = gathered(p->inside, rows.rows, r->d_inside);
-        op_linear(&p->tape, "rank.dense", &(struct op_linear){.out = x, .x = rows, .w = net->score_dense, .bias = net->score_dense_bias, .act = ACT_RELU});
+        TRY(rows_alloc(&p->inside, d->be, d->rows.rows, r->d_inside, EXTENT_OUT, BUFFER_ACTIVATION, err));
+        x = p->inside;
+        op_linear(&p->tape, "rank.dense", &(struct op_linear){.out = x, .x = d->rows, .w = net->score_dense, .bias = net->score_dense_bias, .act = ACT_RELU});
     }
-    op_linear(&p->tape, "rank.out", &(struct op_linear){.out = gathered(p->out, rows.rows, p->width), .x = x, .w = net->score_out, .bias = net->score_out_bias,
+    op_linear(&p->tape, "rank.out", &(struct op_linear){.out = p->out, .x = x, .w = net->score_out, .bias = net->score_out_bias,
                                                         .soft_cap = r->head == RANKER_TOKENS ? d->model->files.cfg.logit_cap : 0});
     return GLLM_OK;
 }
@@ -131,13 +126,12 @@ static gllm_status record_rank(struct decoder *d, struct head_plan *p, struct vi
 static gllm_status record(struct decoder *d, enum head_kind kind, gllm_error *err) {
     const struct model_cfg *c = &d->model->files.cfg;
     struct head_plan *p = &d->heads[kind];
-    struct view rows = gathered(d->rows, d->opt.max_out, c->d_model);
     tape_init(&p->tape, d->step, d->layout);
     forward_body(&p->tape, c, &d->net, &d->buffers, d->caches);
-    op_gather(&p->tape, "gather", &(struct op_gather){.out = rows, .x = d->buffers.x});
-    forward_final_norm(&p->tape, c, &d->net, rows);
-    TRY(kind == HEAD_RANK ? record_rank(d, p, rows, err) : record_logits(d, p, rows, err));
-    if (!(p->host = malloc((size_t)d->opt.max_out * p->width * sizeof *p->host))) return err_nomem(err, "decoder");
+    op_gather(&p->tape, "gather", &(struct op_gather){.out = d->rows, .x = d->buffers.x});
+    forward_final_norm(&p->tape, c, &d->net, d->rows);
+    TRY(kind == HEAD_RANK ? record_rank(d, p, err) : record_logits(d, p, err));
+    if (!(p->host = malloc((size_t)p->out.rows * p->out.cols * sizeof *p->host))) return err_nomem(err, "decoder");
     TRY(tape_finish(&p->tape, err));
     return d->be->ops->plan(d->be, &p->tape, &p->plan, err);
 }
@@ -192,12 +186,6 @@ static gllm_status check_items(const struct decoder *d, const struct decoder_ite
     return GLLM_OK;
 }
 
-static uint32_t wanted(const struct decoder_item *items, uint32_t n_items) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < n_items; i++) n += items[i].n_out;
-    return n;
-}
-
 static gllm_status copy_page(struct decoder *d, const struct kv_copy *k, gllm_error *err) {
     for (uint32_t i = 0; k->needed && i < d->model->files.cfg.n_layer; i++) {
         const struct kv_cache *c = &d->caches[i];
@@ -226,12 +214,13 @@ static gllm_status write_step(struct decoder *d, const struct decoder_item *item
             w[l->pos + at] = past + i;
             w[l->types + at] = 0;
             w[l->seq + at] = s;
-            if (!rows && i >= it->n - it->n_out) w[l->out_rows + out++] = at;
+            if (i < it->n - it->n_out) continue;
+            w[l->out_rows + out] = rows ? rows[out] : at;
+            out++;
         }
         w[l->pool_from + s] = 0;
         if (it->n > w[STEP_MAX_LEN]) w[STEP_MAX_LEN] = it->n;
     }
-    for (uint32_t i = 0, n_out = wanted(items, n_items); rows && i < n_out; i++) w[l->out_rows + out++] = rows[i];
     w[l->starts + n_items] = at;
     w[l->page_first + n_items] = page;
     w[STEP_N_TOK] = at, w[STEP_N_SEQ] = n_items, w[STEP_N_OUT] = out;
@@ -243,7 +232,7 @@ static gllm_status run(struct decoder *d, struct head_plan *p, const struct deco
     TRY(write_step(d, items, n_items, rows, err));
     TRY(ops->run(d->be, p->plan, err));
     TRY(ops->wait(d->be, err));
-    return ops->read(d->be, p->out, 0, p->host, (uint64_t)d->words[STEP_N_OUT] * p->width * sizeof(float), err);
+    return ops->read(d->be, p->out.buf, 0, p->host, (uint64_t)d->words[STEP_N_OUT] * p->out.cols * sizeof(float), err);
 }
 
 static gllm_status step(struct decoder *d, enum head_kind kind, const struct decoder_item *items, uint32_t n_items, const uint32_t *rows, const float **out, gllm_error *err) {

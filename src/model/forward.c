@@ -1,5 +1,7 @@
 #include "model/forward.h"
 
+#include "model/rope.h"
+
 #include <math.h>
 
 static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
@@ -10,31 +12,31 @@ uint32_t forward_wide(const struct model_cfg *c) {
 
 static uint32_t heads_wide(const struct model_cfg *c) { return larger(c->d_model, c->n_head * c->d_head); }
 
-static bool rope_used(const struct model_cfg *c, int k) {
-    for (uint32_t i = 0; i < c->n_layer; i++)
-        if (c->layers[i].rope == k) return true;
-    return false;
-}
-
 uint64_t forward_floats(const struct model_cfg *c) {
     uint64_t n = (uint64_t)c->d_model + heads_wide(c) + forward_wide(c);
     for (int k = 0; k < N_ROPES; k++) n += rope_used(c, k) ? c->n_rot : 0;
     return n;
 }
 
-static gllm_status alloc_rows(struct view *v, struct backend *be, uint32_t n_tok, uint32_t cols, gllm_error *err) {
+gllm_status rows_alloc(struct view *v, struct backend *be, uint32_t rows, uint32_t cols, enum extent extent, enum buffer_kind kind, gllm_error *err) {
     struct buffer *b;
-    TRY(be->ops->alloc(be, (uint64_t)n_tok * cols * sizeof(float), BUFFER_ACTIVATION, &b, err));
-    *v = (struct view){.buf = b, .rows = n_tok, .cols = cols, .stride = cols, .extent = EXTENT_TOK};
+    TRY(be->ops->alloc(be, (uint64_t)rows * cols * sizeof(float), kind, &b, err));
+    *v = (struct view){.buf = b, .rows = rows, .cols = cols, .stride = cols, .extent = extent};
+    return GLLM_OK;
+}
+
+gllm_status rows_read(const struct view *v, struct backend *be, uint32_t rows, float *out, gllm_error *err) {
+    for (uint32_t i = 0; i < rows; i++)
+        TRY(be->ops->read(be, v->buf, v->offset + (uint64_t)i * v->stride * sizeof(float), out + (size_t)i * v->cols, v->cols * sizeof(float), err));
     return GLLM_OK;
 }
 
 gllm_status forward_alloc(struct forward_buffers *b, struct backend *be, const struct model_cfg *c, uint32_t n_tok, gllm_error *err) {
-    TRY(alloc_rows(&b->x, be, n_tok, c->d_model, err));
-    TRY(alloc_rows(&b->h, be, n_tok, heads_wide(c), err));
-    TRY(alloc_rows(&b->wide, be, n_tok, forward_wide(c), err));
+    TRY(rows_alloc(&b->x, be, n_tok, c->d_model, EXTENT_TOK, BUFFER_ACTIVATION, err));
+    TRY(rows_alloc(&b->h, be, n_tok, heads_wide(c), EXTENT_TOK, BUFFER_ACTIVATION, err));
+    TRY(rows_alloc(&b->wide, be, n_tok, forward_wide(c), EXTENT_TOK, BUFFER_ACTIVATION, err));
     for (int k = 0; k < N_ROPES; k++)
-        if (rope_used(c, k)) TRY(alloc_rows(&b->rope[k], be, n_tok, c->n_rot, err));
+        if (rope_used(c, k)) TRY(rows_alloc(&b->rope[k], be, n_tok, c->n_rot, EXTENT_TOK, BUFFER_ACTIVATION, err));
     return GLLM_OK;
 }
 
@@ -72,16 +74,16 @@ static void attention(struct tape *t, const struct model_cfg *c, const struct la
     struct view rope = own->rope < 0 ? (struct view){0} : b->rope[own->rope];
     if (caches) {
         const struct kv_cache kv = caches[t->layer];
-        op_store_kv(t, "attn.store", &(struct op_store_kv){.out = q, .k = k, .v = v, .rope = rope, .q_norm = l->attn.q_norm, .k_norm = l->attn.k_norm, .cache = kv, .n_head = c->n_head,
+        op_store_kv(t, "attn.store", &(struct op_store_kv){.out = q, .k = k, .v = v, .rope = rope, .q_norm = l->attn.q_norm.w, .k_norm = l->attn.k_norm.w, .cache = kv, .n_head = c->n_head,
                                                            .interleaved = c->rope_interleaved, .eps = c->norm_eps});
         op_attend(t, "attn", &(struct op_attend){.out = heads, .q = q, .cache = kv, .n_head = c->n_head, .window = own->window, .scale = c->attn_scale, .soft_cap = c->attn_cap});
         return;
     }
     const bool rms = c->norm == NORM_RMS; /* of each head, or of all: op_rotate's business */
-    if (!rms) norm(t, "attn.q_norm", c, &(struct norm_weights){l->attn.q_norm, l->attn.q_norm_bias}, q, q);
-    if (!rms) norm(t, "attn.k_norm", c, &(struct norm_weights){l->attn.k_norm, l->attn.k_norm_bias}, k, k);
-    if (rope.buf || (rms && l->attn.q_norm))
-        op_rotate(t, "attn.rotate", &(struct op_rotate){.out = view_cols(qkv, 0, d_q + d_kv), .rope = rope, .q_norm = rms ? l->attn.q_norm : NULL, .k_norm = rms ? l->attn.k_norm : NULL,
+    if (!rms) norm(t, "attn.q_norm", c, &l->attn.q_norm, q, q);
+    if (!rms) norm(t, "attn.k_norm", c, &l->attn.k_norm, k, k);
+    if (rope.buf || (rms && l->attn.q_norm.w))
+        op_rotate(t, "attn.rotate", &(struct op_rotate){.out = view_cols(qkv, 0, d_q + d_kv), .rope = rope, .q_norm = rms ? l->attn.q_norm.w : NULL, .k_norm = rms ? l->attn.k_norm.w : NULL,
                                                         .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d_head, .interleaved = c->rope_interleaved, .eps = c->norm_eps});
     op_attention(t, "attn", &(struct op_attention){.out = heads, .q = q, .k = k, .v = v, .rel = rel, .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d_head, .window = own->window,
                                                    .causal = c->causal, .scale = c->attn_scale, .soft_cap = c->attn_cap});

@@ -3,6 +3,10 @@
 #define GLLM_MODEL_FORWARD_H
 #include "model/bind.h"
 
+/* A view of a whole new buffer, which the caller frees. GLLM_NOMEM: v is as it was. */
+gllm_status rows_alloc(struct view *v, struct backend *be, uint32_t rows, uint32_t cols, enum extent extent, enum buffer_kind kind, gllm_error *err);
+gllm_status rows_read(const struct view *v, struct backend *be, uint32_t rows, float *out, gllm_error *err); /* its first rows; out [rows, cols] on the host */
+
 struct forward_buffers { /* views of whole buffers, owned: forward_alloc makes them */
     struct view x;    /* [n_tok, d_model] the residual stream */
     struct view h;    /* [n_tok, max(d_model, n_head d_head)] a sublayer's input, the heads' output, a branch */

@@ -11,15 +11,5 @@ gllm_status gguf_head(struct hfdir *d, bool assume_mean, const struct log *log, 
     if (type != GGUF_POOL_NONE && type != GGUF_POOL_MEAN && type != GGUF_POOL_CLS && type != GGUF_POOL_LAST)
         return err_set(err, GLLM_UNSUPPORTED, "%s: pooling_type: found %g, expected 0 to 4", d->dir, type);
     if (type == GGUF_POOL_NONE) log_line(log, GLLM_LOG_WARN, "%s: pooling_type: no pooling is said: mean pooling is assumed", d->name);
-    d->modules = arena_array(&d->arena, 3, sizeof *d->modules);
-    if (!d->modules) return err_nomem(err, d->dir);
-    for (unsigned i = 0; i < 3; i++) d->modules[i].path = d->dir;
-    d->modules[0].kind = HF_TRANSFORMER;
-    d->modules[1].kind = HF_POOLING;
-    d->modules[1].pooling.modes[0] = type == GGUF_POOL_NONE ? HF_POOL_MEAN : POOLS[(int)type];
-    d->modules[1].pooling.n_modes = 1;
-    d->modules[1].pooling.include_prompt = true;
-    d->modules[2].kind = HF_NORMALIZE;
-    d->n_modules = 3;
-    return GLLM_OK;
+    return hfdir_pool_by(d, type == GGUF_POOL_NONE ? HF_POOL_MEAN : POOLS[(int)type], true, err);
 }

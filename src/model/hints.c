@@ -16,14 +16,9 @@ static enum hf_pool hf_pool_of(uint32_t pooling) {
 static gllm_status add_modules(struct model_files *f, const struct log *log, gllm_error *err) {
     const struct model_hints *h = &f->hints;
     struct hfdir *d = &f->dir;
-    struct hf_module *m = arena_array(&d->arena, 3, sizeof *m);
-    if (!m) return err_nomem(err, d->name);
-    m[0] = (struct hf_module){.kind = HF_TRANSFORMER, .path = d->weights_dir};
-    m[1] = (struct hf_module){.kind = HF_POOLING, .path = d->dir, .pooling = {.modes = {hf_pool_of(h->pooling)}, .n_modes = 1, .include_prompt = true}};
-    m[2] = (struct hf_module){.kind = HF_NORMALIZE, .path = d->dir};
-    d->modules = m;
-    d->n_modules = h->normalize == HINT_NORMALIZE_ON ? 3 : 2;
-    log_line(log, GLLM_LOG_INFO, "%s: the files name no pooling: %s%s, as is known of %s", d->name, pool_name((enum pool_kind)h->pooling), d->n_modules == 3 ? " and length 1" : "", h->name);
+    const bool normalize = h->normalize == HINT_NORMALIZE_ON;
+    TRY(hfdir_pool_by(d, hf_pool_of(h->pooling), normalize, err));
+    log_line(log, GLLM_LOG_INFO, "%s: the files name no pooling: %s%s, as is known of %s", d->name, pool_name((enum pool_kind)h->pooling), normalize ? " and length 1" : "", h->name);
     return GLLM_OK;
 }
 
@@ -40,15 +35,9 @@ static const char *with_task(struct arena *a, const char *text, const char *task
     return out;
 }
 
-static struct hf_prompt *find_prompt(struct hfdir *d, const char *name) {
-    for (size_t i = 0; i < d->n_prompts; i++)
-        if (!strcmp(d->prompts[i].name, name)) return &d->prompts[i];
-    return NULL;
-}
-
 /* d->prompts has room. A prompt that is empty says nothing: sentence-transformers writes such where nobody gave one. */
 static gllm_status add_prompt(struct hfdir *d, const char *name, const char *text, const char *task, gllm_error *err) {
-    struct hf_prompt *p = find_prompt(d, name);
+    struct hf_prompt *p = hfdir_prompt(d, name);
     if (!text || (p && *p->text)) return GLLM_OK;
     if (!p) p = &d->prompts[d->n_prompts++];
     *p = (struct hf_prompt){name, with_task(&d->arena, text, task)};
@@ -63,7 +52,7 @@ static gllm_status add_prompts(struct model_files *f, gllm_error *err) {
     if (d->n_prompts) memcpy(all, d->prompts, d->n_prompts * sizeof *all);
     d->prompts = all;
     TRY(add_prompt(d, "query", h->query_prompt, h->instruction, err));
-    return add_prompt(d, find_prompt(d, "passage") ? "passage" : "document", h->document_prompt, h->instruction, err);
+    return add_prompt(d, hfdir_prompt(d, "passage") ? "passage" : "document", h->document_prompt, h->instruction, err);
 }
 
 gllm_status hints_apply(struct model_files *f, const struct log *log, gllm_error *err) {

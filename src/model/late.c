@@ -26,7 +26,7 @@ static gllm_status read_expansion(struct model_files *f, gllm_error *err) {
         return err_set(err, GLLM_UNSUPPORTED, "%s: query_expansion: attend: found false, expected true: queries filled up with tokens that the others do not see are not in this version", f->dir.name);
     o->expand.length = e->length;
     o->expand.token = -1;
-    if (!e->token) TRY(side_token(f, "mask_token", &o->expand.token, err));
+    if (!e->token) TRY(side_tokens(f, &(const char *){"mask_token"}, 1, &o->expand.token, err));
     else if (!tokenizer_id(f->tokenizer, e->token, strlen(e->token), &o->expand.token)) o->expand.token = -1;
     return o->expand.token >= 0 ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: query_expansion: token: found \"%.40s\", expected a token of the vocabulary", f->dir.name, e->token ? e->token : "");
 }

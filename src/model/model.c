@@ -162,8 +162,7 @@ gllm_status model_run_outputs(struct model *m, const struct batch *b, enum pool_
     struct session *s = m->session;
     TRY(ops->run(m->backend, s->plan, err));
     TRY(ops->wait(m->backend, err));
-    for (uint32_t q = 0; out->wanted & OUTPUT_DENSE && q < b->n_seq; q++)
-        TRY(ops->read(m->backend, s->out.buf, s->out.offset + (uint64_t)q * s->out.stride * sizeof(float), out->dense + (size_t)q * s->out.cols, s->out.cols * sizeof(float), err));
+    if (out->wanted & OUTPUT_DENSE) TRY(rows_read(&s->out, m->backend, b->n_seq, out->dense, err));
     return outputs_fetch(s->outputs, m, b->n_tok, b->n_seq, out, err);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "format/weights.h"
+#include "model/forward.h"
 #include "model/late.h"
 #include "model/model.h"
 #include "model/side_files.h"
@@ -20,8 +21,8 @@ struct output_heads {
     uint32_t n_chunks;
 };
 struct output_session {
-    struct buffer *rows[2], *sparse, *hidden, *logits;
-    struct view tokens, weights; /* [n_tok, token_dim]; [n_tok, 1] or [n_seq, n_vocab] */
+    struct view rows[2], hidden, logits, weights; /* of whole buffers, owned; weights [n_tok, 1] or [n_seq, n_vocab] */
+    struct view tokens; /* [n_tok, token_dim] in one of rows */
 };
 
 /* ---- what the files say ---- */
@@ -36,13 +37,12 @@ static bool beside(const struct model_files *f, const char *name) {
 /* Tokens that FlagEmbedding gives no weight: those by which a text begins and ends, padding and the unknown one. */
 static gllm_status read_unweighed(struct model_files *f, gllm_error *err) {
     static const char *const ROLES[] = {"cls_token", "eos_token", "pad_token", "unk_token"};
-    int32_t *ids = arena_array(&f->arena, sizeof ROLES / sizeof *ROLES, sizeof *ids);
+    enum { N_ROLES = sizeof ROLES / sizeof *ROLES };
+    int32_t found[N_ROLES], *ids = arena_array(&f->arena, N_ROLES, sizeof *ids);
     if (!ids) return err_nomem(err, "tokens");
-    for (unsigned i = 0; i < sizeof ROLES / sizeof *ROLES; i++) {
-        int32_t id;
-        TRY(side_token(f, ROLES[i], &id, err));
-        if (id >= 0) ids[f->outputs.n_unweighed++] = id;
-    }
+    TRY(side_tokens(f, ROLES, N_ROLES, found, err));
+    for (unsigned i = 0; i < N_ROLES; i++)
+        if (found[i] >= 0) ids[f->outputs.n_unweighed++] = found[i];
     f->outputs.unweighed = ids;
     return GLLM_OK;
 }
@@ -190,33 +190,27 @@ void outputs_close(struct output_heads *h) {
 
 /* ---- the tape ---- */
 
-static gllm_status rows_new(const struct model *m, struct buffer **buf, struct view *v, uint32_t rows, uint32_t cols, enum extent extent, enum buffer_kind kind, gllm_error *err) {
-    TRY(m->backend->ops->alloc(m->backend, (uint64_t)rows * cols * sizeof(float), kind, buf, err));
-    *v = (struct view){.buf = *buf, .rows = rows, .cols = cols, .stride = cols, .extent = extent};
-    return GLLM_OK;
-}
-
 /* The token vectors' own dense layers, from modules.json or as one linear layer beside the body; then length 1. */
 static gllm_status record_tokens(struct output_session *s, const struct model *m, struct tape *t, struct view x, gllm_error *err) {
     const struct hfdir *d = &m->files.dir;
     uint32_t widest = m->files.outputs.token_dim, now = 0;
     for (size_t i = 0; i < d->n_modules; i++)
         if (d->modules[i].kind == HF_DENSE && d->modules[i].per_token && d->modules[i].dense.out_dim > widest) widest = d->modules[i].dense.out_dim;
-    struct view rows[2], v = x;
-    for (int i = 0; i < 2; i++) TRY(rows_new(m, &s->rows[i], &rows[i], x.rows, widest, EXTENT_TOK, BUFFER_READBACK, err));
+    struct view v = x;
+    for (int i = 0; i < 2; i++) TRY(rows_alloc(&s->rows[i], m->backend, x.rows, widest, EXTENT_TOK, BUFFER_READBACK, err));
     if (m->outputs->token.w) {
-        v = view_cols(rows[now], 0, m->files.outputs.token_dim);
+        v = view_cols(s->rows[now], 0, m->files.outputs.token_dim);
         op_linear(t, "tokens.linear", &(struct op_linear){.out = v, .x = x, .w = m->outputs->token.w, .bias = m->outputs->token.bias});
         now = !now;
     }
     for (size_t i = 0; i < d->n_modules; i++) {
         const struct hf_module *mod = &d->modules[i];
         if (mod->kind != HF_DENSE || !mod->per_token) continue;
-        struct view next = view_cols(rows[now], 0, mod->dense.out_dim);
+        struct view next = view_cols(s->rows[now], 0, mod->dense.out_dim);
         op_linear(t, "tokens.dense", &(struct op_linear){.out = next, .x = v, .w = m->dense[i].w, .bias = m->dense[i].bias, .act = mod->dense.act == HF_ACT_TANH ? ACT_TANH : ACT_NONE});
         v = next, now = !now;
     }
-    s->tokens = view_cols(rows[now], 0, v.cols);
+    s->tokens = view_cols(s->rows[now], 0, v.cols);
     op_norm(t, "tokens.normalize", &(struct op_norm){.out = s->tokens, .x = v, .kind = NORM_L2, .eps = 1e-12f});
     return GLLM_OK;
 }
@@ -226,15 +220,14 @@ static gllm_status record_vocabulary(struct output_session *s, const struct mode
     const struct output_heads *h = m->outputs;
     const struct model_cfg *c = &m->files.cfg;
     const enum act_kind act = m->files.arch.names->mlm_act != ACT_NONE ? m->files.arch.names->mlm_act : c->act;
-    struct view hidden, logits;
-    TRY(rows_new(m, &s->hidden, &hidden, x.rows, c->d_model, EXTENT_TOK, BUFFER_ACTIVATION, err));
-    TRY(rows_new(m, &s->logits, &logits, x.rows, VOCABULARY_CHUNK, EXTENT_TOK, BUFFER_ACTIVATION, err));
-    TRY(rows_new(m, &s->sparse, &s->weights, t->layout.cap_seq, c->n_vocab, EXTENT_SEQ, BUFFER_READBACK, err));
-    op_linear(t, "mlm.dense", &(struct op_linear){.out = hidden, .x = x, .w = h->mlm.w, .bias = h->mlm.bias, .act = act});
-    op_norm(t, "mlm.norm", &(struct op_norm){.out = hidden, .x = hidden, .w = h->mlm_norm.w, .b = h->mlm_norm.b, .kind = NORM_LAYER, .eps = c->norm_eps});
+    TRY(rows_alloc(&s->hidden, m->backend, x.rows, c->d_model, EXTENT_TOK, BUFFER_ACTIVATION, err));
+    TRY(rows_alloc(&s->logits, m->backend, x.rows, VOCABULARY_CHUNK, EXTENT_TOK, BUFFER_ACTIVATION, err));
+    TRY(rows_alloc(&s->weights, m->backend, t->layout.cap_seq, c->n_vocab, EXTENT_SEQ, BUFFER_READBACK, err));
+    op_linear(t, "mlm.dense", &(struct op_linear){.out = s->hidden, .x = x, .w = h->mlm.w, .bias = h->mlm.bias, .act = act});
+    op_norm(t, "mlm.norm", &(struct op_norm){.out = s->hidden, .x = s->hidden, .w = h->mlm_norm.w, .b = h->mlm_norm.b, .kind = NORM_LAYER, .eps = c->norm_eps});
     for (uint32_t i = 0; i < h->n_chunks; i++) {
-        struct view out = view_cols(logits, 0, h->mlm_chunks[i].w->rows);
-        op_linear(t, "mlm.out", &(struct op_linear){.out = out, .x = hidden, .w = h->mlm_chunks[i].w, .bias = h->mlm_chunks[i].bias});
+        struct view out = view_cols(s->logits, 0, h->mlm_chunks[i].w->rows);
+        op_linear(t, "mlm.out", &(struct op_linear){.out = out, .x = s->hidden, .w = h->mlm_chunks[i].w, .bias = h->mlm_chunks[i].bias});
         op_pool(t, "mlm.max", &(struct op_pool){.out = view_cols(s->weights, i * VOCABULARY_CHUNK, out.cols), .x = out, .modes = POOL_MAX});
     }
     return GLLM_OK;
@@ -248,26 +241,20 @@ gllm_status outputs_record(struct output_session **out, const struct model *m, s
     if (wanted & OUTPUT_TOKENS) TRY(record_tokens(s, m, t, x, err));
     if (!(wanted & OUTPUT_SPARSE)) return GLLM_OK;
     if (m->files.outputs.sparse == SPARSE_BY_VOCABULARY) return record_vocabulary(s, m, t, x, err);
-    TRY(rows_new(m, &s->sparse, &s->weights, x.rows, 1, EXTENT_TOK, BUFFER_READBACK, err));
+    TRY(rows_alloc(&s->weights, m->backend, x.rows, 1, EXTENT_TOK, BUFFER_READBACK, err));
     op_linear(t, "sparse.linear", &(struct op_linear){.out = s->weights, .x = x, .w = m->outputs->sparse.w, .bias = m->outputs->sparse.bias, .act = ACT_RELU});
     return GLLM_OK;
 }
 
-static gllm_status fetch(const struct model *m, const struct view *v, uint32_t rows, float *out, gllm_error *err) {
-    for (uint32_t i = 0; i < rows; i++)
-        TRY(m->backend->ops->read(m->backend, v->buf, v->offset + (uint64_t)i * v->stride * sizeof(float), out + (size_t)i * v->cols, v->cols * sizeof(float), err));
-    return GLLM_OK;
-}
-
 gllm_status outputs_fetch(const struct output_session *s, const struct model *m, uint32_t n_tok, uint32_t n_seq, const struct outputs *out, gllm_error *err) {
-    if (out->wanted & OUTPUT_TOKENS) TRY(fetch(m, &s->tokens, n_tok, out->tokens, err));
-    if (out->wanted & OUTPUT_SPARSE) TRY(fetch(m, &s->weights, s->weights.extent == EXTENT_TOK ? n_tok : n_seq, out->sparse, err));
+    if (out->wanted & OUTPUT_TOKENS) TRY(rows_read(&s->tokens, m->backend, n_tok, out->tokens, err));
+    if (out->wanted & OUTPUT_SPARSE) TRY(rows_read(&s->weights, m->backend, s->weights.extent == EXTENT_TOK ? n_tok : n_seq, out->sparse, err));
     return GLLM_OK;
 }
 
 void output_session_close(struct output_session *s, struct backend *be) {
     if (!s) return;
-    struct buffer *all[] = {s->rows[0], s->rows[1], s->sparse, s->hidden, s->logits};
+    struct buffer *all[] = {s->rows[0].buf, s->rows[1].buf, s->hidden.buf, s->logits.buf, s->weights.buf};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) be->ops->buffer_free(be, all[i]);
     free(s);
 }

@@ -33,7 +33,6 @@ static void read_words(struct model_files *f) {
 /* ---- RANKER_LIST ---- */
 
 static gllm_status read_projector(struct model_files *f, gllm_error *err) {
-    static const char EMBED[] = "<|embed_token|>", RERANK[] = "<|rerank_token|>";
     struct ranker *r = &f->ranker;
     const struct tensor *inside = weights_find(f->weights, "projector.0.weight"), *out = weights_find(f->weights, "projector.2.weight");
     char a[100], b[100];
@@ -41,8 +40,8 @@ static gllm_status read_projector(struct model_files *f, gllm_error *err) {
     if (inside->rank != 2 || out->rank != 2 || inside->shape[1] != f->cfg.d_model || out->shape[1] != inside->shape[0] || inside->shape[0] > UINT16_MAX || out->shape[0] > UINT16_MAX)
         return err_set(err, GLLM_FORMAT, "projector.0.weight: shape %s, projector.2.weight: %s, expected [m,%u] and [n,m]", tensor_shape_text(inside->shape, inside->rank, a, sizeof a),
                        tensor_shape_text(out->shape, out->rank, b, sizeof b), f->cfg.d_model);
-    if (!tokenizer_id(f->tokenizer, EMBED, sizeof EMBED - 1, &r->doc_token) || !tokenizer_id(f->tokenizer, RERANK, sizeof RERANK - 1, &r->query_token))
-        return err_set(err, GLLM_FORMAT, "%s: a projector, but no token %s or %s", f->dir.name, EMBED, RERANK);
+    if (!tokenizer_id(f->tokenizer, RANKER_DOC_TOKEN, strlen(RANKER_DOC_TOKEN), &r->doc_token) || !tokenizer_id(f->tokenizer, RANKER_QUERY_TOKEN, strlen(RANKER_QUERY_TOKEN), &r->query_token))
+        return err_set(err, GLLM_FORMAT, "%s: a projector, but no token %s or %s", f->dir.name, RANKER_DOC_TOKEN, RANKER_QUERY_TOKEN);
     r->kind = RANKER_LIST;
     r->head = RANKER_PROJECTOR;
     r->d_inside = (uint32_t)inside->shape[0];

@@ -20,6 +20,8 @@ enum ranker_head {
     RANKER_LABELS,   /* the matrix `tensor` [n_out, d_model] */
     RANKER_PROJECTOR /* projector.2 relu(projector.0 x): [d_inside, d_model], [n_out, d_inside] */
 };
+#define RANKER_DOC_TOKEN "<|embed_token|>" /* RANKER_LIST: the tokens whose states count */
+#define RANKER_QUERY_TOKEN "<|rerank_token|>"
 struct ranker {
     enum ranker_kind kind;
     enum ranker_head head;
@@ -28,7 +30,7 @@ struct ranker {
     int32_t ids[2];            /* RANKER_TOKENS: of "yes" and "no" */
     const char *tensor;        /* RANKER_LABELS */
     uint32_t d_inside;         /* RANKER_PROJECTOR */
-    int32_t doc_token, query_token; /* RANKER_LIST: the tokens whose states count */
+    int32_t doc_token, query_token; /* RANKER_LIST */
     bool roles;                /* the chat template takes the roles system (the instruction), query and document */
     const char *pattern;       /* a prompt with {query} and {document} to be replaced; NULL: none. Neither: the published prompt */
     size_t pattern_len;

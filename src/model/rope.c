@@ -66,3 +66,9 @@ void rope_frequencies(const struct rope_cfg *r, uint32_t n_rot, uint32_t n_pos, 
     }
     *scale = (float)m;
 }
+
+bool rope_used(const struct model_cfg *c, int k) {
+    for (uint32_t i = 0; i < c->n_layer; i++)
+        if (c->layers[i].rope == k) return true;
+    return false;
+}

@@ -14,4 +14,5 @@
 
 /* freq [n_rot / 2]; *scale multiplies cos and sin. n_pos: max_position_embeddings. */
 void rope_frequencies(const struct rope_cfg *r, uint32_t n_rot, uint32_t n_pos, uint32_t n_ctx, float *freq, float *scale);
+bool rope_used(const struct model_cfg *c, int k); /* ropes[k], by a layer */
 #endif

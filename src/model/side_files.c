@@ -16,15 +16,25 @@ gllm_status side_json(const struct model_files *f, const char *name, json_t **ou
     return status == GLLM_NOT_FOUND ? GLLM_OK : status;
 }
 
-gllm_status side_token(const struct model_files *f, const char *role, int32_t *id, gllm_error *err) {
+static int32_t token_of(const struct model_files *f, const json_t *root, const char *role) {
+    const json_t *v = json_object_get(root, role), *content = json_object_get(v, "content");
+    const char *text = json_string_value(content ? content : v);
+    int32_t id;
+    return text && tokenizer_id(f->tokenizer, text, strlen(text), &id) ? id : -1;
+}
+
+gllm_status side_tokens(const struct model_files *f, const char *const *roles, unsigned n, int32_t *ids, gllm_error *err) {
     static const char *const FILES[] = {"tokenizer_config.json", "special_tokens_map.json"};
-    *id = -1;
-    for (unsigned i = 0; i < 2 && *id < 0; i++) {
+    unsigned missing = n;
+    for (unsigned k = 0; k < n; k++) ids[k] = -1;
+    for (unsigned i = 0; i < 2 && missing; i++) {
         json_t *root;
         TRY(side_json(f, FILES[i], &root, err));
-        const json_t *v = json_object_get(root, role), *content = json_object_get(v, "content");
-        const char *text = json_string_value(content ? content : v);
-        if (text && !tokenizer_id(f->tokenizer, text, strlen(text), id)) *id = -1;
+        for (unsigned k = 0; k < n; k++) {
+            if (ids[k] >= 0) continue;
+            ids[k] = token_of(f, root, roles[k]);
+            missing -= ids[k] >= 0;
+        }
         json_decref(root);
     }
     return GLLM_OK;

@@ -5,6 +5,6 @@
 
 /* f->dir.weights_dir/name; *out NULL where it is not there, else owned (json_decref). */
 gllm_status side_json(const struct model_files *f, const char *name, json_t **out, gllm_error *err);
-/* The token that tokenizer_config.json or special_tokens_map.json calls `role` ("mask_token"); *id -1: none is. */
-gllm_status side_token(const struct model_files *f, const char *role, int32_t *id, gllm_error *err);
+/* The tokens that tokenizer_config.json, else special_tokens_map.json calls by these roles ("mask_token"): ids [n], -1 where none is. */
+gllm_status side_tokens(const struct model_files *f, const char *const *roles, unsigned n, int32_t *ids, gllm_error *err);
 #endif
