@@ -294,15 +294,21 @@ def cold(binary, path, threads):
     return statistics.median(times), rss
 
 
-def main():
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("model", help="model directory (BERT, WordPiece, safetensors)")
+def arguments(about, model):
+    """What both scripts are asked; `model` says what the directory must hold."""
+    a = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("model", help=f"model directory ({model})")
     a.add_argument("--lib", default=os.path.join(os.path.dirname(__file__), "../build/release/libgllm.so"))
     a.add_argument("--rounds", type=int, default=7)
     a.add_argument("--seconds", type=float, default=1.0, help="per program, work and round")
     a.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    a.add_argument("--batch-tokens", type=int, default=0, help="gllm's max_batch_tokens")
     a.add_argument("--json", help="write the figures to this file")
+    return a
+
+
+def main():
+    a = arguments(__doc__, "BERT, WordPiece, safetensors")
+    a.add_argument("--batch-tokens", type=int, default=0, help="gllm's max_batch_tokens")
     o = a.parse_args()
     binary = os.path.join(os.path.dirname(o.lib), "gllm")
     ms, rss = cold(binary, o.model, o.threads)  # first: a child's peak memory starts at what this process has

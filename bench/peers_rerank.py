@@ -10,9 +10,9 @@ scores is of no use, what it costs is what a real one of that size costs. Both g
   onnxruntime   token ids into a graph of ORT's own fused operators (bench/peers.py); mixed lengths are padded to the longest
 The logits of both are compared before anything is timed.
 """
-import argparse, ctypes as C, json, os, random, tempfile
+import ctypes as C, json, os, random, shutil, tempfile
 import numpy as np
-from peers import Gllm, Model, Ort, Str, compare, onnx_graph
+from peers import Gllm, Model, Ort, Str, arguments, compare, onnx_graph
 
 QUERY = 12 # tokens
 
@@ -76,19 +76,11 @@ def cross_encoder(m, path):
     json.dump(config, open(os.path.join(path, "config.json"), "w"))
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
         if os.path.exists(os.path.join(m.path, name)):
-            with open(os.path.join(m.path, name), "rb") as f, open(os.path.join(path, name), "wb") as g:
-                g.write(f.read())
+            shutil.copy(os.path.join(m.path, name), path)
 
 
 def main():
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("model", help="model directory (BERT with a pooler, WordPiece, safetensors)")
-    a.add_argument("--lib", default=os.path.join(os.path.dirname(__file__), "../build/release/libgllm.so"))
-    a.add_argument("--rounds", type=int, default=7)
-    a.add_argument("--seconds", type=float, default=1.0, help="per program, work and round")
-    a.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    a.add_argument("--json", help="write the figures to this file")
-    o = a.parse_args()
+    o = arguments(__doc__, "BERT with a pooler, WordPiece, safetensors").parse_args()
     m, rng, report = Model(o.model), random.Random(1), []
     mixed = [rng.randint(26, 256) for _ in range(100)]
     with tempfile.TemporaryDirectory() as tmp:

@@ -2,23 +2,8 @@
 # test_cli.sh - the command line: usage, input forms, output forms, errors. $1: the program.
 gllm=$1
 model=tests/golden/models/bert-mean
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-ok() { # ok NAME CONDITION…
-    local name=$1
-    shift
-    if ! "$@"; then echo "FAILED: $name"; failed=1; fi
-}
-status() { # status EXPECTED COMMAND…: runs it, keeps stdout and stderr
-    local expected=$1
-    shift
-    "$@" >"$work/out" 2>"$work/err"
-    local got=$?
-    [ $got = "$expected" ] || { echo "FAILED: exit $got, expected $expected: $*"; cat "$work/err"; failed=1; }
-}
+. tests/cli/lib.sh
 lines() { [ "$(wc -l <"$work/out")" = "$1" ]; }
-says() { grep -q -- "$1" "$work/err"; }
 
 status 2 "$gllm"
 status 2 "$gllm" embde; ok "unknown verb is named" says embde

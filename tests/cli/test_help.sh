@@ -2,10 +2,7 @@
 # test_help.sh - what is made from the option table: help, man page, completions; and doctor --parity. $1: the program.
 gllm=$1
 model=tests/golden/models/bert-mean
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
+. tests/cli/lib.sh
 
 "$gllm" man >"$work/man" || fail "gllm man"
 for shell in bash zsh fish; do "$gllm" completion $shell >"$work/$shell" || fail "gllm completion $shell"; done

@@ -1,11 +1,8 @@
 #!/bin/bash
 # test_models.sh - gllm models, models by alias, doctor --parity alone. $1: the program.
 gllm=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. tests/cli/lib.sh
 export GLLM_HOME=$work/home HF_HUB_CACHE=$work/cache
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
 mkdir -p "$work/home/models" "$work/cache/models--intfloat--e5-small/snapshots" "$work/home/models/Qwen--Qwen3-8B-AWQ"
 ln -s "$PWD/tests/golden/models/bert-mean" "$work/home/models/BAAI--bge-small-en-v1.5"
 ln -s "$PWD/tests/golden/models/bert-mean" "$work/home/models/mine"

@@ -2,22 +2,7 @@
 # test_rerank.sh - gllm rerank: order, forms, limits, errors. $1: the program.
 gllm=$1
 model=tests/golden/classifiers/bert
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-ok() { # ok NAME CONDITION…
-    local name=$1
-    shift
-    if ! "$@"; then echo "FAILED: $name"; cat "$work/out" "$work/err"; failed=1; fi
-}
-status() { # status EXPECTED COMMAND…
-    local expected=$1
-    shift
-    "$@" >"$work/out" 2>"$work/err"
-    local got=$?
-    [ $got = "$expected" ] || { echo "FAILED: exit $got, expected $expected: $*"; cat "$work/err"; failed=1; }
-}
-says() { grep -q -- "$1" "$work/err"; }
+. tests/cli/lib.sh
 
 status 0 "$gllm" rerank $model "the whale" "the sea" "a rose" "call me"
 cp "$work/out" "$work/three"

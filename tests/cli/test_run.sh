@@ -5,24 +5,9 @@ gllm=$1
 pty=$2
 model=tests/golden/chat-model
 plain=tests/golden/decoders/llama # a model without a chat template
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. tests/cli/lib.sh
 models=${GLLM_HOME:-$HOME/.gllm}/models
 export GLLM_HOME=$work/home TERM=xterm LC_ALL=C.UTF-8
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
-ok() { # ok NAME COMMAND…
-    local name=$1
-    shift
-    "$@" || fail "$name"
-}
-status() { # status EXPECTED COMMAND…: runs it, keeps stdout and stderr
-    local expected=$1
-    shift
-    "$@" >"$work/out" 2>"$work/err"
-    local got=$?
-    [ $got = "$expected" ] || { fail "exit $got, expected $expected: $*"; cat "$work/err"; }
-}
 run() { status 0 "$gllm" run $model "$@"; }
 is() { [ "$(cat "$work/out")" = "$1" ] || { echo "found \"$(cat "$work/out")\", expected \"$1\""; return 1; }; }
 says() { grep -qF -- "$1" "$work/err" || { cat "$work/err"; return 1; }; }

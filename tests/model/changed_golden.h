@@ -82,4 +82,36 @@ static inline gllm_status open_changed(const char *name, const struct change *ch
     rmdir(to);
     return status;
 }
+
+struct bad_quant { /* a quantization_config, and how it is refused */
+    const char *quant;
+    gllm_status status;
+    const char *says;
+};
+static inline void check_bad_quants(const struct bad_quant *bad, size_t n) {
+    struct arena a = {0};
+    struct quant_cfg q;
+    for (size_t i = 0; i < n; i++) {
+        gllm_error err = {0};
+        const gllm_status status = read_quant(bad[i].quant, &a, &q, &err);
+        if (status != bad[i].status || !strstr(err.message, bad[i].says)) fail_msg("%s: status %d, found \"%s\", expected it to say \"%s\"", bad[i].quant, (int)status, err.message, bad[i].says);
+    }
+    arena_free(&a);
+}
+
+struct bad_golden { /* a golden that is refused once it is changed */
+    const char *golden;
+    struct change change;
+    gllm_status status;
+    const char *says;
+};
+static inline void check_bad_goldens(const struct bad_golden *bad, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        gllm_error err = {0};
+        char line[LINE_ROOM];
+        const gllm_status status = open_changed(bad[i].golden, &bad[i].change, 1, line, &err);
+        if (status != bad[i].status || !strstr(err.message, bad[i].says))
+            fail_msg("%s: %s: status %d, found \"%s\", expected it to say \"%s\"", bad[i].golden, bad[i].change.now, (int)status, err.message, bad[i].says);
+    }
+}
 #endif

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gllm.h"
+#include "model/client.h"
 #include "unit/temp_dir.h"
 
 #define GOLDEN "tests/golden/classifiers"
@@ -26,33 +26,6 @@ static const char *const TARGETS[][2] = {{"ref", ""}, {"cpu", "portable"}, {"cpu
 
 enum { N_WORDS = 5 };
 static const char *const WORDS[N_WORDS] = {"sea", "star", "the whale", "It was the best of times", "wisdom wisdom"};
-
-static gllm_client *open_client(const char *dir, const char *backend, uint32_t threads, uint32_t batch) { /* NULL: not on this machine */
-    gllm_options o;
-    gllm_error err = {0};
-    gllm_client *c;
-    gllm_options_init(&o);
-    o.model = dir, o.backend = backend, o.threads = threads, o.max_batch_tokens = batch;
-    gllm_status s = gllm_client_open(&c, &o, &err);
-    if (s == GLLM_UNSUPPORTED && strstr(err.message, "instruction level")) return NULL;
-    if (s != GLLM_OK) fail_msg("%s: %s", dir, err.message);
-    return c;
-}
-
-static double worst_of(const float *a, const json_t *list, size_t n) {
-    double worst = 0;
-    assert_int_equal(json_array_size(list), n);
-    for (size_t i = 0; i < n; i++) {
-        double e = fabs((double)a[i] - json_number_value(json_array_get(list, i)));
-        worst = e <= worst ? worst : e;
-    }
-    return worst;
-}
-
-static gllm_str text_at(const json_t *k, const char *key) {
-    const json_t *t = json_object_get(k, key);
-    return (gllm_str){json_string_value(t), json_string_length(t)};
-}
 
 static gllm_classes *classify(gllm_client *c, const gllm_str *texts, const gllm_str *pairs, size_t n, gllm_scores scores) {
     gllm_classify_request r;
@@ -107,7 +80,7 @@ static void check_model(const char *folder, const char *name) {
     if (!root) fail_msg("%s: %s", path, je.text);
     for (unsigned t = 0; t < sizeof TARGETS / sizeof *TARGETS; t++) {
         setenv("GLLM_CPU_ISA", TARGETS[t][1], 1);
-        gllm_client *c = open_client(dir, TARGETS[t][0], 2, 0);
+        gllm_client *c = client_open_with(dir, TARGETS[t][0], 2, 0);
         unsetenv("GLLM_CPU_ISA");
         if (!c) {
             print_message("skipped %s: not on this processor\n", TARGETS[t][1]);
@@ -157,7 +130,7 @@ static void test_company(void **state) {
     }
     static const uint32_t SHAPES[][2] = {{1, 0}, {2, 64}, {3, 4096}};
     float alone[N];
-    gllm_client *c = open_client(GOLDEN "/bert", "cpu", 1, 0);
+    gllm_client *c = client_open_with(GOLDEN "/bert", "cpu", 1, 0);
     uint64_t tokens = 0;
     for (unsigned i = 0; i < N; i++) {
         gllm_rankings *r = rerank(c, query, &documents[i], 1, GLLM_SCORES_PROBABILITY, 0);
@@ -168,7 +141,7 @@ static void test_company(void **state) {
     }
     gllm_client_close(c);
     for (unsigned s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++) {
-        c = open_client(GOLDEN "/bert", "cpu", SHAPES[s][0], SHAPES[s][1]);
+        c = client_open_with(GOLDEN "/bert", "cpu", SHAPES[s][0], SHAPES[s][1]);
         gllm_rankings *r = rerank(c, query, documents, N, GLLM_SCORES_PROBABILITY, 0), *top = rerank(c, query, documents, N, GLLM_SCORES_PROBABILITY, 7);
         assert_int_equal(r->count, N);
         assert_int_equal(top->count, 7);
@@ -189,7 +162,7 @@ static void test_limits(void **state) {
     (void)state;
     static char words[1200];
     for (unsigned i = 0; i < 200; i++) strcat(words, "sea ");
-    gllm_client *c = open_client(GOLDEN "/bert", "cpu", 2, 0);
+    gllm_client *c = client_open_with(GOLDEN "/bert", "cpu", 2, 0);
     gllm_str query = {"the whale", GLLM_NTS}, many = {words, GLLM_NTS}, few = {"star", GLLM_NTS};
     gllm_rankings *r = rerank(c, query, &many, 1, GLLM_SCORES_RAW, 0); /* the document is cut, the query kept */
     assert_int_equal(r->items[0].tokens, 48);
@@ -225,11 +198,11 @@ static void test_limits(void **state) {
     gllm_client_close(c);
 
     q.documents = &few;
-    c = open_client(GOLDEN "/bert-many", "cpu", 2, 0);
+    c = client_open_with(GOLDEN "/bert-many", "cpu", 2, 0);
     assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_UNSUPPORTED);
     assert_non_null(strstr(err.message, "4 labels"));
     gllm_client_close(c);
-    c = open_client("tests/golden/models/bert-mean", "cpu", 2, 0);
+    c = client_open_with("tests/golden/models/bert-mean", "cpu", 2, 0);
     assert_int_equal(gllm_rerank(c, &q, &r, &err), GLLM_UNSUPPORTED);
     assert_string_equal(err.message, "bert-mean is an embedder (bert): it has no classification head");
     gllm_client_close(c);
@@ -239,7 +212,7 @@ static void test_limits(void **state) {
 static void test_outlives(void **state) {
     (void)state;
     gllm_str text = {"the whale", GLLM_NTS}, documents[] = {{"sea", GLLM_NTS}, {"star", GLLM_NTS}};
-    gllm_client *c = open_client(GOLDEN "/bert-many", "cpu", 1, 0);
+    gllm_client *c = client_open_with(GOLDEN "/bert-many", "cpu", 1, 0);
     gllm_classes *k = classify(c, &text, NULL, 1, GLLM_SCORES_RAW), *before = classify(c, &text, NULL, 1, GLLM_SCORES_RAW);
     gllm_tokenize_request r;
     gllm_tokens *t;
@@ -256,7 +229,7 @@ static void test_outlives(void **state) {
     gllm_classes_free(k);
     gllm_tokens_free(t);
 
-    c = open_client(GOLDEN "/bert", "cpu", 1, 0);
+    c = client_open_with(GOLDEN "/bert", "cpu", 1, 0);
     gllm_rankings *s = rerank(c, text, documents, 2, GLLM_SCORES_RAW, 1);
     gllm_client_close(c);
     assert_string_equal(s->model, GOLDEN "/bert");
@@ -292,7 +265,7 @@ static void *close_held(void *arg) {
 static void test_close(void **state) {
     (void)state;
     for (int i = 0; i < 20; i++) {
-        struct held h = {.c = open_client(GOLDEN "/bert", "cpu", 1, 0)};
+        struct held h = {.c = client_open_with(GOLDEN "/bert", "cpu", 1, 0)};
         pthread_t caller, closer;
         assert_int_equal(pthread_create(&caller, NULL, rank_held, &h), 0);
         while (!atomic_load(&h.inside)) usleep(500);
@@ -353,7 +326,7 @@ static void test_saturated(void **state) {
     gllm_str query = {"the age of whales", GLLM_NTS}, documents[N_WORDS];
     for (unsigned i = 0; i < N_WORDS; i++) documents[i] = (gllm_str){WORDS[i], GLLM_NTS};
     changed_bert("large", 40, "");
-    gllm_client *c = open_client(temp_path("large"), "cpu", 1, 0);
+    gllm_client *c = client_open_with(temp_path("large"), "cpu", 1, 0);
     gllm_rankings *raw = rerank(c, query, documents, N_WORDS, GLLM_SCORES_RAW, 0), *p = rerank(c, query, documents, N_WORDS, GLLM_SCORES_PROBABILITY, 0);
     bool moved = false;
     for (unsigned i = 0; i < N_WORDS; i++) {
@@ -372,7 +345,7 @@ static void test_regression(void **state) {
     (void)state;
     gllm_str query = {"the age of whales", GLLM_NTS}, document = {"sea", GLLM_NTS};
     changed_bert("regression", 3, "\"problem_type\":\"regression\",");
-    gllm_client *c = open_client(temp_path("regression"), "cpu", 1, 0);
+    gllm_client *c = client_open_with(temp_path("regression"), "cpu", 1, 0);
     gllm_classes *raw = classify(c, &query, &document, 1, GLLM_SCORES_RAW), *k = classify(c, &query, &document, 1, GLLM_SCORES_PROBABILITY);
     gllm_rankings *p = rerank(c, query, &document, 1, GLLM_SCORES_PROBABILITY, 0);
     assert_true(raw->scores[0] > 1 && k->scores[0] == raw->scores[0]);

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gllm.h"
+#include "model/client.h"
 
 #define GOLDEN "tests/golden/"
 enum { D = 32, LIMIT = 48 }; /* of all models here */
@@ -39,19 +39,6 @@ static gllm_client *open_client(const char *path) {
     return c;
 }
 
-static gllm_embed_request request_of(const gllm_str *text) {
-    gllm_embed_request r;
-    gllm_embed_request_init(&r);
-    r.inputs = text, r.n_inputs = 1;
-    return r;
-}
-static gllm_embeddings *embed(gllm_client *c, const gllm_embed_request *r) {
-    gllm_error err = {0};
-    gllm_embeddings *e;
-    if (gllm_embed(c, r, &e, &err) != GLLM_OK) fail_msg("%s", err.message);
-    return e;
-}
-
 /* The ids of every text that fits, as the reference's tokenizer gives them; of one that does not, how many are left. */
 static void test_ids(void **state) {
     (void)state;
@@ -69,8 +56,8 @@ static void test_ids(void **state) {
             if (json_object_get(k, "prompt_name")) continue;
             const json_t *ids = json_object_get(k, "ids"), *text = json_object_get(k, "text");
             const gllm_str s = {json_string_value(text), json_string_length(text)};
-            gllm_embed_request r = request_of(&s);
-            gllm_embeddings *e = embed(c, &r);
+            gllm_embed_request r = client_request(&s);
+            gllm_embeddings *e = client_embed(c, &r);
             gllm_tokenize_request q;
             gllm_tokens *t;
             gllm_tokenize_request_init(&q);
@@ -108,12 +95,12 @@ static void test_truncation(void **state) {
         gllm_client *c = open_client(path);
         for (int side = GLLM_TRUNCATE_END; side <= GLLM_TRUNCATE_START; side++) {
             gllm_str text = shortened(0, false);
-            gllm_embed_request r = request_of(&text);
+            gllm_embed_request r = client_request(&text);
             r.truncate = (gllm_truncate)side;
-            gllm_embeddings *cut = embed(c, &r);
+            gllm_embeddings *cut = client_embed(c, &r);
             assert_true(cut->truncated[0] && cut->tokens[0] == LIMIT && cut->full_tokens[0] > LIMIT);
             text = shortened(cut->full_tokens[0] - LIMIT, side == GLLM_TRUNCATE_START);
-            gllm_embeddings *left = embed(c, &r);
+            gllm_embeddings *left = client_embed(c, &r);
             if (left->truncated[0] || left->tokens[0] != LIMIT) fail_msg("%s: %u tokens of %u: \"%.*s\"", ENDING[n], left->tokens[0], left->full_tokens[0], (int)text.len, text.ptr);
             assert_memory_equal(left->data, cut->data, D * sizeof *cut->data);
             gllm_embeddings_free(left);
@@ -127,12 +114,12 @@ static void test_dimensions(void **state) {
     (void)state;
     const gllm_str text = {"the whale", GLLM_NTS};
     gllm_client *c = open_client("embedders/qwen3");
-    gllm_embed_request r = request_of(&text);
-    gllm_embeddings *full = embed(c, &r);
+    gllm_embed_request r = client_request(&text);
+    gllm_embeddings *full = client_embed(c, &r);
     for (uint32_t dim = 1; dim <= D; dim++) {
         double square = 0;
         r.dimensions = dim;
-        gllm_embeddings *e = embed(c, &r);
+        gllm_embeddings *e = client_embed(c, &r);
         assert_int_equal(e->dim, dim);
         for (uint32_t i = 0; i < dim; i++) square += (double)full->data[i] * full->data[i];
         for (uint32_t i = 0; i < dim; i++) assert_true(fabs((double)e->data[i] - (double)full->data[i] / sqrt(square)) <= 1e-6);
@@ -147,14 +134,14 @@ static void test_generator(void **state) {
     (void)state;
     const gllm_str text = {"w5 w9 w12 w3 w40 w41", GLLM_NTS};
     gllm_client *c = open_client("decoders/gemma2");
-    gllm_embed_request r = request_of(&text);
+    gllm_embed_request r = client_request(&text);
     gllm_embeddings *e;
     gllm_error err = {0};
     assert_int_equal(gllm_embed(c, &r, &e, &err), GLLM_UNSUPPORTED);
     assert_string_equal(err.message, "gemma2 is a generator (gemma2) whose files name no pooling: name one (last, mean …)");
     assert_null(strstr(logged, "pooling"));
     r.pooling = GLLM_POOLING_LAST;
-    e = embed(c, &r);
+    e = client_embed(c, &r);
     assert_int_equal(e->dim, D);
     assert_non_null(strstr(logged, "gemma2 is a generator (gemma2): it was not trained for vectors; last pooling, as asked"));
     gllm_embeddings_free(e);

@@ -12,11 +12,7 @@
 #define GROUP(weights) "{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"g\":{\"weights\":" weights "}}}"
 static void test_config(void **state) {
     (void)state;
-    static const struct {
-        const char *quant;
-        gllm_status status;
-        const char *says;
-    } BAD[] = {
+    static const struct bad_quant BAD[] = {
         {"{}", GLLM_UNSUPPORTED, "quant_method: found \"nothing\", expected awq, gptq, compressed-tensors, bitsandbytes, fp8 or fbgemm_fp8"},
         {"{\"quant_method\":\"hqq\"}", GLLM_UNSUPPORTED, "quant_method: found \"hqq\""},
         {"{\"quant_method\":\"fp8\",\"weight_block_size\":[128]}", GLLM_FORMAT, "weight_block_size: expected two whole numbers"},
@@ -53,10 +49,7 @@ static void test_config(void **state) {
     struct arena a = {0};
     struct quant_cfg q;
     gllm_error err = {0};
-    for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
-        assert_int_equal(read_quant(BAD[i].quant, &a, &q, &err), BAD[i].status);
-        if (!strstr(err.message, BAD[i].says)) fail_msg("found \"%s\", expected it to say \"%s\"", err.message, BAD[i].says);
-    }
+    check_bad_quants(BAD, sizeof BAD / sizeof *BAD);
     for (unsigned i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
         if (read_quant(GOOD[i].quant, &a, &q, &err) != GLLM_OK) fail_msg("%s", err.message);
         assert_true(GOOD[i].method ? q.method && !strcmp(q.method, GOOD[i].method) : !q.method);
@@ -67,12 +60,7 @@ static void test_config(void **state) {
 
 static void test_contradictions(void **state) {
     (void)state;
-    static const struct {
-        const char *golden;
-        struct change change;
-        gllm_status status;
-        const char *says;
-    } BAD[] = {
+    static const struct bad_golden BAD[] = {
         {"fp8-tiles-qwen3", {"config.json", "   128,\n   128", "   128,\n    64", 0}, GLLM_FORMAT, "q_proj.weight_scale_inv: shape [2,2], expected [], [144,1] or [2,3] for tiles of 128 x 64"},
         {"fp8-groups-llama", {"config.json", "\"group_size\": 16", "\"group_size\": 32", 0}, GLLM_FORMAT, "q_proj.weight_scale: shape [128,3], expected [], [128,1] or [128,2] for tiles of 1 x 32"},
         {"fp8-rows-phi3", {"model.safetensors", "\"BF16\",\"shape\":[40,1]", "\"BF16\",\"shape\":[20,2]", 0}, GLLM_FORMAT, "_proj.weight_scale: shape [20,2], expected [], [40,1]"},
@@ -82,12 +70,7 @@ static void test_contradictions(void **state) {
         {"fp8-one-llama", {"model.safetensors", "model.layers.0.self_attn.q_proj.input_scale\"", "model.embed_tokens.weight_scale\"            ", 0}, GLLM_UNSUPPORTED, "model.embed_tokens.weight_scale: a scale beside values of F32, expected F8_E4M3 or F8_E5M2"},
         {"fp8-one-inv-mistral", {"config.json", "\"fp8\"", "\"hqq\"", 0}, GLLM_UNSUPPORTED, "config.json: quantization_config: quant_method: found \"hqq\""},
     };
-    for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
-        gllm_error err = {0};
-        char line[LINE_ROOM];
-        const gllm_status status = open_changed(BAD[i].golden, &BAD[i].change, 1, line, &err);
-        if (status != BAD[i].status || !strstr(err.message, BAD[i].says)) fail_msg("%s: status %d, found \"%s\", expected it to say \"%s\"", BAD[i].golden, status, err.message, BAD[i].says);
-    }
+    check_bad_goldens(BAD, sizeof BAD / sizeof *BAD);
 }
 
 /* A module on the list may lack its scale: by name, by its beginning or end, by a regular expression. */

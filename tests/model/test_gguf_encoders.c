@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gllm.h"
+#include "model/client.h"
 
 #define GOLDEN "tests/golden/gguf-encoders"
 
@@ -27,31 +27,12 @@ enum { N_TARGETS = sizeof TARGETS / sizeof *TARGETS };
 
 static gllm_client *open_client(const char *path, const struct target *t) { /* NULL: not on this machine */
     gllm_options o;
-    gllm_error err = {0};
-    gllm_client *c;
     gllm_options_init(&o);
     o.model = path, o.backend = t->backend, o.threads = 2, o.exact = t->exact;
     setenv("GLLM_CPU_ISA", t->isa, 1);
-    gllm_status s = gllm_client_open(&c, &o, &err);
+    gllm_client *c = client_open(&o);
     unsetenv("GLLM_CPU_ISA");
-    if (s == GLLM_UNSUPPORTED && strstr(err.message, "instruction level")) return NULL;
-    if (s != GLLM_OK) fail_msg("%s: %s", path, err.message);
     return c;
-}
-
-static double worst_of(const float *a, const json_t *list, size_t n) {
-    double worst = 0;
-    assert_int_equal(json_array_size(list), n);
-    for (size_t i = 0; i < n; i++) {
-        double e = fabs((double)a[i] - json_number_value(json_array_get(list, i)));
-        worst = e <= worst ? worst : e;
-    }
-    return worst;
-}
-
-static gllm_str text_at(const json_t *k, const char *key) {
-    const json_t *t = json_object_get(k, key);
-    return (gllm_str){json_string_value(t), json_string_length(t)};
 }
 
 static void check_ids(gllm_client *c, const char *name, gllm_str text, const json_t *ids, size_t limit) {

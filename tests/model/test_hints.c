@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include "gllm.h"
+#include "model/client.h"
 #include "unit/temp_dir.h"
 
 static const char *const TEXT = "It was the best of times";
@@ -30,20 +30,6 @@ static gllm_client *opened(const char *model) {
     return c;
 }
 
-static gllm_embed_request request(const gllm_str *text) {
-    gllm_embed_request r;
-    gllm_embed_request_init(&r);
-    r.inputs = text, r.n_inputs = 1;
-    return r;
-}
-
-static gllm_embeddings *embedded(gllm_client *c, const gllm_embed_request *r) {
-    gllm_embeddings *e;
-    gllm_error err = {0};
-    if (gllm_embed(c, r, &e, &err) != GLLM_OK) fail_msg("%s", err.message);
-    return e;
-}
-
 static bool same(const gllm_embeddings *a, const gllm_embeddings *b) { return a->dim == b->dim && !memcmp(a->data, b->data, a->dim * sizeof *a->data); }
 
 /* A folder without modules.json: bge's first token and length 1 where its name says so, the mean elsewhere. */
@@ -53,12 +39,12 @@ static void test_pooling(void **state) {
     place("BAAI--bge-small-en-v1.5", "layout-bare");
     place("someone--unknown", "layout-bare");
     gllm_client *known = opened("bge-small-en"), *unknown = opened("someone/unknown");
-    gllm_embed_request r = request(&text);
-    gllm_embeddings *hinted = embedded(known, &r), *plain = embedded(unknown, &r);
+    gllm_embed_request r = client_request(&text);
+    gllm_embeddings *hinted = client_embed(known, &r), *plain = client_embed(unknown, &r);
     r.pooling = GLLM_POOLING_CLS, r.normalize = GLLM_NORMALIZE_ON;
-    gllm_embeddings *asked = embedded(unknown, &r);
+    gllm_embeddings *asked = client_embed(unknown, &r);
     r.pooling = GLLM_POOLING_MEAN, r.normalize = GLLM_NORMALIZE_OFF;
-    gllm_embeddings *mean = embedded(unknown, &r);
+    gllm_embeddings *mean = client_embed(unknown, &r);
     assert_true(same(hinted, asked));
     assert_true(same(plain, mean));
     assert_false(same(hinted, plain));
@@ -68,14 +54,14 @@ static void test_pooling(void **state) {
 
 static void same_as_prompt(gllm_client *c, gllm_input_type type, const char *prompt) {
     const gllm_str text = {TEXT, GLLM_NTS};
-    gllm_embed_request r = request(&text);
+    gllm_embed_request r = client_request(&text);
     r.input_type = type;
-    gllm_embeddings *hinted = embedded(c, &r);
+    gllm_embeddings *hinted = client_embed(c, &r);
     r.prompt = (gllm_str){prompt, GLLM_NTS};
-    gllm_embeddings *asked = embedded(c, &r);
+    gllm_embeddings *asked = client_embed(c, &r);
     assert_true(same(hinted, asked));
     r.prompt = (gllm_str){"", GLLM_NTS};
-    gllm_embeddings *none = embedded(c, &r);
+    gllm_embeddings *none = client_embed(c, &r);
     assert_int_equal(same(hinted, none), !*prompt);
     gllm_embeddings_free(hinted), gllm_embeddings_free(asked), gllm_embeddings_free(none);
 }
@@ -101,10 +87,10 @@ static void test_files_first(void **state) {
     place("BAAI--bge-base-en-v1.5", "bert-prompts");
     place("someone--same", "bert-prompts");
     gllm_client *known = opened("bge-base-en"), *unknown = opened("someone/same");
-    gllm_embed_request r = request(&text);
+    gllm_embed_request r = client_request(&text);
     for (int type = GLLM_INPUT_PLAIN; type <= GLLM_INPUT_DOCUMENT; type++) {
         r.input_type = (gllm_input_type)type;
-        gllm_embeddings *a = embedded(known, &r), *b = embedded(unknown, &r);
+        gllm_embeddings *a = client_embed(known, &r), *b = client_embed(unknown, &r);
         assert_true(same(a, b));
         gllm_embeddings_free(a), gllm_embeddings_free(b);
     }
@@ -113,7 +99,7 @@ static void test_files_first(void **state) {
 
 static void cut(gllm_client *c, uint32_t dimensions, const char *refusal) {
     const gllm_str text = {TEXT, GLLM_NTS};
-    gllm_embed_request r = request(&text);
+    gllm_embed_request r = client_request(&text);
     gllm_embeddings *e;
     gllm_error err = {0};
     r.dimensions = dimensions;

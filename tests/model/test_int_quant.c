@@ -7,11 +7,7 @@
 #define CT(format, weights) "{\"quant_method\":\"compressed-tensors\",\"format\":\"" format "\",\"config_groups\":{\"g\":{\"weights\":" weights "}}}"
 static void test_config(void **state) {
     (void)state;
-    static const struct {
-        const char *quant;
-        gllm_status status;
-        const char *says;
-    } BAD[] = {
+    static const struct bad_quant BAD[] = {
         {"{\"quant_method\":\"awq\",\"bits\":8,\"group_size\":128}", GLLM_UNSUPPORTED, "bits: found 8, expected 4"},
         {"{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128,\"version\":\"gemv_fast\"}", GLLM_UNSUPPORTED, "version: found \"gemv_fast\", expected gemm or gemv"},
         {"{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":0}", GLLM_FORMAT, "group_size: found 0"},
@@ -47,9 +43,7 @@ static void test_config(void **state) {
     struct arena a = {0};
     struct quant_cfg q;
     gllm_error err = {0};
-    for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
-        if (read_quant(BAD[i].quant, &a, &q, &err) != BAD[i].status || !strstr(err.message, BAD[i].says)) fail_msg("found \"%s\", expected it to say \"%s\"", err.message, BAD[i].says);
-    }
+    check_bad_quants(BAD, sizeof BAD / sizeof *BAD);
     for (unsigned i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
         if (read_quant(GOOD[i].quant, &a, &q, &err) != GLLM_OK) fail_msg("%s", err.message);
         if (q.form != GOOD[i].form || q.bits != GOOD[i].bits || q.group != GOOD[i].group || q.zeros_less_one != GOOD[i].less_one || q.symmetric != GOOD[i].symmetric || q.n_ignored != GOOD[i].n_ignored)
@@ -62,12 +56,7 @@ static void test_config(void **state) {
 #define CONFIG "config.json"
 static void test_contradictions(void **state) {
     (void)state;
-    static const struct {
-        const char *golden;
-        struct change change;
-        gllm_status status;
-        const char *says;
-    } BAD[] = {
+    static const struct bad_golden BAD[] = {
         {"int-awq-gemm-llama", {CONFIG, "\"group_size\": 32", "\"group_size\": 16", 0}, GLLM_FORMAT, "layers.0.self_attn.q_proj.qzeros: shape [2,8], expected [4,8]"},
         {"int-awq-gemm-llama", {CONFIG, "\"gemm\"", "\"gemv\"", 0}, GLLM_FORMAT, "layers.0.self_attn.q_proj.qzeros: shape [2,8], expected [64,4]"},
         {"int-awq-gemm-llama", {CONFIG, "\"quantization_config\"", "\"quantization_conf__\"", 0}, GLLM_FORMAT, "layers.0.self_attn.q_proj.qweight: found codes, but config.json has no quantization_config"},
@@ -107,12 +96,7 @@ static void test_contradictions(void **state) {
         {"int-bnb8-llama", {WEIGHTS, "q_proj.weight\":{\"dtype\":\"I8\"", "q_proj.weight\":{\"dtype\":\"U8\"", 0}, GLLM_FORMAT, "q_proj.weight: shape [64,64], expected [2048,1]: two of [64,64] in a byte"},
         {"int-bnb8-llama", {CONFIG, "\"bitsandbytes\"", "\"fbgemm_fp8\"  ", 0}, GLLM_FORMAT, "q_proj.weight: found codes that quant_method fbgemm_fp8 does not write"},
     };
-    for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
-        gllm_error err = {0};
-        char line[LINE_ROOM];
-        const gllm_status status = open_changed(BAD[i].golden, &BAD[i].change, 1, line, &err);
-        if (status != BAD[i].status || !strstr(err.message, BAD[i].says)) fail_msg("%s: %s: status %d, found \"%s\", expected it to say \"%s\"", BAD[i].golden, BAD[i].change.now, status, err.message, BAD[i].says);
-    }
+    check_bad_goldens(BAD, sizeof BAD / sizeof *BAD);
 }
 
 /* A weight that stands there twice counts only where config.json says that its module is left as it is. */

@@ -14,23 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gllm.h"
+#include "model/client.h"
 #include "unit/temp_dir.h"
 
 #define GOLDEN "tests/golden/outputs"
 static const char *const TARGETS[][2] = {{"ref", ""}, {"cpu", "portable"}, {"cpu", "avx2"}, {"cpu", "avx512"}};
-
-static gllm_client *open_client(const char *dir, const char *backend, uint32_t threads, uint32_t batch) { /* NULL: not on this machine */
-    gllm_options o;
-    gllm_error err = {0};
-    gllm_client *c;
-    gllm_options_init(&o);
-    o.model = dir, o.backend = backend, o.threads = threads, o.max_batch_tokens = batch;
-    gllm_status s = gllm_client_open(&c, &o, &err);
-    if (s == GLLM_UNSUPPORTED && strstr(err.message, "instruction level")) return NULL;
-    if (s != GLLM_OK) fail_msg("%s: %s", dir, err.message);
-    return c;
-}
 
 static json_t *load(const char *name) {
     char path[512];
@@ -42,23 +30,9 @@ static json_t *load(const char *name) {
 }
 
 static gllm_embeddings *embed(gllm_client *c, const gllm_str *texts, size_t n, uint32_t outputs, bool queries) {
-    gllm_embed_request r;
-    gllm_error err = {0};
-    gllm_embeddings *e;
-    gllm_embed_request_init(&r);
-    r.inputs = texts, r.n_inputs = n, r.outputs = outputs, r.input_type = queries ? GLLM_INPUT_QUERY : GLLM_INPUT_DOCUMENT;
-    if (gllm_embed(c, &r, &e, &err) != GLLM_OK) fail_msg("%s", err.message);
-    return e;
-}
-
-static double off(const float *a, const json_t *list, size_t n) {
-    double worst = 0;
-    assert_int_equal(json_array_size(list), n);
-    for (size_t i = 0; i < n; i++) {
-        const double d = fabs((double)a[i] - json_number_value(json_array_get(list, i)));
-        worst = d <= worst ? worst : d;
-    }
-    return worst;
+    gllm_embed_request r = client_request(texts);
+    r.n_inputs = n, r.outputs = outputs, r.input_type = queries ? GLLM_INPUT_QUERY : GLLM_INPUT_DOCUMENT;
+    return client_embed(c, &r);
 }
 
 /* The same entries with the same weights, in parts of the larger of 1 and the largest; one that only one side has must be as good as 0. */
@@ -81,7 +55,7 @@ static double sparse_off(const gllm_sparse *s, const json_t *expected) {
 static double vectors_off(const gllm_token_vectors *v, size_t dim, const json_t *rows) {
     double worst = 0;
     assert_int_equal(v->count, json_array_size(rows));
-    for (size_t i = 0; i < v->count; i++) worst = fmax(worst, off(v->data + i * dim, json_array_get(rows, i), dim));
+    for (size_t i = 0; i < v->count; i++) worst = fmax(worst, worst_of(v->data + i * dim, json_array_get(rows, i), dim));
     return worst;
 }
 
@@ -93,7 +67,7 @@ static double check_case(gllm_client *c, const char *name, const json_t *k) {
     double worst = 0;
     assert_int_equal(e->outputs, outputs);
     assert_true(!dense == !e->dim && !sparse == !e->sparse && !vectors == !e->token_vectors);
-    if (dense) worst = fmax(worst, off(e->data, dense, e->dim));
+    if (dense) worst = fmax(worst, worst_of(e->data, dense, e->dim));
     if (sparse) worst = fmax(worst, sparse_off(&e->sparse[0], sparse));
     if (vectors) worst = fmax(worst, vectors_off(&e->token_vectors[0], e->token_dim, vectors));
     if (!(worst <= 1e-5)) fail_msg("%s: \"%.40s\" is off by %g, allowed 1e-5", name, text.ptr, worst);
@@ -133,7 +107,7 @@ static void check_model(const char *name) {
     assert_true(json_array_size(cases) >= 2);
     for (unsigned t = 0; t < sizeof TARGETS / sizeof *TARGETS; t++) {
         setenv("GLLM_CPU_ISA", TARGETS[t][1], 1);
-        gllm_client *c = open_client(dir, TARGETS[t][0], 2, 0);
+        gllm_client *c = client_open_with(dir, TARGETS[t][0], 2, 0);
         unsetenv("GLLM_CPU_ISA");
         if (!c) {
             print_message("skipped %s: not on this processor\n", TARGETS[t][1]);
@@ -172,9 +146,9 @@ static void check_company(const char *name, uint32_t outputs) {
         texts[i] = (gllm_str){room[i], GLLM_NTS};
     }
     snprintf(dir, sizeof dir, GOLDEN "/%s", name);
-    gllm_client *one = open_client(dir, "cpu", 1, 0);
+    gllm_client *one = client_open_with(dir, "cpu", 1, 0);
     for (unsigned s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++) {
-        gllm_client *c = open_client(dir, "cpu", SHAPES[s][0], SHAPES[s][1]);
+        gllm_client *c = client_open_with(dir, "cpu", SHAPES[s][0], SHAPES[s][1]);
         gllm_embeddings *e = embed(c, texts, N, outputs, false);
         for (size_t i = 0; i < N; i++) {
             if (outputs & GLLM_OUTPUT_SPARSE) {
@@ -221,7 +195,7 @@ static void test_refused(void **state) {
                  {"tests/golden/models/bert-mean", GLLM_OUTPUT_SPARSE, GLLM_OUTPUT_DENSE, "bert-mean gives no sparse vectors"},
                  {GOLDEN "/static-sentence", GLLM_OUTPUT_TOKENS | GLLM_OUTPUT_DENSE, GLLM_OUTPUT_DENSE, "static-sentence gives no token vectors"}};
     for (unsigned i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        gllm_client *c = open_client(CASES[i].dir, "cpu", 1, 0);
+        gllm_client *c = client_open_with(CASES[i].dir, "cpu", 1, 0);
         gllm_embed_request r;
         gllm_error err = {0};
         gllm_embeddings *e;

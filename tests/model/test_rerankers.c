@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "engine/rank.h"
-#include "gllm.h"
+#include "model/client.h"
 #include "model/decoder.h"
 
 #define GOLDEN "tests/golden/rerankers"
@@ -29,14 +29,9 @@ struct setup {
 
 static gllm_client *open_client(const char *model, const struct setup *s) { /* NULL: not on this machine */
     gllm_options o;
-    gllm_error err = {0};
-    gllm_client *c;
     gllm_options_init(&o);
     o.model = model, o.backend = s->backend, o.threads = s->threads, o.n_ctx = s->n_ctx, o.exact = !s->rounded;
-    gllm_status status = gllm_client_open(&c, &o, &err);
-    if (status == GLLM_UNSUPPORTED && strstr(err.message, "instruction level")) return NULL;
-    if (status != GLLM_OK) fail_msg("%s: %s", model, err.message);
-    return c;
+    return client_open(&o);
 }
 
 static gllm_str str(const char *s) { return (gllm_str){s, s ? GLLM_NTS : 0}; }
