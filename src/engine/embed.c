@@ -155,7 +155,7 @@ gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err
     struct gathering g = {c, f};
     struct packed_run run = {.packed = &packed, .budget = engine_options_of(e)->max_batch_tokens, .pooling = c->pooling, .dim = c->dim, .each = keep_dense, .user = &g, .outputs = c->outputs,
                              .more = keep_more, .progress = c->progress, .progress_user = c->progress_user};
-    gllm_status status = gathered_begin(&c->more, c->n_inputs, c->queries, err);
+    gllm_status status = c->outputs & ~OUTPUT_DENSE ? gathered_begin(&c->more, c->n_inputs, c->queries, err) : GLLM_OK;
     if (status == GLLM_OK) status = encode_all(engine_model(e), c, &packed, err);
     if (status == GLLM_OK) status = packed_submit(e, &run, err);
     c->compute_ms = run.compute_ms;
