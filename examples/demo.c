@@ -269,7 +269,7 @@ static int open_generator(struct demo *d, const char *model) {
 
 static gllm_client_info describe(gllm_client *c) {
     gllm_client_info info = {.struct_size = sizeof info};
-    gllm_client_describe(c, &info, NULL);
+    gllm_client_describe(c, NULL, &info, NULL);
     const char *slash = strrchr(info.model, '/');
     if (slash) info.model = slash + 1;
     return info;

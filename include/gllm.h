@@ -87,7 +87,9 @@ typedef enum gllm_precision { GLLM_PRECISION_AUTO, GLLM_PRECISION_F32, GLLM_PREC
  * models whose heads are a multiple of 32 values wide, else GLLM_UNSUPPORTED; with `exact` anything but F32 is GLLM_INVALID. */
 typedef enum gllm_kv_cache { GLLM_KV_CACHE_AUTO, GLLM_KV_CACHE_F16, GLLM_KV_CACHE_F32, GLLM_KV_CACHE_Q8_0 } gllm_kv_cache;
 
-/* ---- client: a model and the worker thread that owns it ----------------------------------------------- */
+typedef enum gllm_load { GLLM_LOAD_NOW, GLLM_LOAD_LAZY } gllm_load; /* LAZY: at the first request; its files are looked for and read at once */
+
+/* ---- client: models, and for each the worker thread that owns it -------------------------------------- */
 typedef struct gllm_options {
     size_t struct_size;
     const char *model;   /* directory, .gguf file, an alias of gllm_models_list with or without :QUANT, ORG/NAME or NAME of a model under the model
@@ -105,6 +107,14 @@ typedef struct gllm_options {
     uint32_t n_ctx;      /* generators: tokens that the cache holds, prompt and answer; 0: the model's limit, but at most 4096. Causal rerankers: of a
                             prompt, or of all documents that share one; 0: likewise, but 8192, or 16384 where they share one */
     gllm_kv_cache kv_cache; /* generators */
+    const char *name;       /* how requests call the model; NULL: as `model` does */
+    gllm_load load;         /* when it is loaded */
+    bool pinned;            /* never unloaded, neither for want of requests nor of memory */
+    uint32_t idle_seconds;  /* unloaded when nobody asked for so long, loaded again by the next request; 0: never */
+    uint32_t workers;       /* threads that each run forwards of this model, over one copy of its weights; 0: 1. `threads` are divided among them */
+    uint32_t cache_tokens;  /* generators: tokens that the caches of all answers in flight hold together; 0: n_ctx */
+    uint64_t memory_budget; /* bytes for all models of the client: before one is loaded above it, those longest unused go, but never pinned or busy ones;
+                               0: no limit. Read by gllm_client_open alone */
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
 static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(o, sizeof *o); }
@@ -116,6 +126,35 @@ GLLM_API gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt
 /* Calls of other threads that still wait end with GLLM_CLOSED, the running one is finished; when the last of them has returned, so does
  * this. No call may begin once it has returned, and none of the client's own callbacks may make it. What calls gave stays valid. NULL ok. */
 GLLM_API void gllm_client_close(gllm_client *c);
+
+/* One more model in the same client. Requests choose by their `model`; NULL there is the first model. Errors as gllm_client_open; GLLM_INVALID: the
+ * name is taken. Other models go on answering meanwhile. */
+GLLM_API gllm_status gllm_client_add_model(gllm_client *c, const gllm_options *opt, gllm_error *err);
+/* Takes a model out: its waiting jobs end with GLLM_CLOSED, the running ones are finished. GLLM_NOT_FOUND lists the names that there are. */
+GLLM_API gllm_status gllm_client_remove_model(gllm_client *c, const char *name, gllm_error *err);
+/* Loads a model that is not loaded, and waits for it; name NULL: the first. */
+GLLM_API gllm_status gllm_client_load(gllm_client *c, const char *name, gllm_error *err);
+/* Gives back the memory of a model without requests until the next one. GLLM_BUSY: it has some. */
+GLLM_API gllm_status gllm_client_unload(gllm_client *c, const char *name, gllm_error *err);
+
+typedef enum gllm_model_state { GLLM_MODEL_UNLOADED, GLLM_MODEL_LOADING, GLLM_MODEL_READY, GLLM_MODEL_FAILED } gllm_model_state;
+typedef struct gllm_model_status {
+    const char *name, *path, *task; /* task as in gllm_model_info */
+    gllm_model_state state;
+    const char *failure;            /* of the last load or of the device, "" when there was none; FAILED answers every request with it */
+    bool pinned;
+    uint64_t memory_bytes;          /* weights, activations and caches that are allocated */
+    uint32_t waiting, running;      /* jobs */
+    double idle_seconds, load_ms;
+    uint64_t batches, batch_tokens, batch_sequences; /* forwards since the client opened, and what they held */
+    uint64_t cache_tokens, cache_used; /* generators: tokens that fit, and that answers in flight hold */
+} gllm_model_status;
+typedef struct gllm_client_status { /* one block */
+    size_t count; const gllm_model_status *models; /* in the order in which they were added */
+    uint64_t memory_bytes, memory_budget;
+} gllm_client_status;
+GLLM_API gllm_status gllm_client_get_status(gllm_client *c, gllm_client_status **out, gllm_error *err); /* at once; loads nothing */
+GLLM_API void gllm_client_status_free(gllm_client_status *s);
 
 /* ---- embeddings --------------------------------------------------------------------------------------- */
 typedef enum gllm_input_type { GLLM_INPUT_PLAIN, GLLM_INPUT_QUERY, GLLM_INPUT_DOCUMENT } gllm_input_type;
@@ -156,6 +195,7 @@ typedef struct gllm_embed_request { /* borrowed for the call */
     void *progress_user;
     uint32_t outputs;         /* gllm_output bits, all from one forward; one that the model lacks: GLLM_UNSUPPORTED. 0: the first that it has.
                                  For token vectors input_type QUERY says that the texts are queries, else they are documents */
+    const char *model; /* by its name in the client; NULL: the first */
 } gllm_embed_request;
 GLLM_API void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size);
 static inline void gllm_embed_request_init(gllm_embed_request *r) { gllm_embed_request_init_sized(r, sizeof *r); }
@@ -184,6 +224,7 @@ typedef struct gllm_embeddings { /* freed as a whole */
     const gllm_sparse *sparse; /* [count] with SPARSE; else NULL */
     size_t token_dim;
     const gllm_token_vectors *token_vectors; /* [count] with TOKENS; else NULL */
+    double queue_ms;           /* from the call to the first forward */
 } gllm_embeddings;
 
 /* One vector for each input, or the outputs asked for. The same text gives bit-identical values alone, in any batch, at any place in it and on any
@@ -211,6 +252,7 @@ typedef struct gllm_rerank_request { /* borrowed for the call */
     void *progress_user;
     gllm_str instruction; /* what a document is wanted for; rerankers on causal models read it (others: GLLM_INVALID). ptr NULL: the model's own */
     bool as_judge;        /* a generator that is no reranker is asked by its chat template whether the document fits, "yes" or "no" */
+    const char *model; /* by its name in the client; NULL: the first */
 } gllm_rerank_request;
 GLLM_API void gllm_rerank_request_init_sized(gllm_rerank_request *r, size_t size);
 static inline void gllm_rerank_request_init(gllm_rerank_request *r) { gllm_rerank_request_init_sized(r, sizeof *r); }
@@ -231,6 +273,7 @@ typedef struct gllm_rankings { /* one block */
     const char *model;
     double compute_ms;
     bool untrained;            /* as_judge: the model's files do not say that it was trained to rerank */
+    double queue_ms;           /* from the call to the first forward */
 } gllm_rankings;
 /* Documents by relevance to a query. A pair's score is bit-identical alone, among any others, at any place and on any number of threads, but of models that
  * read many documents in one context (jina-reranker-v3): there the others matter, and every kind of score is a cosine in [-1, 1]. A causal reranker reads
@@ -251,6 +294,7 @@ typedef struct gllm_classify_request { /* borrowed for the call */
     gllm_truncate truncate; /* of the second text of a pair first */
     gllm_progress_fn progress;
     void *progress_user;
+    const char *model; /* by its name in the client; NULL: the first */
 } gllm_classify_request;
 GLLM_API void gllm_classify_request_init_sized(gllm_classify_request *r, size_t size);
 static inline void gllm_classify_request_init(gllm_classify_request *r) { gllm_classify_request_init_sized(r, sizeof *r); }
@@ -264,6 +308,7 @@ typedef struct gllm_classes { /* one block */
     gllm_usage usage;
     const char *model;
     double compute_ms;
+    double queue_ms;           /* from the call to the first forward */
 } gllm_classes;
 /* The labels' scores of each input. Errors as gllm_rerank, but any number of labels will do. */
 GLLM_API gllm_status gllm_classify(gllm_client *c, const gllm_classify_request *r, gllm_classes **out, gllm_error *err);
@@ -333,6 +378,7 @@ typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of 
     const char *grammar;     /* GBNF, the notation of llama.cpp, with a rule `root`; NULL: none */
     const char *json_schema; /* the text of a JSON schema; the answer is JSON that is valid under it, without needless white space */
     bool json;               /* the answer is a JSON object */
+    const char *model; /* by its name in the client; NULL: the first */
 } gllm_generate_request;
 GLLM_API void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size);
 static inline void gllm_generate_request_init(gllm_generate_request *r) { gllm_generate_request_init_sized(r, sizeof *r); }
@@ -350,6 +396,7 @@ typedef struct gllm_completion { /* one block */
     uint32_t prompt_tokens, cached_tokens; /* cached: taken over from an earlier call with the same beginning */
     double prefill_ms, decode_ms;
     const char *model;
+    double queue_ms;           /* from the call to the first forward */
 } gllm_completion;
 /* Continues a prompt. A prompt and seed give the same text alone and beside other calls. GLLM_INVALID names a parameter out of range, or what
  * is wrong in a grammar (line:column) or schema (JSON pointer); GLLM_UNSUPPORTED: a schema's keyword that a grammar cannot hold to, by its pointer;
@@ -379,8 +426,45 @@ typedef struct gllm_score { /* one block */
     double compute_ms;
 } gllm_score;
 /* How likely a model finds a text; the mean of -logprobs is the logarithm of its perplexity. Errors as gllm_generate. */
-GLLM_API gllm_status gllm_score_text(gllm_client *c, gllm_str text, gllm_score **out, gllm_error *err);
+GLLM_API gllm_status gllm_score_text(gllm_client *c, const char *model, gllm_str text, gllm_score **out, gllm_error *err);
 GLLM_API void gllm_score_free(gllm_score *s);
+
+/* ---- jobs: the same calls without waiting ------------------------------------------------------------- */
+/* A job's request is copied, callbacks and their users are not. What runs beside what: embeddings, rankings and classes of all callers are packed into common
+ * forwards by a budget of tokens, answers join and leave the running batch at every step, and long prompts are computed in chunks between the
+ * steps of the others. The numbers that a job gives do not depend on what runs beside it. */
+typedef struct gllm_job gllm_job;
+/* The job has ended: on the worker, once. It may take the result and free the job; it must not wait for anything. */
+typedef void (*gllm_done_fn)(void *user, gllm_job *job);
+typedef struct gllm_submit {
+    size_t struct_size;
+    gllm_done_fn on_done; /* NULL: none */
+    void *user;           /* also gllm_job_user */
+    bool notify;          /* when it has ended the job waits for gllm_client_next_done */
+    uint64_t caller;      /* who asks, as the program counts: callers take turns, whatever each has waiting */
+    int64_t timeout_ms;   /* from now on; then it ends with GLLM_TIMEOUT. 0: none */
+} gllm_submit;
+GLLM_API void gllm_submit_init_sized(gllm_submit *s, size_t size);
+static inline void gllm_submit_init(gllm_submit *s) { gllm_submit_init_sized(s, sizeof *s); }
+/* Texts are read and checked before these return, so that most errors show at once; how NULL: the defaults. GLLM_BUSY: the queue is full. A model that is not
+ * loaded is loaded on a thread of the client, and the job waits for it. *job is owned by the caller (gllm_job_free). */
+GLLM_API gllm_status gllm_embed_async(gllm_client *c, const gllm_embed_request *r, const gllm_submit *how, gllm_job **job, gllm_error *err);
+GLLM_API gllm_status gllm_rerank_async(gllm_client *c, const gllm_rerank_request *r, const gllm_submit *how, gllm_job **job, gllm_error *err);
+GLLM_API gllm_status gllm_classify_async(gllm_client *c, const gllm_classify_request *r, const gllm_submit *how, gllm_job **job, gllm_error *err);
+GLLM_API gllm_status gllm_generate_async(gllm_client *c, const gllm_generate_request *r, const gllm_submit *how, gllm_job **job, gllm_error *err);
+GLLM_API gllm_status gllm_job_wait(gllm_job *j, int64_t timeout_ms); /* -1: for ever, 0: look. GLLM_OK: it has ended, in whatever way; GLLM_TIMEOUT: not yet */
+GLLM_API void gllm_job_cancel(gllm_job *j); /* any thread, any number of times. It ends with GLLM_CANCELED within a step; an answer with what it has, GLLM_FINISH_CANCELED */
+GLLM_API void *gllm_job_user(const gllm_job *j);
+/* What the job gave, once; it is the caller's. The job's own status and sentence when it failed; GLLM_TIMEOUT: it has not ended; GLLM_INVALID: it is of
+ * another kind, or was taken before. */
+GLLM_API gllm_status gllm_job_take_embeddings(gllm_job *j, gllm_embeddings **out, gllm_error *err);
+GLLM_API gllm_status gllm_job_take_rankings(gllm_job *j, gllm_rankings **out, gllm_error *err);
+GLLM_API gllm_status gllm_job_take_classes(gllm_job *j, gllm_classes **out, gllm_error *err);
+GLLM_API gllm_status gllm_job_take_completion(gllm_job *j, gllm_completion **out, gllm_error *err);
+GLLM_API void gllm_job_free(gllm_job *j); /* cancels it if it still runs, and does not wait: its callbacks may be called once more until it has ended. NULL ok */
+/* For event loops: readable while jobs with `notify` have ended and were not yet given by gllm_client_next_done. Belongs to the client, which closes it. */
+GLLM_API gllm_status gllm_client_fd(gllm_client *c, int *fd, gllm_error *err);
+GLLM_API gllm_job *gllm_client_next_done(gllm_client *c); /* NULL: none; does not wait */
 
 /* ---- tokens ------------------------------------------------------------------------------------------- */
 typedef struct gllm_tokenize_request {
@@ -389,6 +473,7 @@ typedef struct gllm_tokenize_request {
     gllm_str pair;      /* second text of a pair; ptr NULL: none */
     bool no_special;    /* add no special tokens around the text; default false */
     bool parse_special; /* read special tokens written in the text as such; default false for user text */
+    const char *model; /* by its name in the client; NULL: the first */
 } gllm_tokenize_request;
 GLLM_API void gllm_tokenize_request_init_sized(gllm_tokenize_request *r, size_t size);
 static inline void gllm_tokenize_request_init(gllm_tokenize_request *r) { gllm_tokenize_request_init_sized(r, sizeof *r); }
@@ -404,7 +489,7 @@ GLLM_API void gllm_tokens_free(gllm_tokens *t);
 
 /* The text of `ids`. Special tokens are left out unless keep_special. *out is owned by the caller, NUL-terminated,
  * freed with gllm_text_free. GLLM_INVALID names an id outside the vocabulary. */
-GLLM_API gllm_status gllm_detokenize(gllm_client *c, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err);
+GLLM_API gllm_status gllm_detokenize(gllm_client *c, const char *model, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err);
 GLLM_API void gllm_text_free(char *text);
 
 /* ---- what a model is ---------------------------------------------------------------------------------- */
@@ -487,7 +572,7 @@ typedef struct gllm_client_info {
     double load_ms;
     uint32_t n_ctx; /* generators: tokens that the context holds, prompt and answer; 0: the model keeps no cache (an embedder, a classifier) */
 } gllm_client_info;
-GLLM_API gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err); /* set out->struct_size first */
+GLLM_API gllm_status gllm_client_describe(gllm_client *c, const char *model, gllm_client_info *out, gllm_error *err); /* set out->struct_size first */
 
 /* ---- parity: does a backend compute what the definition says? ------------------------------------------ */
 typedef struct gllm_parity {

@@ -139,7 +139,7 @@ static int bench(gllm_client *c, const gllm_model_info *info, const struct cli_o
     struct result r = {0};
     gllm_str *texts = calloc(batch, sizeof *texts);
     int status = texts ? make_texts(c, texts, batch, length) : cli_no_memory();
-    if (!status && gllm_client_describe(c, &ci, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status && gllm_client_describe(c, NULL, &ci, &err) != GLLM_OK) status = cli_fail(&err);
     if (!status && gllm_measure_peaks(ci.threads, &before, &err) != GLLM_OK) status = cli_fail(&err);
     if (!status) status = measure(c, texts, batch, length, o->seconds ? o->seconds : 3, &r);
     if (!status && gllm_measure_peaks(ci.threads, &after, &err) != GLLM_OK) status = cli_fail(&err);

@@ -107,7 +107,7 @@ int cli_bench_generate(const struct cli_options *o, const gllm_model_info *info)
     opt.log = NULL;
     opt.n_ctx = (uint32_t)need;
     if (gllm_client_open(&c, &opt, &err) != GLLM_OK) return cli_fail(&err);
-    int status = gllm_client_describe(c, &ci, &err) == GLLM_OK && gllm_measure_peaks(ci.threads, &before, &err) == GLLM_OK ? EXIT_OK : cli_fail(&err);
+    int status = gllm_client_describe(c, NULL, &ci, &err) == GLLM_OK && gllm_measure_peaks(ci.threads, &before, &err) == GLLM_OK ? EXIT_OK : cli_fail(&err);
     if (!status) status = measure(c, o->depth, prompt, gen, o->seconds ? o->seconds : 3, &r);
     if (!status && gllm_measure_peaks(ci.threads, &after, &err) != GLLM_OK) status = cli_fail(&err);
     if (!status) {

@@ -11,7 +11,7 @@
 static char *text_of(gllm_client *client, const int32_t *ids, size_t n) {
     char *text = NULL;
     gllm_error err;
-    return gllm_detokenize(client, ids, n, true, &text, &err) == GLLM_OK ? text : NULL;
+    return gllm_detokenize(client, NULL, ids, n, true, &text, &err) == GLLM_OK ? text : NULL;
 }
 
 /* What `id` adds behind `before` (-1: none); owned (gllm_text_free). NULL: no memory. */

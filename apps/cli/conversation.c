@@ -305,7 +305,7 @@ int cli_conversation(gllm_client *client, const struct cli_options *o) {
     struct cli_line *line = NULL;
     gllm_client_info info = {.struct_size = sizeof info};
     int status = cli_options_copy(o, &t.options);
-    if (!status && gllm_client_describe(client, &info, NULL) != GLLM_OK) status = EXIT_FAILED;
+    if (!status && gllm_client_describe(client, NULL, &info, NULL) != GLLM_OK) status = EXIT_FAILED;
     t.n_ctx = info.n_ctx, t.model = info.model;
     if (!status) status = check_template(&t);
     if (!status && o->system) status = talk_system(&t, o->system);

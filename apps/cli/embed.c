@@ -69,7 +69,7 @@ static int embed_open(const struct cli_options *o, struct cli_input *in, struct 
     cli_model_options(o, &opt);
     if (gllm_client_open(&c, &opt, &err) != GLLM_OK) return cli_fail(&err);
     gllm_client_info info = {.struct_size = sizeof info};
-    int status = gllm_client_describe(c, &info, &err) == GLLM_OK ? EXIT_OK : cli_fail(&err);
+    int status = gllm_client_describe(c, NULL, &info, &err) == GLLM_OK ? EXIT_OK : cli_fail(&err);
     if (!status && o->verbose)
         cli_note(o, "%s on %s (%s, %u threads), loaded in %.1f ms", info.model, info.backend, info.isa, info.threads, info.load_ms);
     if (!status) status = embed_all(c, o, in, w, info.max_tokens);

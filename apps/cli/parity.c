@@ -66,7 +66,7 @@ static int embed_on(struct parity *p, const char *backend, gllm_embeddings **out
     r.inputs = p->texts, r.n_inputs = N_TEXTS, r.normalize = GLLM_NORMALIZE_ON;
     r.progress = cli_progress, r.progress_user = &bar;
     gllm_status s = gllm_client_open(&c, &opt, &err);
-    if (s == GLLM_OK) s = gllm_client_describe(c, &ci, &err);
+    if (s == GLLM_OK) s = gllm_client_describe(c, NULL, &ci, &err);
     if (s == GLLM_OK && !*p->backend) {
         snprintf(p->backend, sizeof p->backend, "%s", ci.backend);
         snprintf(p->detail, sizeof p->detail, "%s, %u threads, %s", ci.isa, ci.threads, ci.precision);

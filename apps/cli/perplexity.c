@@ -31,7 +31,7 @@ static int open_for(const struct cli_options *o, gllm_str text, gllm_client **cl
     if (gllm_client_open(client, &opt, &err) != GLLM_OK) return cli_fail(&err);
     gllm_tokenize_request_init(&r);
     r.text = text;
-    if (gllm_client_describe(*client, &info, &err) != GLLM_OK || gllm_tokenize(*client, &r, &t, &err) != GLLM_OK) return cli_fail(&err);
+    if (gllm_client_describe(*client, NULL, &info, &err) != GLLM_OK || gllm_tokenize(*client, &r, &t, &err) != GLLM_OK) return cli_fail(&err);
     const size_t n = t->count;
     gllm_tokens_free(t);
     if (o->ctx || !info.n_ctx || n <= info.n_ctx || info.n_ctx >= info.max_tokens) return EXIT_OK;
@@ -50,7 +50,7 @@ int verb_perplexity(const struct cli_options *o) {
     size_t len = 0;
     int status = cli_read_all(o->n_operands > 1 ? o->operands[1] : NULL, &text, &len);
     if (!status) status = open_for(o, (gllm_str){text, len}, &client);
-    if (!status && gllm_score_text(client, (gllm_str){text, len}, &s, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status && gllm_score_text(client, NULL, (gllm_str){text, len}, &s, &err) != GLLM_OK) status = cli_fail(&err);
     if (!status) {
         print(s, o->each);
         status = cli_flush(stdout, "standard output");

@@ -49,7 +49,7 @@ static int decode(gllm_client *c, gllm_str text) {
         ids[n++] = (int32_t)id;
         at = end;
     }
-    if (!status && gllm_detokenize(c, ids, n, true, &out, &err) != GLLM_OK) status = cli_fail(&err);
+    if (!status && gllm_detokenize(c, NULL, ids, n, true, &out, &err) != GLLM_OK) status = cli_fail(&err);
     else if (!status) {
         puts(out);
         gllm_text_free(out);

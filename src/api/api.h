@@ -18,6 +18,7 @@ struct gllm_client {
 void api_init_sized(void *out, size_t size, const void *defaults, size_t full);
 /* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
 void api_copy_sized(void *out, size_t full, const void *in, size_t size);
+gllm_status api_check_name(const gllm_client *c, const char *name, gllm_error *err); /* GLLM_NOT_FOUND: no model of this name; NULL: the first */
 size_t api_str_len(gllm_str s); /* NULL is the empty text, whatever its length says */
 /* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */
 gllm_status api_home(const char *home, char **out, gllm_error *err);

@@ -188,8 +188,13 @@ void gllm_client_close(gllm_client *c) {
     free(c);
 }
 
-gllm_status gllm_client_describe(gllm_client *c, gllm_client_info *out, gllm_error *err) {
+gllm_status api_check_name(const gllm_client *c, const char *name, gllm_error *err) {
+    return !name || !strcmp(name, c->name) ? GLLM_OK : err_set(err, GLLM_NOT_FOUND, "model \"%.120s\" is not open here; \"%.120s\" is", name, c->name);
+}
+
+gllm_status gllm_client_describe(gllm_client *c, const char *model, gllm_client_info *out, gllm_error *err) {
     if (!c || !out || !out->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_describe: a client and out with its struct_size set are required");
+    TRY(api_check_name(c, model, err));
     TRY(engine_enter(c->engine, err));
     const struct model *m = engine_model(c->engine);
     gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,

@@ -174,10 +174,11 @@ done:
     return status;
 }
 
-gllm_status gllm_score_text(gllm_client *client, gllm_str text, gllm_score **out, gllm_error *err) {
+gllm_status gllm_score_text(gllm_client *client, const char *model, gllm_str text, gllm_score **out, gllm_error *err) {
     if (!out) return err_set(err, GLLM_INVALID, "gllm_score_text: out is NULL");
     *out = NULL;
     if (!client) return err_set(err, GLLM_INVALID, "gllm_score_text: client is NULL");
+    TRY(api_check_name(client, model, err));
     TRY(engine_enter(client->engine, err));
     gllm_status status = score_text(client, text, out, err);
     engine_leave(client->engine);

@@ -61,11 +61,12 @@ gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, 
 }
 void gllm_tokens_free(gllm_tokens *t) { free(t); }
 
-gllm_status gllm_detokenize(gllm_client *c, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err) {
+gllm_status gllm_detokenize(gllm_client *c, const char *model, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err) {
     if (!out) return err_set(err, GLLM_INVALID, "gllm_detokenize: out is NULL");
     size_t len;
     *out = NULL;
     if (!c || (n_ids && !ids)) return err_set(err, GLLM_INVALID, "gllm_detokenize: a client and ids are required");
+    TRY(api_check_name(c, model, err));
     TRY(engine_enter(c->engine, err));
     gllm_status status = tokenizer_decode(engine_model(c->engine)->files.tokenizer, ids, n_ids, !keep_special, out, &len, err);
     engine_leave(c->engine);

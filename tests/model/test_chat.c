@@ -111,7 +111,7 @@ static void check_injection(gllm_client *client, const char *content) {
         if (gllm_render_chat(client, &r, &x, &err) != GLLM_OK) fail_msg("%s", err.message);
         for (size_t i = 0; i < x->n_tokens; i++) { /* special: left out of the text without keep_special */
             char *text;
-            assert_int_equal(gllm_detokenize(client, &x->tokens[i], 1, false, &text, &err), GLLM_OK);
+            assert_int_equal(gllm_detokenize(client, NULL, &x->tokens[i], 1, false, &text, &err), GLLM_OK);
             counts[k] += !*text;
             gllm_text_free(text);
         }

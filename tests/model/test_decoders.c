@@ -333,7 +333,7 @@ static void test_precision(void **state) {
         unsetenv("GLLM_CPU_ISA");
         if (status == GLLM_UNSUPPORTED && strstr(e.message, "instruction level")) continue;
         if (status != GLLM_OK) fail_msg("%s", e.message);
-        assert_int_equal(gllm_client_describe(c, &info, &e), GLLM_OK);
+        assert_int_equal(gllm_client_describe(c, NULL, &info, &e), GLLM_OK);
         assert_string_equal(info.precision, i == 0 ? "int8" : "f32");
         gllm_client_close(c);
     }

@@ -56,7 +56,7 @@ static gllm_score *score(gllm_client *c, const json_t *golden) {
     gllm_score *s;
     gllm_error err = {0};
     const json_t *text = json_object_get(golden, "text");
-    if (gllm_score_text(c, (gllm_str){json_string_value(text), json_string_length(text)}, &s, &err) != GLLM_OK) fail_msg("%s", err.message);
+    if (gllm_score_text(c, NULL, (gllm_str){json_string_value(text), json_string_length(text)}, &s, &err) != GLLM_OK) fail_msg("%s", err.message);
     return s;
 }
 

@@ -101,7 +101,7 @@ static void check_tokens(struct thread *t, size_t which) {
     char *text = NULL;
     if (tokenize(t->e->embedder, which, &got, &err) != GLLM_OK) snprintf(t->wrong, sizeof t->wrong, "tokenize: %s", err.message);
     else if (got->count != expected->count || memcmp(got->ids, expected->ids, got->count * sizeof *got->ids)) snprintf(t->wrong, sizeof t->wrong, "the ids of \"%s\" differ", TEXTS[which]);
-    else if (gllm_detokenize(t->e->embedder, got->ids, got->count, true, &text, &err) != GLLM_OK) snprintf(t->wrong, sizeof t->wrong, "detokenize: %s", err.message);
+    else if (gllm_detokenize(t->e->embedder, NULL, got->ids, got->count, true, &text, &err) != GLLM_OK) snprintf(t->wrong, sizeof t->wrong, "detokenize: %s", err.message);
     gllm_text_free(text);
     gllm_tokens_free(got);
 }
@@ -290,7 +290,7 @@ static void test_close(void **state) {
     usleep(50000);
     gllm_client_info info = {.struct_size = sizeof info};
     gllm_tokens *late;
-    assert_int_equal(gllm_client_describe(h.client, &info, NULL), GLLM_CLOSED);
+    assert_int_equal(gllm_client_describe(h.client, NULL, &info, NULL), GLLM_CLOSED);
     assert_int_equal(tokenize(h.client, 0, &late, NULL), GLLM_CLOSED);
     assert_null(late);
     atomic_store(&h.let_go, true);
