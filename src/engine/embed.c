@@ -90,7 +90,7 @@ static gllm_status add_text(struct packed *p, const struct writing *w, const str
 static gllm_status encode_all(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
     const struct writing w = writing_of(&m->files, c);
     const bool drops = w.frame->dropped >= 0;
-    struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit > added(&w) ? w.limit - added(&w) : 1,
+    struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit - added(&w), /* at least 1 */
                                  .side = c->truncate == GLLM_TRUNCATE_START ? TOKENIZER_CUT_START : TOKENIZER_CUT_END};
     struct encode_options whole = opt;
     struct encoding e = {0};
