@@ -172,6 +172,7 @@ static gllm_status run_generate(struct engine *e, struct model *m, struct task *
     const float *logits;
     c->stop_hit = -1;
     TRY(engine_open_decoder(m, e, err));
+    if (c->sampler.n_top > m->files.cfg.n_vocab) c->sampler.n_top = m->files.cfg.n_vocab; /* as many as there are, for each token */
     TRY_GO(sampler_open(&r.sampler, &c->sampler, m->files.cfg.n_vocab, err));
     TRY_GO(token_stream_open(&r.stream, m->files.tokenizer, true, err));
     TRY_GO(stop_open(&r.stop, c->stop, c->n_stop, err));
