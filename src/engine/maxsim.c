@@ -5,8 +5,9 @@
 
 bool maxsim_has(const struct model *m) { return m->files.outputs.available & OUTPUT_TOKENS; }
 
-static gllm_str prompt_of(const struct hfdir *d, const char *name) {
+static gllm_str prompt_of(const struct hfdir *d, const char *name, const char *other) {
     const struct hf_prompt *p = hfdir_prompt(d, name);
+    if (!p) p = hfdir_prompt(d, other);
     return p ? (gllm_str){p->text, strlen(p->text)} : (gllm_str){0};
 }
 
@@ -31,8 +32,8 @@ static float score(const struct outputs_cfg *o, const struct gathered *query, co
 gllm_status engine_maxsim(struct engine *e, struct maxsim_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     uint32_t tokens, full;
-    struct embed_call query = {.inputs = &c->query, .n_inputs = 1, .outputs = OUTPUT_TOKENS, .queries = true, .prompt = prompt_of(&f->dir, "query"), .tokens = &tokens, .full_tokens = &full};
-    struct embed_call all = {.inputs = c->documents, .n_inputs = c->n, .outputs = OUTPUT_TOKENS, .prompt = prompt_of(&f->dir, "document"), .truncate = c->truncate, .tokens = c->tokens,
+    struct embed_call query = {.inputs = &c->query, .n_inputs = 1, .outputs = OUTPUT_TOKENS, .queries = true, .prompt = prompt_of(&f->dir, "query", ""), .tokens = &tokens, .full_tokens = &full};
+    struct embed_call all = {.inputs = c->documents, .n_inputs = c->n, .outputs = OUTPUT_TOKENS, .prompt = prompt_of(&f->dir, "document", "passage"), .truncate = c->truncate, .tokens = c->tokens,
                              .full_tokens = c->full_tokens, .progress = c->progress, .progress_user = c->progress_user};
     gllm_status status = engine_embed(e, &query, err);
     if (status != GLLM_OK) err_wrap(err, status, "query");
