@@ -48,6 +48,7 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
+    const char *adapter;
     int format, normalize, pooling, output, truncate, precision, kv_cache;
     const char *system, *chat_template, *tools, *grammar, *json_schema;
     struct cli_list stop, template_args, logit_bias;
