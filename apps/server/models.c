@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core.h"
 
@@ -116,12 +117,12 @@ bool models_sound(struct request *q) {
     return false;
 }
 
-/* NAME=MODEL, or MODEL alone; an = within a path is no sign of a name. */
+/* NAME=MODEL, or MODEL alone; a path that is there may hold an = itself, and is called by its last part. */
 static bool split(const char *spec, char **name, const char **model) {
     const char *equals = strchr(spec, '=');
-    const bool named = equals && equals > spec && !memchr(spec, '/', (size_t)(equals - spec));
+    const bool path = access(spec, F_OK) == 0, named = !path && equals && equals > spec;
     *model = named ? equals + 1 : spec;
-    *name = named ? strndup(spec, (size_t)(equals - spec)) : strdup(spec);
+    *name = named ? strndup(spec, (size_t)(equals - spec)) : strdup(path ? last_part(spec) : spec);
     return *name != NULL;
 }
 
