@@ -189,4 +189,24 @@ with open("/dev/full", "w") as full:
     check(until(health), "a server whose log has no room answers")
     p.terminate()
     equal(p.wait(60), 0, "and ends well")
+
+# a model's file that is cut while it is served: that model answers nothing until the file is whole again, and the server lives
+with tempfile.TemporaryDirectory() as folder:
+    cut = os.path.join(folder, "cut")
+    shutil.copytree(MODEL, cut)
+    weights = os.path.join(cut, "model.safetensors")
+    with open(weights, "rb") as f:
+        whole = f.read()
+    s = Server(f"other={MODEL}", f"cut={cut}")
+    ask = {"input": TEXT, "model": "cut"}
+    equal(s.post("/v1/embeddings", ask)["data"][0]["embedding"], EXPECTED, "before the file is cut")
+    os.truncate(weights, 0)
+    for _ in range(2):
+        equal(s.post("/v1/embeddings", ask, 503)["error"]["code"], "model_failed", "the model whose file was cut")
+    equal(s.headers["retry-after"], "5", "Retry-After")
+    alive(s, "a file that was cut, from another model")
+    with open(weights, "r+b") as f:
+        f.write(whole)
+    equal(s.post("/v1/embeddings", ask)["data"][0]["embedding"], EXPECTED, "once the file is whole again")
+    equal(s.stop(), 0, "the exit status after a file was cut")
 end()
