@@ -1,0 +1,50 @@
+/* answer.h - a chat model's answer taken apart while it comes: reasoning, content, and calls of tools.
+ *
+ * How a model writes these, its chat template shows: answer_style looks for what the template itself writes around earlier calls and thoughts,
+ * never at a model's name. The styles are a table (answer_style.c): JSON between marks (Hermes, Qwen, SmolLM3), lists of JSON (Mistral, Phi,
+ * Granite, Nemotron), a name before JSON (Mistral, DeepSeek, Kimi, GLM-4), tags (Qwen3-Coder, GLM-4.5), JSON without marks (Llama 3).
+ *
+ * Whatever the cut of the text, the events put together are the same. Nothing is lost but marks and white space: reasoning has none at its ends,
+ * content none beside a thought or a call. What begins like a call and is none is content, marks and all.
+ * With hold_calls a call is given when it is whole, and its arguments are a JSON object. Without, the arguments come as they are written, from where
+ * the name is known: of a call that breaks off later they are what was written.
+ * A thought is read at the answer's beginning alone, or where the prompt opened it; calls only where the caller offered tools. */
+#ifndef GLLM_TEXT_ANSWER_H
+#define GLLM_TEXT_ANSWER_H
+#include "base/json.h"
+
+struct call_style;
+struct thought_marks {
+    const char *open, *close;
+};
+struct answer_style { /* NULL: the template shows none */
+    const struct thought_marks *thought;
+    const struct call_style *calls;
+};
+struct answer_style answer_style(const char *template, size_t len);
+/* Whether a special token of this spelling is a mark of the style, so that the text that is pushed must hold it. */
+bool answer_is_mark(const struct answer_style *s, const char *text, size_t len);
+bool answer_opened(const struct answer_style *s, const char *prompt, size_t len); /* the prompt ends in an open thought */
+
+enum answer_part { ANSWER_CONTENT, ANSWER_REASONING, ANSWER_CALL, ANSWER_ARGUMENTS };
+struct answer_event { /* borrowed until the function returns */
+    enum answer_part part;
+    uint32_t call; /* CALL, ARGUMENTS: from 0 */
+    const char *text; /* CALL: the name; ARGUMENTS: the next piece of JSON */
+    size_t len;
+};
+typedef gllm_status (*answer_fn)(void *user, const struct answer_event *e, gllm_error *err);
+struct answer_options {
+    struct answer_style style;
+    const json_t *tools; /* the array that the template got, which must live as long; NULL: no calls are read */
+    bool opened;         /* answer_opened */
+    bool hold_calls;
+    answer_fn fn;
+    void *user;
+};
+struct answer; /* one stream; one owner */
+gllm_status answer_open(struct answer **out, const struct answer_options *o, gllm_error *err);
+void answer_close(struct answer *a); /* NULL ok */
+gllm_status answer_push(struct answer *a, const char *s, size_t n, gllm_error *err); /* errors: GLLM_NOMEM, and what fn returns */
+gllm_status answer_end(struct answer *a, gllm_error *err); /* what still waited */
+#endif
