@@ -97,9 +97,10 @@ static enum body_result broken(struct answer *a, size_t end) {
 static enum body_result waits(struct answer *a) { return a->ended ? broken(a, a->len) : BODY_WAITS; }
 
 /* ---- JSON ---- */
-enum scan_result { SCAN_ON, SCAN_MEMBER, SCAN_CLOSED };
+enum scan_result { SCAN_ON, SCAN_MEMBER, SCAN_CLOSED, SCAN_BAD };
 
-/* The byte at s->at. MEMBER: a value of the object ends before the place that s->at shows afterwards. CLOSED: so does the object. */
+/* The byte at s->at. MEMBER: a value of the object ends before the place that s->at shows afterwards. CLOSED: so does the object.
+ * BAD: a second colon. */
 static enum scan_result scan_byte(struct object_scan *s, char c) {
     const size_t at = s->at++;
     const bool top = s->depth == 1;
@@ -116,7 +117,10 @@ static enum scan_result scan_byte(struct object_scan *s, char c) {
     if (c == '"') s->string = true, s->string_at = at + 1;
     else if (c == '{' || c == '[') s->depth++;
     else if (c == '}' || c == ']') s->depth--;
-    else if (c == ':' && top) s->value = true, s->start = 0;
+    else if (c == ':' && top) {
+        if (s->value) return SCAN_BAD;
+        s->value = true, s->start = 0;
+    }
     if (!top || (c != ',' && s->depth)) return SCAN_ON;
     const bool member = s->value && s->start;
     s->value = false;
@@ -129,7 +133,8 @@ static size_t without_blanks(const char *s, size_t from, size_t end) {
     return end;
 }
 
-static json_t *value_of(const char *s, size_t n) { return json_loadb(s, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL); }
+/* NULL: no JSON. A bare NUL is none, though jansson reads over it behind a number. */
+static json_t *value_of(const char *s, size_t n) { return memchr(s, 0, n) ? NULL : json_loadb(s, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL); }
 
 static bool is_arguments(const char *key, size_t n) { return is(key, n, "arguments") || is(key, n, "parameters"); }
 
@@ -208,7 +213,7 @@ static enum body_result object_body(struct answer *a) {
     while (c->scan.at < a->len) {
         const enum scan_result r = scan_byte(&c->scan, a->held[c->scan.at]);
         if (r != SCAN_ON) give(a);
-        if (r != SCAN_ON && !c->headed && c->scan.start && !note_member(a)) return broken(a, c->scan.at);
+        if (r == SCAN_BAD || (r != SCAN_ON && !c->headed && c->scan.start && !note_member(a))) return broken(a, c->scan.at);
         if (r == SCAN_CLOSED) return object_whole(a);
         if (r == SCAN_MEMBER) c->scan.start = 0;
     }
