@@ -240,3 +240,6 @@ gllm_status answer_end(struct answer *a, gllm_error *err) {
     a->ended = true;
     return run(a, err);
 }
+
+bool answer_thinks(const struct answer *a) { return a->state == ANSWER_THINKS; }
+uint32_t answer_calls(const struct answer *a) { return a->n_calls; }

@@ -47,4 +47,19 @@ gllm_status answer_open(struct answer **out, const struct answer_options *o, gll
 void answer_close(struct answer *a); /* NULL ok */
 gllm_status answer_push(struct answer *a, const char *s, size_t n, gllm_error *err); /* errors: GLLM_NOMEM, and what fn returns */
 gllm_status answer_end(struct answer *a, gllm_error *err); /* what still waited */
+bool answer_thinks(const struct answer *a); /* in a thought: what comes next belongs to it, or closes it */
+uint32_t answer_calls(const struct answer *a); /* calls that were told */
+
+struct answer_demand { /* an answer that must call; borrowed for the call */
+    struct answer_style style;
+    const json_t *tools;
+    const char *name; /* of the tool to call; NULL: any */
+    bool one, opened; /* one call alone; answer_opened */
+};
+/* What answer_grammar_read reads: the answer is calls in the style's own form, with arguments that are valid under their tools' schemas, behind a thought
+ * if the model wants one (or the prompt opened it). *out is owned (free). GLLM_UNSUPPORTED: the template shows no calls, or calls of tags, which no
+ * grammar holds to here; GLLM_INVALID: no tool of this name, or none at all. */
+gllm_status answer_demand_text(const struct answer_demand *d, char **out, gllm_error *err);
+struct grammar;
+gllm_status answer_grammar_read(struct grammar **out, const char *text, size_t len, gllm_error *err); /* errors as json_schema_read */
 #endif

@@ -9,6 +9,9 @@
  *   NAMED   a head that holds the name, then the arguments as a JSON object; or as JSON
  *   TAGGED  name_open N name_close { key_open K key_close value_open V value_close } end; a value that its tool's schema does not call a string is JSON */
 enum call_body { CALL_JSON, CALL_NAMED, CALL_TAGGED };
+struct call_texts { /* how calls are written, word for word: begin { name NAME args ARGUMENTS end_call, between } end. between NULL: there is one at most */
+    const char *begin, *name, *args, *end_call, *between, *end;
+};
 struct call_style {
     const char *shown[2]; /* both stand in the template */
     enum call_body body;
@@ -18,6 +21,7 @@ struct call_style {
     const char *head_end; /* NAMED: the name ends here; NULL: at the head's end */
     bool head_last;       /* NAMED: the name stands behind head_end unless nothing does */
     const char *name_open, *name_close, *key_open, *key_close, *value_open, *value_close, *end; /* TAGGED; name_close NULL: at the next mark */
+    struct call_texts write; /* begin NULL: no grammar holds a model to it */
 };
 
 enum answer_state { ANSWER_AT_START, ANSWER_THINKS, ANSWER_AFTER, ANSWER_TELLS, ANSWER_ITEM, ANSWER_BODY, ANSWER_ITEM_END };
