@@ -23,7 +23,7 @@ struct answer_style { /* NULL: the template shows none */
 };
 struct answer_style answer_style(const char *template, size_t len);
 /* Whether a special token of this spelling is a mark of the style, so that the text that is pushed must hold it. */
-bool answer_is_mark(const struct answer_style *s, const char *text, size_t len);
+bool answer_is_mark(const void *style, const char *text, size_t len); /* for token_stream_show */
 bool answer_opened(const struct answer_style *s, const char *prompt, size_t len); /* the prompt ends in an open thought */
 
 enum answer_part { ANSWER_CONTENT, ANSWER_REASONING, ANSWER_CALL, ANSWER_ARGUMENTS };

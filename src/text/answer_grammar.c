@@ -82,7 +82,8 @@ static struct expr *thought(struct rules *r, const json_t *doc) {
     struct expr *other = expr_seq(r), *any = expr_alt(r), *all = expr_seq(r);
     expr_add(r, expr_add(r, other, expr_repeat(r, one_of(r, first, false), 1, EXPR_FOREVER)), one_of(r, both, true));
     expr_add(r, expr_add(r, any, one_of(r, first, true)), other);
-    expr_add(r, expr_add(r, all, expr_repeat(r, any, 0, EXPR_FOREVER)), text_of(r, doc, "close"));
+    expr_add(r, expr_add(r, all, expr_repeat(r, any, 0, EXPR_FOREVER)), expr_repeat(r, one_of(r, first, false), 0, EXPR_FOREVER));
+    expr_add(r, all, text_of(r, doc, "close"));
     return expr_add(r, all, expr_repeat(r, one_of(r, "\n", false), 0, 2));
 }
 
@@ -109,7 +110,7 @@ static gllm_status read_call(struct reader *r, struct expr **out, gllm_error *er
 
 static gllm_status read_answer(struct reader *r, struct grammar **out, gllm_error *err) {
     struct rules *rules = &r->rules;
-    struct expr *body;
+    struct expr *body = NULL;
     json_define(rules);
     const uint32_t root = rules_name(rules, "answer", 6), call = rules_name(rules, "call", 4);
     TRY(read_call(r, &body, err));

@@ -74,7 +74,8 @@ struct answer_style answer_style(const char *template, size_t len) {
     return s;
 }
 
-bool answer_is_mark(const struct answer_style *s, const char *text, size_t len) {
+bool answer_is_mark(const void *style, const char *text, size_t len) {
+    const struct answer_style *s = style;
     const struct call_style none = {.body = CALL_JSON}, *c = s->calls ? s->calls : &none;
     const char *const marks[] = {s->thought ? s->thought->open : NULL, s->thought ? s->thought->close : NULL, c->open, c->item_open, c->item_close, c->close, c->also, c->head_end, c->name_open, c->key_open, c->key_close,
                                  c->value_open, c->value_close, c->end, c->body == CALL_NAMED ? "[ARGS]" : NULL};

@@ -12,6 +12,8 @@
 
 #include "text/answer.h"
 #include "text/chat.h"
+#include "text/grammar.h"
+#include "text/matcher.h"
 
 #define GOLDEN "tests/golden/chat/"
 enum { MAX_CALLS = 8, ROOM = 4096 };
@@ -293,7 +295,75 @@ static void test_opened(void **state) {
     assert_false(answer_is_mark(&mistral, "</s>", 4));
 }
 
+/* ---- answers that must call ---- */
+static bool accepts(const struct grammar *g, const char *text) {
+    struct matcher *m;
+    gllm_error err;
+    uint32_t at;
+    assert_int_equal(matcher_open(&m, g, &err), GLLM_OK);
+    assert_int_equal(matcher_accept(m, MATCHER_START, text, strlen(text), &at, &err), GLLM_OK);
+    const bool can_end = at != MATCHER_DEAD && m->states[at].can_end;
+    matcher_close(m);
+    return can_end;
+}
+
+static gllm_status demand(const char *template, const json_t *tools, const char *name, bool one, bool opened, struct grammar **g, gllm_error *err) {
+    const struct answer_demand d = {.style = answer_style(template, strlen(template)), .tools = tools, .name = name, .one = one, .opened = opened};
+    char *text;
+    *g = NULL;
+    gllm_status status = answer_demand_text(&d, &text, err);
+    if (status == GLLM_OK) status = answer_grammar_read(g, text, strlen(text), err);
+    free(text);
+    return status;
+}
+
+#define OBJECT(name, key) "{\"name\": \"" name "\", \"" key "\": {\"city\": \"x\"}}"
+static void test_demands(void **state) {
+    static const char *const NAMES[] = {"f", "g", NULL};
+    static const struct {
+        const char *template, *name, *yes, *no;
+        bool one, opened;
+    } DEMANDS[] = {
+        {HERMES, NULL, "<tool_call>\n" OBJECT("f", "arguments") "\n</tool_call>\n<tool_call>\n" OBJECT("g", "arguments") "\n</tool_call>", "I look.", false, false},
+        {HERMES, "g", "<tool_call>\n" OBJECT("g", "arguments") "\n</tool_call>", "<tool_call>\n" OBJECT("f", "arguments") "\n</tool_call>", true, false},
+        {HERMES, NULL, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"days\": 3}}\n</tool_call>", "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"days\": \"3\"}}\n</tool_call>", true, false},
+        {HERMES, NULL, "<tool_call>\n" OBJECT("f", "arguments") "\n</tool_call>", "<tool_call>\n" OBJECT("f", "arguments") "\n</tool_call>\n<tool_call>\n" OBJECT("g", "arguments") "\n</tool_call>", true, false},
+        {THINKER, NULL, "<think>\na <b> <</think>\n\n<tool_call>\n" OBJECT("f", "arguments") "\n</tool_call>", "<think>\nno end", false, false},
+        {THINKER, NULL, "so</think><tool_call>\n" OBJECT("f", "arguments") "\n</tool_call>", "<tool_call>\n" OBJECT("f", "arguments") "\n</tool_call>", false, true},
+        {MISTRAL, NULL, "[TOOL_CALLS][" OBJECT("f", "arguments") ", " OBJECT("g", "arguments") "]", "[TOOL_CALLS][]", false, false},
+        {"[TOOL_CALLS][ARGS]", NULL, "[TOOL_CALLS]f[ARGS]{\"city\": \"x\"}[TOOL_CALLS]g[ARGS]{}", "[TOOL_CALLS]h[ARGS]{}", false, false},
+        {LLAMA, NULL, OBJECT("f", "parameters"), OBJECT("f", "parameters") OBJECT("f", "parameters"), false, false},
+        {DEEPSEEK, NULL, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "", false, false},
+        {PHI, NULL, "<|tool_call|>[" OBJECT("f", "arguments") "]<|/tool_call|>", "", false, false},
+        {GLM4, NULL, "f\n{\"city\": \"x\"}", "f {}", false, false},
+    };
+    (void)state;
+    struct grammar *g;
+    gllm_error err;
+    json_t *tools = tools_named(NAMES);
+    for (size_t i = 0; i < sizeof DEMANDS / sizeof *DEMANDS; i++) {
+        if (demand(DEMANDS[i].template, tools, DEMANDS[i].name, DEMANDS[i].one, DEMANDS[i].opened, &g, &err) != GLLM_OK) fail_msg("%s: %s", DEMANDS[i].yes, err.message);
+        if (!accepts(g, DEMANDS[i].yes) || accepts(g, DEMANDS[i].no)) fail_msg("demand %zu: %s or not %s", i, DEMANDS[i].yes, DEMANDS[i].no);
+        grammar_close(g);
+        const struct answer_style style = answer_style(DEMANDS[i].template, strlen(DEMANDS[i].template)); /* and what it allows is read as calls */
+        struct parts *p = read_cut(&style, tools, DEMANDS[i].opened, true, DEMANDS[i].yes, DEMANDS[i].yes);
+        assert_true(p->n_calls > 0 && !p->content[0]);
+        free(p);
+    }
+    assert_int_equal(demand(TAGS, tools, NULL, false, false, &g, &err), GLLM_UNSUPPORTED);
+    assert_int_equal(demand("{{ messages }}", tools, NULL, false, false, &g, &err), GLLM_UNSUPPORTED);
+    assert_int_equal(demand(HERMES, tools, "h", false, false, &g, &err), GLLM_INVALID);
+    assert_string_equal(err.message, "tool_choice: there is no tool \"h\" in tools");
+    json_decref(tools);
+    tools = json_loads("[{\"function\":{\"name\":\"n\",\"parameters\":{\"type\":\"object\",\"properties\":{\"p\":{\"$ref\":\"#/$defs/P\"}},\"required\":[\"p\"],\"$defs\":{\"P\":{\"type\":\"integer\"}}}}}]", 0, NULL);
+    assert_int_equal(demand(HERMES, tools, NULL, true, false, &g, &err), GLLM_OK);
+    assert_true(accepts(g, "<tool_call>\n{\"name\": \"n\", \"arguments\": {\"p\": 7}}\n</tool_call>"));
+    assert_false(accepts(g, "<tool_call>\n{\"name\": \"n\", \"arguments\": {\"p\": \"7\"}}\n</tool_call>"));
+    grammar_close(g);
+    json_decref(tools);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_templates), cmocka_unit_test(test_cases), cmocka_unit_test(test_streaming), cmocka_unit_test(test_opened)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_templates), cmocka_unit_test(test_cases), cmocka_unit_test(test_streaming), cmocka_unit_test(test_opened), cmocka_unit_test(test_demands)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
