@@ -1,18 +1,18 @@
-/* answer_call.c - the body of one call, as it comes. */
+/* reply_call.c - the body of one call, as it comes. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/answer_impl.h"
+#include "text/reply_impl.h"
 
 enum { MAX_NAME = 256 };
 
-void call_end(struct answer *a) {
+void call_end(struct reply *a) {
     free(a->call.name);
     free(a->call.text);
     a->call = (struct call_state){0};
 }
 
-void call_begin(struct answer *a, size_t mark, size_t at) {
+void call_begin(struct reply *a, size_t mark, size_t at) {
     call_end(a);
     a->call.mark = mark, a->call.at = at;
     a->call.json = a->o.style.calls->body == CALL_JSON;
@@ -21,7 +21,7 @@ void call_begin(struct answer *a, size_t mark, size_t at) {
 static bool is(const char *s, size_t n, const char *word) { return n == strlen(word) && !memcmp(s, word, n); }
 
 /* ---- the tools that the caller offers ---- */
-static const json_t *offered(const struct answer *a, const char *name, size_t len) {
+static const json_t *offered(const struct reply *a, const char *name, size_t len) {
     const json_t *tool;
     size_t i;
     json_array_foreach(a->o.tools, i, tool) {
@@ -33,7 +33,7 @@ static const json_t *offered(const struct answer *a, const char *name, size_t le
 
 enum value_kind { VALUE_UNKNOWN, VALUE_STRING, VALUE_STRING_OR_NULL, VALUE_OTHER };
 /* What tool `name` takes as `key`, as its schema says. */
-static enum value_kind value_kind(const struct answer *a, const char *name, const char *key, size_t key_len) {
+static enum value_kind value_kind(const struct reply *a, const char *name, const char *key, size_t key_len) {
     const json_t *properties = json_object_get(json_object_get(offered(a, name, strlen(name)), "parameters"), "properties"), *one;
     const json_t *type = json_object_get(json_object_getn(properties, key, key_len), "type");
     bool string = false, null = false;
@@ -49,17 +49,17 @@ static enum value_kind value_kind(const struct answer *a, const char *name, cons
     return !string ? VALUE_OTHER : null ? VALUE_STRING_OR_NULL : VALUE_STRING;
 }
 
-enum answer_found call_may_begin(const struct answer *a, size_t at) {
+enum reply_found call_may_begin(const struct reply *a, size_t at) {
     const json_t *tool;
     size_t i;
-    enum answer_found best = FOUND_NOT;
+    enum reply_found best = FOUND_NOT;
     if (a->o.style.calls->body == CALL_JSON) return at < a->len && a->held[at] == '{' ? FOUND : FOUND_NOT;
     json_array_foreach(a->o.tools, i, tool) { /* NAME, a line's end, { */
         const json_t *function = json_object_get(tool, "function");
         const char *name = json_string_value(json_object_get(function ? function : tool, "name"));
-        enum answer_found f = name && *name ? answer_starts(a, at, name) : FOUND_NOT;
+        enum reply_found f = name && *name ? reply_starts(a, at, name) : FOUND_NOT;
         if (f == FOUND) {
-            const size_t line = at + strlen(name), next = answer_blanks(a, line);
+            const size_t line = at + strlen(name), next = reply_blanks(a, line);
             f = next == a->len ? (a->ended ? FOUND_NOT : FOUND_PART) : a->held[next] == '{' && memchr(a->held + line, '\n', next - line) ? FOUND : FOUND_NOT;
         }
         if (f > best) best = f;
@@ -68,18 +68,18 @@ enum answer_found call_may_begin(const struct answer *a, size_t at) {
 }
 
 /* ---- telling ---- */
-static void tell_name(struct answer *a) {
+static void tell_name(struct reply *a) {
     if (a->call.told) return;
     a->call.told = true;
     a->n_calls++;
-    answer_tell(a, ANSWER_CALL, a->call.name, strlen(a->call.name));
+    reply_tell(a, REPLY_CALL, a->call.name, strlen(a->call.name));
 }
 
-static void no_memory(struct answer *a) {
+static void no_memory(struct reply *a) {
     if (a->status == GLLM_OK) a->status = err_nomem(a->err, "answer");
 }
 
-static bool set_name(struct answer *a, const char *s, size_t n) {
+static bool set_name(struct reply *a, const char *s, size_t n) {
     if (!n || n > MAX_NAME) return false;
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)s[i] <= ' ' || strchr("\"<>{}[]()", s[i])) return false;
@@ -89,12 +89,12 @@ static bool set_name(struct answer *a, const char *s, size_t n) {
 }
 
 /* The text has ended in a call, or it turned out to be none: what was told stays told. */
-static enum body_result broken(struct answer *a, size_t end) {
+static enum body_result broken(struct reply *a, size_t end) {
     if (!a->call.told) return BODY_NONE;
-    answer_take(a, end);
+    reply_take(a, end);
     return BODY_WHOLE;
 }
-static enum body_result waits(struct answer *a) { return a->ended ? broken(a, a->len) : BODY_WAITS; }
+static enum body_result waits(struct reply *a) { return a->ended ? broken(a, a->len) : BODY_WAITS; }
 
 /* ---- JSON ---- */
 enum scan_result { SCAN_ON, SCAN_MEMBER, SCAN_CLOSED, SCAN_BAD };
@@ -139,7 +139,7 @@ static json_t *value_of(const char *s, size_t n) { return memchr(s, 0, n) ? NULL
 static bool is_arguments(const char *key, size_t n) { return is(key, n, "arguments") || is(key, n, "parameters"); }
 
 /* A member of {"name": …, "arguments": …}; false: this is no call. */
-static bool note_member(struct answer *a) {
+static bool note_member(struct reply *a) {
     struct call_state *c = &a->call;
     const struct object_scan *s = &c->scan;
     const char *key = a->held + s->key;
@@ -158,7 +158,7 @@ static bool note_member(struct answer *a) {
 }
 
 /* Gives what is there of arguments that are an object, once the name is known. */
-static void give(struct answer *a) {
+static void give(struct reply *a) {
     struct call_state *c = &a->call;
     const struct object_scan *s = &c->scan;
     size_t from = c->args, end = c->args_end;
@@ -171,25 +171,25 @@ static void give(struct answer *a) {
     if (!from || a->held[from] != '{') return;
     if (c->given < from) c->given = from;
     tell_name(a);
-    if (end > c->given) answer_tell(a, ANSWER_ARGUMENTS, a->held + c->given, end - c->given), c->given = end;
+    if (end > c->given) reply_tell(a, REPLY_ARGUMENTS, a->held + c->given, end - c->given), c->given = end;
 }
 
 /* Tells a call whose arguments are held[args..args_end) as a whole; false: they are no object. */
-static bool tell_whole(struct answer *a) {
+static bool tell_whole(struct reply *a) {
     const struct call_state *c = &a->call;
     json_t *v = c->args ? value_of(a->held + c->args, c->args_end - c->args) : json_object(), *inner = NULL;
     if (json_is_string(v)) inner = value_of(json_string_value(v), json_string_length(v)); /* JSON in a string */
     const bool good = json_is_object(v) || json_is_null(v) || json_is_object(inner);
     if (good) tell_name(a);
-    if (json_is_object(inner)) answer_tell(a, ANSWER_ARGUMENTS, json_string_value(v), json_string_length(v));
-    else if (good && json_is_object(v) && c->args) answer_tell(a, ANSWER_ARGUMENTS, a->held + c->args, c->args_end - c->args);
-    else if (good) answer_tell(a, ANSWER_ARGUMENTS, "{}", 2);
+    if (json_is_object(inner)) reply_tell(a, REPLY_ARGUMENTS, json_string_value(v), json_string_length(v));
+    else if (good && json_is_object(v) && c->args) reply_tell(a, REPLY_ARGUMENTS, a->held + c->args, c->args_end - c->args);
+    else if (good) reply_tell(a, REPLY_ARGUMENTS, "{}", 2);
     json_decref(v);
     json_decref(inner);
     return good;
 }
 
-static enum body_result object_whole(struct answer *a) {
+static enum body_result object_whole(struct reply *a) {
     struct call_state *c = &a->call;
     const size_t end = c->scan.at;
     if (c->headed) c->args_end = end;
@@ -200,7 +200,7 @@ static enum body_result object_whole(struct answer *a) {
         json_decref(v);
         if (!good || !tell_whole(a)) return BODY_NONE;
     }
-    answer_take(a, end);
+    reply_take(a, end);
     if (!c->in_list) return BODY_WHOLE;
     call_begin(a, 0, 0);
     a->call.json = a->call.in_list = true;
@@ -208,7 +208,7 @@ static enum body_result object_whole(struct answer *a) {
 }
 
 /* The object that begins at c->at. */
-static enum body_result object_body(struct answer *a) {
+static enum body_result object_body(struct reply *a) {
     struct call_state *c = &a->call;
     while (c->scan.at < a->len) {
         const enum scan_result r = scan_byte(&c->scan, a->held[c->scan.at]);
@@ -221,20 +221,20 @@ static enum body_result object_body(struct answer *a) {
     return waits(a);
 }
 
-static void begin_object(struct answer *a, size_t at) {
+static void begin_object(struct reply *a, size_t at) {
     a->call.object = true;
     a->call.at = a->call.scan.at = at;
 }
 
-static enum body_result json_body(struct answer *a) {
+static enum body_result json_body(struct reply *a) {
     struct call_state *c = &a->call;
     while (!c->object) {
-        const size_t at = answer_blanks(a, c->at);
+        const size_t at = reply_blanks(a, c->at);
         if (at == a->len) return waits(a);
         const char first = a->held[at];
         if (first == '{') begin_object(a, at);
         else if (first == ']' && c->in_list && !c->mark) {
-            answer_take(a, at + 1);
+            reply_take(a, at + 1);
             return BODY_WHOLE;
         } else if (first == (c->in_list ? ',' : '[')) c->in_list = true, c->at = at + 1;
         else return BODY_NONE;
@@ -243,7 +243,7 @@ static enum body_result json_body(struct answer *a) {
 }
 
 /* ---- a name, then JSON ---- */
-static bool head_name(struct answer *a, const char *s, size_t n) {
+static bool head_name(struct reply *a, const char *s, size_t n) {
     const struct call_style *style = a->o.style.calls;
     const size_t mark = style->head_end ? strlen(style->head_end) : 0;
     size_t end = 0, last, from = 0;
@@ -261,16 +261,16 @@ static bool head_name(struct answer *a, const char *s, size_t n) {
     return set_name(a, s + from, end - from);
 }
 
-static enum body_result named_body(struct answer *a) {
+static enum body_result named_body(struct reply *a) {
     struct call_state *c = &a->call;
     if (!c->object) {
-        size_t at = answer_blanks(a, c->at), open;
+        size_t at = reply_blanks(a, c->at), open;
         if (at == a->len) return waits(a);
         if (a->held[at] == '{' || a->held[at] == '[') {
             c->json = true;
             return json_body(a);
         }
-        const enum answer_found f = answer_find(a, at, "{", &open);
+        const enum reply_found f = reply_find(a, at, "{", &open);
         if (open - at > MAX_NAME) return BODY_NONE;
         if (f == FOUND_NOT) return waits(a);
         if (!head_name(a, a->held + at, open - at)) return BODY_NONE;
@@ -282,7 +282,7 @@ static enum body_result named_body(struct answer *a) {
 }
 
 /* ---- tags ---- */
-static bool add_text(struct answer *a, const char *s, size_t n) {
+static bool add_text(struct reply *a, const char *s, size_t n) {
     struct call_state *c = &a->call;
     if (c->text_len + n > c->text_room) {
         char *more = realloc(c->text, 2 * (c->text_len + n));
@@ -295,7 +295,7 @@ static bool add_text(struct answer *a, const char *s, size_t n) {
     return true;
 }
 
-static bool add_string(struct answer *a, const char *s, size_t n) {
+static bool add_string(struct reply *a, const char *s, size_t n) {
     json_t *v = json_stringn(s, n);
     char *text = v ? json_dumps(v, JSON_ENCODE_ANY) : NULL;
     const bool good = text && add_text(a, text, strlen(text));
@@ -305,7 +305,7 @@ static bool add_string(struct answer *a, const char *s, size_t n) {
 }
 
 /* A value as JSON: what its tool's schema calls a string, and what is no JSON, is a string. */
-static bool add_value(struct answer *a, const char *key, size_t key_len, const char *s, size_t n) {
+static bool add_value(struct reply *a, const char *key, size_t key_len, const char *s, size_t n) {
     static const char *const WORDS[][2] = {{"True", "true"}, {"False", "false"}, {"None", "null"}};
     const enum value_kind kind = value_kind(a, a->call.name, key, key_len);
     if (n && s[0] == '\n') s++, n--;
@@ -319,36 +319,36 @@ static bool add_value(struct answer *a, const char *key, size_t key_len, const c
     return json ? add_text(a, s, n) : add_string(a, s, n);
 }
 
-static void give_text(struct answer *a) {
+static void give_text(struct reply *a) {
     struct call_state *c = &a->call;
     if (a->status != GLLM_OK) return;
     tell_name(a);
-    answer_tell(a, ANSWER_ARGUMENTS, c->text + c->given, c->text_len - c->given);
+    reply_tell(a, REPLY_ARGUMENTS, c->text + c->given, c->text_len - c->given);
     c->given = c->text_len;
 }
 
-static enum body_result tagged_end(struct answer *a, size_t end) {
+static enum body_result tagged_end(struct reply *a, size_t end) {
     if (!add_text(a, a->call.any_key ? "}" : "{}", a->call.any_key ? 1 : 2)) return BODY_NONE;
     give_text(a);
-    answer_take(a, end);
+    reply_take(a, end);
     return BODY_WHOLE;
 }
 
 /* What is written here is neither a parameter nor the end. */
-static enum body_result tagged_broken(struct answer *a) { return a->call.told ? tagged_end(a, a->call.at) : BODY_NONE; }
-static enum body_result tagged_waits(struct answer *a) { return a->ended ? tagged_broken(a) : BODY_WAITS; }
+static enum body_result tagged_broken(struct reply *a) { return a->call.told ? tagged_end(a, a->call.at) : BODY_NONE; }
+static enum body_result tagged_waits(struct reply *a) { return a->ended ? tagged_broken(a) : BODY_WAITS; }
 
-static enum body_result tagged_name(struct answer *a) {
+static enum body_result tagged_name(struct reply *a) {
     const struct call_style *s = a->o.style.calls;
-    const size_t at = answer_blanks(a, a->call.at), from = at + strlen(s->name_open);
-    const enum answer_found open = answer_starts(a, at, s->name_open);
+    const size_t at = reply_blanks(a, a->call.at), from = at + strlen(s->name_open);
+    const enum reply_found open = reply_starts(a, at, s->name_open);
     size_t end;
     if (open == FOUND_PART) return BODY_WAITS;
     if (open == FOUND_NOT) return BODY_NONE;
-    const enum answer_found close = answer_find(a, from, s->name_close ? s->name_close : "<", &end);
+    const enum reply_found close = reply_find(a, from, s->name_close ? s->name_close : "<", &end);
     if (end - from > MAX_NAME) return BODY_NONE;
     if (close != FOUND) return tagged_waits(a);
-    const size_t begin = answer_blanks(a, from);
+    const size_t begin = reply_blanks(a, from);
     if (begin > end || !set_name(a, a->held + begin, without_blanks(a->held, begin, end) - begin)) return BODY_NONE;
     a->call.named = true;
     a->call.at = end + (s->name_close ? strlen(s->name_close) : 0);
@@ -356,22 +356,22 @@ static enum body_result tagged_name(struct answer *a) {
 }
 
 /* The parameter whose key begins at `from`. */
-static enum body_result tagged_parameter(struct answer *a, size_t from) {
+static enum body_result tagged_parameter(struct reply *a, size_t from) {
     const struct call_style *s = a->o.style.calls;
     struct call_state *c = &a->call;
     size_t key_end, end;
-    const enum answer_found key = answer_find(a, from, s->key_close, &key_end);
+    const enum reply_found key = reply_find(a, from, s->key_close, &key_end);
     if (key_end - from > MAX_NAME) return tagged_broken(a);
     if (key != FOUND) return tagged_waits(a);
     if (memchr(a->held + from, 0, key_end - from)) return tagged_broken(a); /* no key of JSON that is read again */
     size_t value = key_end + strlen(s->key_close);
     if (s->value_open[0]) {
-        value = answer_blanks(a, value);
-        const enum answer_found f = answer_starts(a, value, s->value_open);
+        value = reply_blanks(a, value);
+        const enum reply_found f = reply_starts(a, value, s->value_open);
         if (f != FOUND) return f == FOUND_PART ? tagged_waits(a) : tagged_broken(a);
         value += strlen(s->value_open);
     }
-    const enum answer_found close = answer_find(a, value > c->searched ? value : c->searched, s->value_close, &end);
+    const enum reply_found close = reply_find(a, value > c->searched ? value : c->searched, s->value_close, &end);
     c->searched = end;
     if (close != FOUND) return tagged_waits(a);
     const size_t before = c->text_len;
@@ -386,16 +386,16 @@ static enum body_result tagged_parameter(struct answer *a, size_t from) {
     return BODY_MORE;
 }
 
-static enum body_result tagged_next(struct answer *a) {
+static enum body_result tagged_next(struct reply *a) {
     const struct call_style *s = a->o.style.calls;
-    const size_t at = answer_blanks(a, a->call.at);
-    const enum answer_found end = answer_starts(a, at, s->end), key = answer_starts(a, at, s->key_open);
+    const size_t at = reply_blanks(a, a->call.at);
+    const enum reply_found end = reply_starts(a, at, s->end), key = reply_starts(a, at, s->key_open);
     if (end == FOUND) return tagged_end(a, at + strlen(s->end));
     if (key == FOUND) return tagged_parameter(a, at + strlen(s->key_open));
     return end == FOUND_PART || key == FOUND_PART ? tagged_waits(a) : tagged_broken(a);
 }
 
-enum body_result call_body(struct answer *a) {
+enum body_result call_body(struct reply *a) {
     if (a->call.json) return json_body(a);
     if (a->o.style.calls->body == CALL_NAMED) return named_body(a);
     return a->call.named ? tagged_next(a) : tagged_name(a);

@@ -1,7 +1,7 @@
-/* answer_style.c - how families of chat models write thoughts and calls, told by what their templates hold. */
+/* reply_style.c - how families of chat models write thoughts and calls, told by what their templates hold. */
 #include <string.h>
 
-#include "text/answer_impl.h"
+#include "text/reply_impl.h"
 
 static const struct thought_marks THOUGHTS[] = {
     {"<think>", "</think>"}, {"[THINK]", "[/THINK]"}, {"<seed:think>", "</seed:think>"}, {"<|START_THINKING|>", "<|END_THINKING|>"},
@@ -65,8 +65,8 @@ static bool holds(const char *text, size_t len, const char *what, size_t n) {
 }
 static bool shows(const char *template, size_t len, const char *mark) { return holds(template, len, mark, strlen(mark)); }
 
-struct answer_style answer_style(const char *template, size_t len) {
-    struct answer_style s = {NULL, NULL};
+struct reply_style reply_style(const char *template, size_t len) {
+    struct reply_style s = {NULL, NULL};
     for (size_t i = 0; !s.thought && i < sizeof THOUGHTS / sizeof *THOUGHTS; i++)
         if (shows(template, len, THOUGHTS[i].close)) s.thought = &THOUGHTS[i];
     for (size_t i = 0; !s.calls && i < sizeof CALLS / sizeof *CALLS; i++)
@@ -74,8 +74,8 @@ struct answer_style answer_style(const char *template, size_t len) {
     return s;
 }
 
-bool answer_is_mark(const void *style, const char *text, size_t len) {
-    const struct answer_style *s = style;
+bool reply_is_mark(const void *style, const char *text, size_t len) {
+    const struct reply_style *s = style;
     const struct call_style none = {.body = CALL_JSON}, *c = s->calls ? s->calls : &none;
     const char *const marks[] = {s->thought ? s->thought->open : NULL, s->thought ? s->thought->close : NULL, c->open, c->item_open, c->item_close, c->close, c->also, c->head_end, c->name_open, c->key_open, c->key_close,
                                  c->value_open, c->value_close, c->end, c->body == CALL_NAMED ? "[ARGS]" : NULL};
@@ -84,7 +84,7 @@ bool answer_is_mark(const void *style, const char *text, size_t len) {
     return false;
 }
 
-bool answer_opened(const struct answer_style *s, const char *prompt, size_t len) {
+bool reply_opened(const struct reply_style *s, const char *prompt, size_t len) {
     const size_t n = s->thought ? strlen(s->thought->open) : 0;
     while (len && strchr(" \t\r\n", prompt[len - 1]) && prompt[len - 1]) len--;
     return n && len >= n && !memcmp(prompt + len - n, s->thought->open, n);

@@ -1,11 +1,11 @@
-/* answer_grammar.c - the grammar of an answer that must call tools.
+/* reply_grammar.c - the grammar of an answer that must call tools.
  *
  * Between the two functions goes a JSON document, since a grammar is read where the model runs: the texts around names and arguments, and the
  * tools' schemas below $defs by the tools' names, so that what is wrong in one is told by its pointer. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/answer_impl.h"
+#include "text/reply_impl.h"
 #include "text/schema_reader.h"
 
 /* ---- writing ---- */
@@ -37,7 +37,7 @@ static gllm_status add_tool(const json_t *tool, json_t *names, json_t *schemas, 
     return failed ? err_nomem(err, "tools") : GLLM_OK;
 }
 
-gllm_status answer_demand_text(const struct answer_demand *d, char **out, gllm_error *err) {
+gllm_status reply_demand_text(const struct reply_demand *d, char **out, gllm_error *err) {
     const struct call_texts *w = d->style.calls ? &d->style.calls->write : NULL;
     json_t *names = json_array(), *schemas = json_object(), *doc = NULL, *tool;
     gllm_status status = names && schemas ? GLLM_OK : err_nomem(err, "tools");
@@ -126,7 +126,7 @@ static gllm_status read_answer(struct reader *r, struct grammar **out, gllm_erro
     return status == GLLM_OK ? status : err_wrap(err, status, "tools");
 }
 
-gllm_status answer_grammar_read(struct grammar **out, const char *text, size_t len, gllm_error *err) {
+gllm_status reply_grammar_read(struct grammar **out, const char *text, size_t len, gllm_error *err) {
     struct reader r = {.made = json_array()};
     json_t *doc = NULL;
     *out = NULL;

@@ -1,4 +1,4 @@
-/* test_answer.c - answers taken apart: what many models' templates write for calls is read back, hand-written answers give their parts, broken
+/* test_reply.c - answers taken apart: what many models' templates write for calls is read back, hand-written answers give their parts, broken
  * calls stay content, and no cut of the text changes anything. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/answer.h"
+#include "text/reply.h"
 #include "text/chat.h"
 #include "text/grammar.h"
 #include "text/matcher.h"
@@ -23,19 +23,19 @@ struct parts { /* events put together */
     uint32_t n_calls, n_pieces; /* pieces: events of arguments */
 };
 
-static void append(char *to, const struct answer_event *e) {
+static void append(char *to, const struct reply_event *e) {
     const size_t n = strlen(to);
     assert_true(n + e->len < ROOM);
     memcpy(to + n, e->text, e->len);
     to[n + e->len] = '\0';
 }
 
-static gllm_status collect(void *user, const struct answer_event *e, gllm_error *err) {
+static gllm_status collect(void *user, const struct reply_event *e, gllm_error *err) {
     struct parts *p = user;
     (void)err;
-    if (e->part == ANSWER_CONTENT) append(p->content, e);
-    else if (e->part == ANSWER_REASONING) append(p->reasoning, e);
-    else if (e->part == ANSWER_CALL) {
+    if (e->part == REPLY_CONTENT) append(p->content, e);
+    else if (e->part == REPLY_REASONING) append(p->reasoning, e);
+    else if (e->part == REPLY_CALL) {
         assert_int_equal(e->call, p->n_calls);
         assert_true(p->n_calls < MAX_CALLS && e->len < sizeof p->names[0]);
         memcpy(p->names[p->n_calls++], e->text, e->len);
@@ -48,22 +48,22 @@ static gllm_status collect(void *user, const struct answer_event *e, gllm_error 
 }
 
 /* The answer in pieces of `cut` bytes. */
-static struct parts *read_answer(const struct answer_style *style, const json_t *tools, bool opened, bool hold, const char *text, size_t cut) {
+static struct parts *read_answer(const struct reply_style *style, const json_t *tools, bool opened, bool hold, const char *text, size_t cut) {
     struct parts *p = calloc(1, sizeof *p);
-    const struct answer_options o = {.style = *style, .tools = tools, .opened = opened, .hold_calls = hold, .fn = collect, .user = p};
-    struct answer *a;
+    const struct reply_options o = {.style = *style, .tools = tools, .opened = opened, .hold_calls = hold, .fn = collect, .user = p};
+    struct reply *a;
     gllm_error err;
     const size_t n = strlen(text);
-    assert_int_equal(answer_open(&a, &o, &err), GLLM_OK);
+    assert_int_equal(reply_open(&a, &o, &err), GLLM_OK);
     for (size_t at = 0; at < n; at += cut) {
         char *piece = malloc(cut); /* exact size, so that a read past the end is seen */
         const size_t m = n - at < cut ? n - at : cut;
         memcpy(piece, text + at, m);
-        assert_int_equal(answer_push(a, piece, m, &err), GLLM_OK);
+        assert_int_equal(reply_push(a, piece, m, &err), GLLM_OK);
         free(piece);
     }
-    assert_int_equal(answer_end(a, &err), GLLM_OK);
-    answer_close(a);
+    assert_int_equal(reply_end(a, &err), GLLM_OK);
+    reply_close(a);
     return p;
 }
 
@@ -82,7 +82,7 @@ static void same(const struct parts *a, const struct parts *b, const char *where
 }
 
 /* Read whole; every cut must give the same. */
-static struct parts *read_cut(const struct answer_style *style, const json_t *tools, bool opened, bool hold, const char *text, const char *where) {
+static struct parts *read_cut(const struct reply_style *style, const json_t *tools, bool opened, bool hold, const char *text, const char *where) {
     struct parts *p = read_answer(style, tools, opened, hold, text, strlen(text) + 1);
     for (size_t cut = 1; cut <= 17 && cut < strlen(text); cut++) {
         struct parts *q = read_answer(style, tools, opened, hold, text, cut);
@@ -120,7 +120,7 @@ static struct jinja_text render(const json_t *golden, json_t *messages, const js
 static json_t *question(void) { return json_pack("[{s:s, s:s}]", "role", "user", "content", "Weather?"); }
 
 /* The message as the template writes it, without the end of a turn: owned. The end is what it writes behind a message of plain text. */
-static char *written(const json_t *golden, const json_t *tools, json_t *message, const struct answer_style *style, bool *opened, const char *where) {
+static char *written(const json_t *golden, const json_t *tools, json_t *message, const struct reply_style *style, bool *opened, const char *where) {
     json_t *messages = question(), *plain = question();
     struct jinja_text head = render(golden, messages, tools, true, where);
     json_array_append_new(messages, message);
@@ -133,7 +133,7 @@ static char *written(const json_t *golden, const json_t *tools, json_t *message,
     size_t len = whole.len - from, tail = strlen(end);
     if (tail <= len && !strcmp(whole.data + whole.len - tail, end)) len -= tail;
     char *text = strndup(whole.data + from, len);
-    *opened = answer_opened(style, whole.data, from);
+    *opened = reply_opened(style, whole.data, from);
     jinja_text_free(&head);
     jinja_text_free(&whole);
     jinja_text_free(&other);
@@ -166,7 +166,7 @@ static void test_templates(void **state) {
         json_t *golden = load(name), *calls = json_array(), *template = json_object_get(golden, "template");
         json_array_append_new(calls, json_pack("{s:s, s:s, s:{s:s, s:o}}", "id", "call00001", "type", "function", "function", "name", "get_weather", "arguments", json_loads(ARGS, 0, NULL)));
         if (FAMILIES[i].calls > 1) json_array_append_new(calls, json_pack("{s:s, s:s, s:{s:s, s:{}}}", "id", "call00002", "type", "function", "function", "name", "get_time", "arguments"));
-        const struct answer_style style = answer_style(json_string_value(template), json_string_length(template));
+        const struct reply_style style = reply_style(json_string_value(template), json_string_length(template));
         bool opened;
         char *text = written(golden, tools, json_pack("{s:s, s:s, s:o}", "role", "assistant", "content", "", "tool_calls", calls), &style, &opened, name);
         for (unsigned hold = 0; hold < 2; hold++) {
@@ -247,7 +247,7 @@ static void test_cases(void **state) {
     json_t *tools = tools_named(NAMES);
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         const struct answer_case *c = &CASES[i];
-        const struct answer_style style = answer_style(c->template, strlen(c->template));
+        const struct reply_style style = reply_style(c->template, strlen(c->template));
         struct parts *p = read_cut(&style, tools, c->opened, true, c->text, c->text);
         char calls[2 * ROOM] = "";
         for (uint32_t k = 0; k < p->n_calls; k++) strcat(strcat(strcat(strcat(calls, p->names[k]), " "), p->args[k]), "\n");
@@ -269,7 +269,7 @@ static void test_streaming(void **state) {
     static const char *const NAMES[] = {"f", NULL};
     (void)state;
     json_t *tools = tools_named(NAMES);
-    const struct answer_style style = answer_style(HERMES, strlen(HERMES));
+    const struct reply_style style = reply_style(HERMES, strlen(HERMES));
     struct parts *p = read_answer(&style, tools, false, false, CALL("{\"city\": \"Paris\", \"days\": 2}"), 1);
     assert_string_equal(p->args[0], "{\"city\": \"Paris\", \"days\": 2}");
     assert_true(p->n_pieces > 20);
@@ -284,15 +284,15 @@ static void test_streaming(void **state) {
 
 static void test_opened(void **state) {
     (void)state;
-    const struct answer_style style = answer_style(THINKER, strlen(THINKER)), none = answer_style("{{ messages }}", 14);
-    assert_true(answer_opened(&style, "<|assistant|>\n<think>\n", 22));
-    assert_false(answer_opened(&style, "<think>\n\n</think>\n", 18));
-    assert_false(answer_opened(&none, "<think>", 7));
+    const struct reply_style style = reply_style(THINKER, strlen(THINKER)), none = reply_style("{{ messages }}", 14);
+    assert_true(reply_opened(&style, "<|assistant|>\n<think>\n", 22));
+    assert_false(reply_opened(&style, "<think>\n\n</think>\n", 18));
+    assert_false(reply_opened(&none, "<think>", 7));
     assert_null(none.calls);
-    const struct answer_style mistral = answer_style(MISTRAL, strlen(MISTRAL));
-    assert_true(answer_is_mark(&mistral, "[TOOL_CALLS]", 12));
-    assert_true(answer_is_mark(&mistral, "[ARGS]", 6));
-    assert_false(answer_is_mark(&mistral, "</s>", 4));
+    const struct reply_style mistral = reply_style(MISTRAL, strlen(MISTRAL));
+    assert_true(reply_is_mark(&mistral, "[TOOL_CALLS]", 12));
+    assert_true(reply_is_mark(&mistral, "[ARGS]", 6));
+    assert_false(reply_is_mark(&mistral, "</s>", 4));
 }
 
 /* ---- answers that must call ---- */
@@ -308,11 +308,11 @@ static bool accepts(const struct grammar *g, const char *text) {
 }
 
 static gllm_status demand(const char *template, const json_t *tools, const char *name, bool one, bool opened, struct grammar **g, gllm_error *err) {
-    const struct answer_demand d = {.style = answer_style(template, strlen(template)), .tools = tools, .name = name, .one = one, .opened = opened};
+    const struct reply_demand d = {.style = reply_style(template, strlen(template)), .tools = tools, .name = name, .one = one, .opened = opened};
     char *text;
     *g = NULL;
-    gllm_status status = answer_demand_text(&d, &text, err);
-    if (status == GLLM_OK) status = answer_grammar_read(g, text, strlen(text), err);
+    gllm_status status = reply_demand_text(&d, &text, err);
+    if (status == GLLM_OK) status = reply_grammar_read(g, text, strlen(text), err);
     free(text);
     return status;
 }
@@ -345,7 +345,7 @@ static void test_demands(void **state) {
         if (demand(DEMANDS[i].template, tools, DEMANDS[i].name, DEMANDS[i].one, DEMANDS[i].opened, &g, &err) != GLLM_OK) fail_msg("%s: %s", DEMANDS[i].yes, err.message);
         if (!accepts(g, DEMANDS[i].yes) || accepts(g, DEMANDS[i].no)) fail_msg("demand %zu: %s or not %s", i, DEMANDS[i].yes, DEMANDS[i].no);
         grammar_close(g);
-        const struct answer_style style = answer_style(DEMANDS[i].template, strlen(DEMANDS[i].template)); /* and what it allows is read as calls */
+        const struct reply_style style = reply_style(DEMANDS[i].template, strlen(DEMANDS[i].template)); /* and what it allows is read as calls */
         struct parts *p = read_cut(&style, tools, DEMANDS[i].opened, true, DEMANDS[i].yes, DEMANDS[i].yes);
         assert_true(p->n_calls > 0 && !p->content[0]);
         free(p);

@@ -1,7 +1,7 @@
-/* answer_impl.h - what answer.c, answer_call.c and answer_style.c share. */
-#ifndef GLLM_TEXT_ANSWER_IMPL_H
-#define GLLM_TEXT_ANSWER_IMPL_H
-#include "text/answer.h"
+/* reply_impl.h - what reply.c, reply_call.c and reply_style.c share. */
+#ifndef GLLM_TEXT_REPLY_IMPL_H
+#define GLLM_TEXT_REPLY_IMPL_H
+#include "text/reply.h"
 
 /* How calls are written: open { item_open body item_close } close. Marks that are NULL are not written, those that close may be absent.
  * What makes the body of one call:
@@ -24,8 +24,8 @@ struct call_style {
     struct call_texts write; /* begin NULL: no grammar holds a model to it */
 };
 
-enum answer_state { ANSWER_AT_START, ANSWER_THINKS, ANSWER_AFTER, ANSWER_TELLS, ANSWER_ITEM, ANSWER_BODY, ANSWER_ITEM_END };
-enum answer_found { FOUND_NOT, FOUND_PART, FOUND };
+enum reply_state { REPLY_AT_START, REPLY_THINKS, REPLY_AFTER, REPLY_TELLS, REPLY_ITEM, REPLY_BODY, REPLY_ITEM_END };
+enum reply_found { FOUND_NOT, FOUND_PART, FOUND };
 
 /* The members of a JSON object that comes byte by byte; offsets are from the stream's first held byte. */
 struct object_scan {
@@ -49,9 +49,9 @@ struct call_state {    /* of the call that is being read; offsets are from the s
     size_t text_len, text_room, searched; /* searched: no end of the value before it */
     bool named, any_key; /* TAGGED: the name is read; a parameter is */
 };
-struct answer {
-    struct answer_options o;
-    enum answer_state state;
+struct reply {
+    struct reply_options o;
+    enum reply_state state;
     char *held;        /* [len] not yet told */
     size_t len, room;
     bool ended, thinking; /* thinking: some of the thought was told */
@@ -60,16 +60,16 @@ struct answer {
     uint32_t n_calls;
     struct call_state call;
 };
-void answer_tell(struct answer *a, enum answer_part part, const char *text, size_t len); /* keeps the first error in a->status */
-void answer_take(struct answer *a, size_t n); /* the first n held bytes are done with */
-size_t answer_blanks(const struct answer *a, size_t from); /* where the next character that is no white space stands */
-enum answer_found answer_starts(const struct answer *a, size_t at, const char *mark); /* PART: the held text ends too early to tell */
+void reply_tell(struct reply *a, enum reply_part part, const char *text, size_t len); /* keeps the first error in a->status */
+void reply_take(struct reply *a, size_t n); /* the first n held bytes are done with */
+size_t reply_blanks(const struct reply *a, size_t from); /* where the next character that is no white space stands */
+enum reply_found reply_starts(const struct reply *a, size_t at, const char *mark); /* PART: the held text ends too early to tell */
 /* The first place of `mark` at or after `from`; PART: where one may begin that the held text cuts. */
-enum answer_found answer_find(const struct answer *a, size_t from, const char *mark, size_t *at);
+enum reply_found reply_find(const struct reply *a, size_t from, const char *mark, size_t *at);
 
 enum body_result { BODY_WAITS, BODY_NONE, BODY_WHOLE, BODY_MORE }; /* NONE: this is no call; MORE: go on */
-enum body_result call_body(struct answer *a); /* reads on; what it read of a whole body is taken */
-void call_begin(struct answer *a, size_t mark, size_t at); /* a body is to begin at `at` */
-void call_end(struct answer *a); /* frees what the call's state holds */
-enum answer_found call_may_begin(const struct answer *a, size_t at); /* a style without an opening mark: whether this is the beginning of a call */
+enum body_result call_body(struct reply *a); /* reads on; what it read of a whole body is taken */
+void call_begin(struct reply *a, size_t mark, size_t at); /* a body is to begin at `at` */
+void call_end(struct reply *a); /* frees what the call's state holds */
+enum reply_found call_may_begin(const struct reply *a, size_t at); /* a style without an opening mark: whether this is the beginning of a call */
 #endif

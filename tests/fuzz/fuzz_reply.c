@@ -1,11 +1,11 @@
-/* fuzz_answer.c - any bytes as an answer. The first byte picks the style, the second how the text is cut, and whether calls are held.
+/* fuzz_reply.c - any bytes as an answer. The first byte picks the style, the second how the text is cut, and whether calls are held.
  *
  * The parts are the same whatever the cut; the arguments of a call that was held are a JSON object; where nothing was taken out, the content is
  * the text. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/answer.h"
+#include "text/reply.h"
 
 static const char *const TEMPLATES[] = {"</think><tool_call>", "<tool_call><parameter=", "<tool_call><arg_key></think>", "[TOOL_CALLS][/THINK]", "<|python_tag|>", "<|observation|>", "<｜tool▁call▁begin｜></think>",
                                         "<|/tool|>", "<|tool_calls_section_begin|>", "<|action_start|>", "<function=", "<minimax:tool_call>", "<tool_calls>"};
@@ -26,29 +26,29 @@ static void append(struct parts *p, unsigned i, const char *s, size_t n) {
     p->len[i] += n;
 }
 
-static gllm_status collect(void *user, const struct answer_event *e, gllm_error *err) {
+static gllm_status collect(void *user, const struct reply_event *e, gllm_error *err) {
     struct parts *p = user;
     (void)err;
-    if (e->part == ANSWER_CALL) {
+    if (e->part == REPLY_CALL) {
         if (e->call != p->calls++ || !e->len) abort();
         append(p, 2, "", 1);
         append(p, 2, e->text, e->len);
         append(p, 2, "", 1);
-    } else append(p, e->part == ANSWER_CONTENT ? 0 : e->part == ANSWER_REASONING ? 1 : 2, e->text, e->len);
+    } else append(p, e->part == REPLY_CONTENT ? 0 : e->part == REPLY_REASONING ? 1 : 2, e->text, e->len);
     return GLLM_OK;
 }
 
-static struct parts take_apart(const struct answer_options *options, const char *s, size_t n, size_t cut) {
+static struct parts take_apart(const struct reply_options *options, const char *s, size_t n, size_t cut) {
     struct parts p = {.hold = options->hold_calls};
-    struct answer_options o = *options;
-    struct answer *a;
+    struct reply_options o = *options;
+    struct reply *a;
     gllm_error err;
     o.fn = collect, o.user = &p;
-    if (answer_open(&a, &o, &err) != GLLM_OK) abort();
+    if (reply_open(&a, &o, &err) != GLLM_OK) abort();
     for (size_t at = 0; at < n; at += cut)
-        if (answer_push(a, s + at, n - at < cut ? n - at : cut, &err) != GLLM_OK) abort();
-    if (answer_end(a, &err) != GLLM_OK) abort();
-    answer_close(a);
+        if (reply_push(a, s + at, n - at < cut ? n - at : cut, &err) != GLLM_OK) abort();
+    if (reply_end(a, &err) != GLLM_OK) abort();
+    reply_close(a);
     return p;
 }
 
@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
     const char *template = TEMPLATES[data[0] % (sizeof TEMPLATES / sizeof *TEMPLATES)], *s = (const char *)data + 2;
     json_t *tools = json_loads(TOOLS, 0, NULL);
-    const struct answer_options o = {.style = answer_style(template, strlen(template)), .tools = tools, .hold_calls = data[1] & 1, .opened = data[1] & 2};
+    const struct reply_options o = {.style = reply_style(template, strlen(template)), .tools = tools, .hold_calls = data[1] & 1, .opened = data[1] & 2};
     struct parts whole = take_apart(&o, s, size - 2, size), cut = take_apart(&o, s, size - 2, 1 + (data[1] >> 2) % 16);
     if (whole.calls != cut.calls) abort();
     for (unsigned i = 0; i < 3; i++)
