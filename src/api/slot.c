@@ -8,6 +8,7 @@
 #include "api/client.h"
 #include "api/job.h"
 #include "base/clock.h"
+#include "model/adapter.h"
 
 enum { FRESH_MS = 3000 }; /* a failed load is not tried again before */
 
@@ -49,8 +50,13 @@ static gllm_status survey(struct slot *s, gllm_error *err) {
     const struct log silent = {0}; /* the load tells it all */
     TRY(backend_choose(api_backend(&s->opt), &silent, &ops, err));
     TRY(api_files_open(&files, s->path, &silent, err));
+    gllm_status status = tasks_choose(&files, s->opt.adapter, err);
+    if (status != GLLM_OK) {
+        model_files_close(&files);
+        return status;
+    }
     TRY(model_open(&m, &files, NULL, &silent, err));
-    gllm_status status = api_plan(&s->opt, m, ops, 0, 0, &plan, err);
+    status = api_plan(&s->opt, m, ops, 0, 0, &plan, err);
     if (status == GLLM_OK) s->task = api_task(&m->files), s->plan = plan.total_bytes;
     model_close(m);
     return status;
