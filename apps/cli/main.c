@@ -29,6 +29,10 @@ const struct cli_verb cli_verbs[] = {
      "gllm run model.gguf \"Name three rivers.\" --temperature 0.7\n"
      "gllm run model.gguf --raw \"The capital of France is\"\n",
      verb_run, 1, 2},
+    {"serve", "serve MODEL… [options]", "Answers over HTTP: embeddings, reranking, chat. The first MODEL is the default; NAME=MODEL names one.", "hpxvd",
+     "gllm serve all-MiniLM-L6-v2\n"
+     "gllm serve embed=bge-small-en chat=model.gguf --host 0.0.0.0 --api-key-file keys\n",
+     verb_serve, 1, SIZE_MAX},
     {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxvd",
      "gllm perplexity model.gguf text.txt\n"
      "gllm perplexity model.gguf --each < text.txt\n",
@@ -52,7 +56,7 @@ const struct cli_verb cli_verbs[] = {
      verb_doctor, 0, 0},
     {0},
 };
-static const char *const LATER[] = {"pull", "rm", "serve", NULL};
+static const char *const LATER[] = {"pull", "rm", NULL};
 
 static const struct cli_verb *find(const char *name) {
     for (const struct cli_verb *v = cli_verbs; v->name; v++)
