@@ -49,7 +49,9 @@ string(SUBSTRING ${tag} 0 16 tag)
 file(ARCHIVE_CREATE OUTPUT ${OUT}.gz PATHS ${IN} FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9)
 file(READ ${IN} html HEX)
 file(READ ${OUT}.gz gzip HEX)
-string(REGEX REPLACE "^(........)........" "\\100000000" gzip ${gzip}) # no time in it: the same page gives the same program
+string(SUBSTRING ${gzip} 0 8 head)
+string(SUBSTRING ${gzip} 16 -1 rest)
+set(gzip ${head}00000000${rest}) # no time in its head: the same page gives the same program
 c_bytes(html html ${html})
 c_bytes(gzip gzip ${gzip})
 file(REMOVE ${OUT}.gz)

@@ -4,5 +4,6 @@
 #include "server.h"
 
 extern const struct route service_routes[]; /* service.c: health, models, metrics, version */
+extern const struct route page_routes[];    /* page.c: the page at / */
 
-const struct route *const route_tables[] = {service_routes, NULL};
+const struct route *const route_tables[] = {service_routes, page_routes, NULL};
