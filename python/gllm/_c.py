@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes as c
 import ctypes.util
+import glob
 import os
 from typing import Any, Dict, List, Tuple
 
@@ -149,7 +150,15 @@ def _path() -> str:
     return found
 
 
-lib = c.CDLL(_path())
+def _load(path: str) -> c.CDLL:
+    """What lies beside the library in a package are the libraries that it needs: once they are loaded, the loader looks for no others of their names."""
+    if os.path.dirname(path) == os.path.dirname(os.path.abspath(__file__)):
+        for needed in sorted(glob.glob(os.path.join(os.path.dirname(path), "lib*.so.*"))):
+            c.CDLL(needed)
+    return c.CDLL(path)
+
+
+lib = _load(_path())
 for _name, (_result, _arguments) in FUNCTIONS.items():
     _function = getattr(lib, "gllm_" + _name)
     _function.restype, _function.argtypes = _result, _arguments

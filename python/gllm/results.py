@@ -39,7 +39,7 @@ def span(value: _c.Str) -> str:
     return ctypes.string_at(value.ptr, value.len).decode("utf-8", "replace") if value.ptr else ""
 
 
-@dataclass
+@dataclass(repr=False)
 class Embeddings:
     vectors: np.ndarray  # [count, dim] float32, in the order of the texts; dim is 0 without the dense output
     tokens: np.ndarray  # [count] computed for each text, special tokens included
@@ -51,6 +51,9 @@ class Embeddings:
     queue_ms: float
     sparse: Optional[List[Tuple[np.ndarray, np.ndarray]]] = None  # of each text: ids of the vocabulary, ascending, and their weights
     token_vectors: Optional[List[np.ndarray]] = None  # of each text: [tokens, token_dim]
+
+    def __repr__(self) -> str:
+        return f"Embeddings({self.vectors.shape[0]} of {self.vectors.shape[1]} values, model={self.model!r}, prompt_tokens={self.prompt_tokens})"
 
     def __len__(self) -> int:
         return len(self.tokens)
