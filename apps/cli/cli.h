@@ -60,7 +60,7 @@ struct cli_options {
     const char *host, *key_file, *cors_origin; /* serve */
     uint32_t max_queue, max_body, max_items, max_connections, request_timeout, idle_timeout, drain_timeout, memory_budget, unload_after;
     struct cli_share port;
-    bool public_bind, pin, lazy;
+    bool public_bind, auto_truncate, pin, lazy;
     int log;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */

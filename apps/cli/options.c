@@ -70,6 +70,8 @@ const struct cli_option cli_table[] = {
     TEXT('h', "api-key-file", CLI_FILE, "FILE", key_file, "callers need one of its keys; read again on SIGHUP"),
     FLAG('h', 0, "public", public_bind, "listen beyond this machine without keys"),
     TEXT('h', "cors-origin", CLI_FILE, "ORIGIN", cors_origin, "pages from there may call, *: all"),
+    TEXT('h', "prompt-name", CLI_TEXT, "NAME", prompt_name, "the model's prompt of embeddings that name none"),
+    FLAG('h', 0, "auto-truncate", auto_truncate, "cut long texts, and tell it, where a request does not say"),
     COUNT('h', "max-queue", "N", 1, 1 << 20, max_queue, "jobs waiting for a model before 429 (1024)"),
     COUNT('h', "max-body", "MB", 1, 4096, max_body, "largest request (32)"),
     COUNT('h', "max-items", "N", 1, 1 << 20, max_items, "most texts in a request (2048)"),

@@ -16,6 +16,7 @@ int verb_serve(const struct cli_options *o) {
         .public_without_key = o->public_bind,
         .cors_origin = o->cors_origin,
         .prompt_name = o->prompt_name,
+        .auto_truncate = o->auto_truncate,
         .max_body_mb = or(o->max_body, 32),
         .max_items = or(o->max_items, 2048),
         .max_connections = or(o->max_connections, 10000),

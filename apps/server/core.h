@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "serve.h"
 #include "server.h"
 
 /* ---- keys.c ---- */

@@ -148,10 +148,10 @@ static bool note_job(struct request *q, gllm_job *job) {
     return true;
 }
 
-bool job_started(struct request *q, gllm_status status, gllm_job *job, const gllm_error *err) {
+bool job_started(struct request *q, gllm_status status, gllm_job *const *job, const gllm_error *err) {
     if (status == GLLM_OK) {
         pthread_mutex_lock(&q->server->lock);
-        const bool noted = note_job(q, job);
+        const bool noted = note_job(q, *job);
         pthread_mutex_unlock(&q->server->lock);
         if (!noted) reply_error(q, 503, "server_error", NULL, "out of memory");
         return noted;

@@ -3,7 +3,9 @@
 
 #include "server.h"
 
-extern const struct route service_routes[]; /* service.c: health, models, metrics, version */
-extern const struct route page_routes[];    /* page.c: the page at / */
+extern const struct route service_routes[];      /* health, models, metrics, version */
+extern const struct route page_routes[];         /* the page at / */
+extern const struct route openai_embed_routes[]; /* /v1/embeddings */
+extern const struct route rerank_routes[];       /* /rerank, /v1/rerank, /v2/rerank */
 
-const struct route *const route_tables[] = {service_routes, page_routes, NULL};
+const struct route *const route_tables[] = {service_routes, page_routes, openai_embed_routes, rerank_routes, NULL};

@@ -15,6 +15,7 @@ struct server_options {
     bool public_without_key;   /* a bind beyond loopback without a key_file is refused unless this is set */
     const char *cors_origin;   /* pages of this origin may call; "*": of any; NULL: of none but the server's own */
     const char *prompt_name;   /* of embedding requests that name none; NULL: as the model's files say */
+    bool auto_truncate;        /* texts above a model's limit are cut, and told, where a request does not say */
     uint32_t max_body_mb, max_items, max_connections;
     uint32_t request_seconds;  /* a request's whole time with the models; 0: none */
     uint32_t idle_seconds;     /* a connection's silence, and the time in which a request must have arrived */

@@ -7,7 +7,7 @@
  *   2. starts jobs, which call q->then, again on a connection thread, when all of them have ended, whatever their end:
  *          gllm_submit how;  gllm_job *job = NULL;  gllm_error err;
  *          job_prepare(q, &how);
- *          if (!job_started(q, gllm_embed_async(q->client, &r, &how, &job, &err), job, &err)) return;    // the error is answered
+ *          if (!job_started(q, gllm_embed_async(q->client, &r, &how, &job, &err), &job, &err)) return;    // the error is answered
  *          q->then = answer;
  *      and `answer` takes the result (gllm_job_take_… of q->jobs[i], or reply_failure) and replies. The connection sleeps meanwhile: it holds no thread;
  *   3. streams: stream_begin before the jobs are started, stream_event from any thread (a job's on_chunk: return what it gives, so that the job ends
@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "gllm.h"
+#include "serve.h"
 #include "text.h"
 
 struct server;
@@ -108,7 +109,7 @@ int failure_http(gllm_status status, const char **code); /* the HTTP status of a
 
 /* ---- jobs ---- */
 void job_prepare(struct request *q, gllm_submit *how);
-bool job_started(struct request *q, gllm_status status, gllm_job *job, const gllm_error *err);
+bool job_started(struct request *q, gllm_status status, gllm_job *const *job, const gllm_error *err);
 
 /* ---- streams ---- */
 enum stream_kind { STREAM_SSE, STREAM_NDJSON }; /* "data: …\n\n"; "…\n" */
