@@ -1,6 +1,7 @@
 """The wheel, built and installed into a fresh environment without the source tree: it imports, and gives the golden's values."""
 import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,8 @@ print(gllm.__version__)
 class Wheel(unittest.TestCase):
     def test_installed(self):
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, os.path.join(ROOT, "python")], check=True)
+            source = shutil.copytree(os.path.join(ROOT, "python"), os.path.join(folder, "source"))
+            subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
             (wheel,) = glob.glob(os.path.join(folder, "gllm-*-py3-none-*.whl"))
             self.assertNotIn("-any", wheel)
             # numpy is this environment's: a fresh one with --system-site-packages would not see a virtual environment's packages
