@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional,
 import numpy as np
 
 from . import _c, jobs, requests
-from .errors import ClosedError, check
+from .errors import CanceledError, ClosedError, check
 from .results import Chunk, Classes, ClientInfo, Completion, Embeddings, ModelStatus, Rankings, Tokens, text
 
 if TYPE_CHECKING:
@@ -66,8 +66,11 @@ class Stream:
         if self._job is None:
             return
         _lib.gllm_job_cancel(self._job)
-        for _ in self:
-            pass
+        try:
+            for _ in self:
+                pass
+        except CanceledError:
+            pass  # it had not begun
 
     def __enter__(self) -> "Stream":
         return self
