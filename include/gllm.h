@@ -178,6 +178,10 @@ typedef struct gllm_usage {
 /* Called on the worker thread after each packed batch; false cancels the request (GLLM_CANCELED). */
 typedef bool (*gllm_progress_fn)(void *user, size_t done, size_t total);
 
+typedef struct gllm_ids { /* one text as token ids */
+    const int32_t *ptr;
+    size_t count;
+} gllm_ids;
 typedef struct gllm_embed_request { /* borrowed for the call */
     size_t struct_size;
     const gllm_str *inputs; /* [n_inputs]; invalid UTF-8 is GLLM_INVALID and names the input and the byte */
@@ -196,6 +200,8 @@ typedef struct gllm_embed_request { /* borrowed for the call */
     uint32_t outputs;         /* gllm_output bits, all from one forward; one that the model lacks: GLLM_UNSUPPORTED. 0: the first that it has.
                                  For token vectors input_type QUERY says that the texts are queries, else they are documents */
     const char *model; /* by its name in the client; NULL: the first */
+    const gllm_ids *ids; /* [n_inputs] in place of `inputs`: taken as they are, without prompt or special tokens; one that is empty or names an id outside the
+                            vocabulary is GLLM_INVALID. NULL: none */
 } gllm_embed_request;
 GLLM_API void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size);
 static inline void gllm_embed_request_init(gllm_embed_request *r) { gllm_embed_request_init_sized(r, sizeof *r); }

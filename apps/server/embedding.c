@@ -8,6 +8,8 @@ static void ask_free(void *state) {
     struct ask *a = state;
     free(a->texts);
     free(a->pairs);
+    free(a->ids);
+    free(a->id_block);
     free(a);
 }
 
@@ -23,6 +25,36 @@ struct ask *ask_open(struct request *q, const char *task) {
     a->embed.model = a->rerank.model = a->classify.model = m->name;
     q->state = a, q->state_free = ask_free;
     return a;
+}
+
+/* ---- token ids in place of texts ---- */
+static size_t count_ids(const json_t *in, bool many) {
+    size_t total = 0;
+    for (size_t i = 0; many && i < json_array_size(in); i++) total += json_array_size(json_array_get(in, i));
+    return many ? total : json_array_size(in);
+}
+static bool read_id_lists(struct request *q, struct ask *a, const json_t *in, const char *key) {
+    const bool many = json_is_array(json_array_get(in, 0));
+    const size_t n = many ? json_array_size(in) : 1;
+    const uint32_t most = request_options(q)->max_items;
+    if (n > most) reply_error(q, 413, "too_many_items", key, "%s has %zu items, at most %u are taken (--max-items)", key, n, most);
+    else if (!(a->ids = malloc(n * sizeof *a->ids)) || !(a->id_block = malloc((count_ids(in, many) + 1) * sizeof *a->id_block)))
+        reply_error(q, 503, "out_of_memory", NULL, "out of memory");
+    if (replied(q)) return false;
+    int32_t *at = a->id_block;
+    for (a->count = 0; a->count < n; a->count++) {
+        const json_t *list = many ? json_array_get(in, a->count) : in;
+        if (!field_ids(q, list, key, at)) return false;
+        a->ids[a->count] = (gllm_ids){at, json_array_size(list)};
+        at += json_array_size(list);
+    }
+    return true;
+}
+
+bool ask_inputs(struct request *q, struct ask *a, const char *key) {
+    const json_t *in = json_object_get(q->json, key), *first = json_array_get(in, 0);
+    if (json_is_integer(first) || json_is_array(first)) return read_id_lists(q, a, in, key);
+    return field_texts(q, q->json, key, &a->texts, &a->count);
 }
 
 bool ask_truncate(struct request *q, gllm_truncate *out) {
@@ -91,7 +123,7 @@ void ask_embed(struct request *q, struct ask *a, void (*then)(struct request *q)
     gllm_submit how;
     gllm_job *job = NULL;
     gllm_error err = {0};
-    a->embed.inputs = a->texts, a->embed.n_inputs = a->count;
+    a->embed.inputs = a->texts, a->embed.ids = a->ids, a->embed.n_inputs = a->count;
     job_prepare(q, &how);
     if (job_started(q, gllm_embed_async(q->client, &a->embed, &how, &job, &err), &job, &err)) q->then = then;
 }

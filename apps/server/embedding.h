@@ -6,15 +6,19 @@
 struct ask { /* q->state of these routes; freed with the request */
     const struct served *model;
     gllm_str *texts, *pairs; /* [count] owned arrays; the texts are the body's. pairs NULL: none */
+    gllm_ids *ids;           /* [count] in place of texts, owned; NULL: none */
+    int32_t *id_block;       /* what ids points into, owned */
     size_t count;
     gllm_embed_request embed;
     gllm_rerank_request rerank;
     gllm_classify_request classify;
     int encoding;            /* the route's own */
-    bool by_type, want_text, single, raw, tei;
+    bool by_type, want_text, single;
     unsigned types;
 };
 struct ask *ask_open(struct request *q, const char *task); /* with its model; NULL: replied */
+/* Texts, or lists of token ids in their place: "a", ["a", …], [1, …], [[1, …], …]. */
+bool ask_inputs(struct request *q, struct ask *a, const char *key);
 /* truncate ("end" "start" "none" in any case, true, false), truncation_direction ("right" "left"). */
 bool ask_truncate(struct request *q, gllm_truncate *out);
 /* dimensions (by the name `dimensions`), normalize, prompt_name, prompt, input_type, truncate. */

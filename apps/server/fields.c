@@ -132,3 +132,21 @@ bool field_texts(struct request *q, const json_t *o, const char *key, gllm_str *
     *count = n;
     return true;
 }
+
+bool field_ids(struct request *q, const json_t *list, const char *key, int32_t *ids) {
+    const size_t n = json_array_size(list);
+    if (!json_is_array(list) || !n) {
+        reply_error(q, 400, json_is_array(list) ? "empty_input" : "invalid_type", key, "%s: expected lists of token ids that are not empty", key);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(list, i);
+        const json_int_t id = json_integer_value(v);
+        if (!json_is_integer(v) || id < 0 || id > INT32_MAX) {
+            reply_error(q, 400, "invalid_value", key, "%s: item %zu is no token id", key, i);
+            return false;
+        }
+        ids[i] = (int32_t)id;
+    }
+    return true;
+}

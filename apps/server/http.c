@@ -167,6 +167,7 @@ static enum MHD_Result send_reply(struct exchange *x) {
     struct MHD_Response *r = x->reply.response;
     x->reply.response = NULL;
     if (!r) return MHD_NO;
+    if (!x->streaming) loop_unwatch(x->q.server, x); /* one that hangs up with its answer has not gone */
     reply_finish(x, r);
     const enum MHD_Result done = MHD_queue_response(x->connection, (unsigned)x->reply.status, r);
     MHD_destroy_response(r); /* libmicrohttpd has its own hold */

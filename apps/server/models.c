@@ -14,11 +14,21 @@ static const char *last_part(const char *name) {
     return slash && slash[1] ? slash + 1 : name;
 }
 
+/* Ollama's clients add the tag that is meant when none is. */
+static size_t untagged(const char *name) {
+    const size_t n = strlen(name);
+    return n > 7 && !strcmp(name + n - 7, ":latest") ? n - 7 : n;
+}
+
 const struct served *served_find(const struct server *s, const char *name) {
     for (size_t i = 0; i < s->n_models; i++)
         if (!strcmp(s->models[i].name, name)) return &s->models[i];
-    for (size_t i = 0; i < s->n_models; i++)
-        if (!strcasecmp(last_part(s->models[i].name), last_part(name))) return &s->models[i];
+    const char *last = last_part(name);
+    const size_t n = untagged(last);
+    for (size_t i = 0; i < s->n_models; i++) {
+        const char *own = last_part(s->models[i].name);
+        if (n == untagged(own) && !strncasecmp(own, last, n)) return &s->models[i];
+    }
     return NULL;
 }
 

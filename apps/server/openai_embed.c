@@ -27,7 +27,7 @@ static void answer(struct request *q) {
 }
 
 static bool no_empty_text(struct request *q, const struct ask *a) {
-    for (size_t i = 0; i < a->count; i++)
+    for (size_t i = 0; a->texts && i < a->count; i++)
         if (!a->texts[i].len) {
             reply_error(q, 400, "empty_input", "input", "input[%zu] is an empty string", i);
             return false;
@@ -41,7 +41,7 @@ static void embeddings(struct request *q) {
     a->embed.truncate = GLLM_TRUNCATE_NONE;
     a->embed.normalize = ask_unit(a);
     if (!field_choice(q, q->json, "encoding_format", "float|base64", &a->encoding) || !ask_embed_options(q, a, "dimensions")) return;
-    if (!field_texts(q, q->json, "input", &a->texts, &a->count) || !no_empty_text(q, a)) return;
+    if (!ask_inputs(q, a, "input") || !no_empty_text(q, a)) return;
     ask_embed(q, a, answer);
 }
 

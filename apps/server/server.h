@@ -93,6 +93,8 @@ bool field_refuse(struct request *q, const json_t *o, const char *key, const cha
 bool field_missing(struct request *q, const char *key, const char *expected); /* answers 400; false */
 /* A text, or a list of 1 to max_items texts; *list is owned (free), the texts are the body's. */
 bool field_texts(struct request *q, const json_t *o, const char *key, gllm_str **list, size_t *count);
+/* The token ids of a JSON list into ids[its length]. */
+bool field_ids(struct request *q, const json_t *list, const char *key, int32_t *ids);
 
 /* ---- replies: exactly one a request; sent when the handler has returned ---- */
 void reply_json(struct request *q, int status, json_t *body);            /* moves; NULL: out of memory, 500 */
