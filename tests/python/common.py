@@ -56,13 +56,16 @@ class Server:
             if found:
                 self.url = found[1]
             if "ready" in line:
-                threading.Thread(target=self.process.stderr.read, daemon=True).start()
+                self.reader = threading.Thread(target=self.process.stderr.read, daemon=True)
+                self.reader.start()
                 return self
         raise RuntimeError("the server did not start: " + "".join(self.told))
 
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(60)
+        self.reader.join()
+        self.process.stderr.close()
 
     def post(self, path, body, key=None):
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
