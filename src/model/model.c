@@ -248,3 +248,10 @@ uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint3
     if (deepest < c->d_model) deepest = c->d_model;
     return (n_tok * (forward_floats(c) + deepest) + (uint64_t)n_seq * 2 * c->d_model) * sizeof(float) + step_layout_make(n_tok, n_seq).words * 4ull;
 }
+
+uint64_t model_working_bytes(const struct model *m) {
+    const struct model_cfg *c = &m->files.cfg;
+    uint64_t n = m->session ? model_activation_bytes(c, m->session->layout.cap_tok, m->session->layout.cap_seq) : 0;
+    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(c, decoder_options_of(m->decoder));
+    return n;
+}

@@ -102,6 +102,7 @@ const struct tape *model_tape(const struct model *m);
 /* Device memory for weights; for the buffers of a forward of n_tok tokens in n_seq sequences. */
 uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *ops);
 uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint32_t n_seq);
+uint64_t model_working_bytes(const struct model *m); /* that its session and decoder have allocated */
 /* Collects what `f` needs into `b` without a device, for inspection; the slots are scratch in the arena. */
 gllm_status model_collect(struct model *m, gllm_error *err);
 const char *pool_name(enum pool_kind k); /* "mean"; static */
