@@ -112,6 +112,8 @@ static void completed(void *cls, struct MHD_Connection *c, void **context, enum 
     exchange_drop(x);
 }
 
+int exchange_status(const struct exchange *x) { return atomic_load(&x->gone) || !x->reply.set ? 499 : x->reply.status; }
+
 /* ---- jobs ---- */
 void exchange_wake(struct exchange *x) {
     if (atomic_fetch_sub(&x->pending, 1) != 1) return;
@@ -205,8 +207,8 @@ static enum MHD_Result settle(struct exchange *x) {
         if (jobs) return rest(x);
         void (*then)(struct request *) = q->then;
         q->then = NULL;
-        if (then) then(q);
-        else reply_error(q, 500, "server_error", NULL, "the route gave no answer");
+        if (then && models_sound(q)) then(q);
+        else if (!then) reply_error(q, 500, "server_error", NULL, "the route gave no answer");
     }
 }
 

@@ -1,23 +1,23 @@
 """The page at / in a real browser: the three functions, the key, the figures; nothing in the console, nothing the policy forbids, nothing from elsewhere.
 
 Wants Chromium, and playwright from PyPI (its own browser is not used)."""
-import os
+import importlib.util
 import shutil
 import sys
 import tempfile
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "python"))
-from common import GOLDEN, Server, need, real, skip  # noqa: E402
+from serving import Server, real, skip
 
-need("numpy", "playwright")
+for package in ("numpy", "playwright"):
+    importlib.util.find_spec(package) or skip(f"no Python package {package}")
 import numpy as np  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or skip("no Chromium")
-MINILM = real("sentence-transformers--all-MiniLM-L6-v2") or skip("no all-MiniLM-L6-v2 under the model folder")
+MINILM = real("sentence-transformers--all-MiniLM-L6-v2")
 SMOLLM2 = real("HuggingFaceTB--SmolLM2-135M-Instruct-GGUF")
-RANKER = os.path.join(GOLDEN, "classifiers", "bert")
+RANKER = "tests/golden/classifiers/bert"
 PASSAGES = ["The cat sleeps on the warm stove.", "Interest rates rose again this spring.", "A violin has four strings.", "<img src=x onerror=alert(1)>",
             "Bread is made of flour, water and salt.", "The tram stops at the old bridge."]
 WATCH = "window.violations = []; addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective + ' ' + e.blockedURI))"
@@ -26,16 +26,15 @@ WATCH = "window.violations = []; addEventListener('securitypolicyviolation', e =
 class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        generator = [f"chat={SMOLLM2}"] if SMOLLM2 else []
-        cls.server = Server(f"minilm={MINILM}", f"ranker={RANKER}", *generator, "--ctx", "1024").__enter__()
-        cls.addClassCleanup(cls.server.__exit__)
+        cls.server = Server(f"minilm={MINILM}", f"ranker={RANKER}", f"chat={SMOLLM2}", "--ctx", "1024", "--log", "none")
+        cls.addClassCleanup(cls.server.stop)
         cls.playwright = sync_playwright().start()
         cls.addClassCleanup(cls.playwright.stop)
         cls.browser = cls.playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         cls.addClassCleanup(cls.browser.close)
 
     def setUp(self):
-        self.faults, self.url = [], self.server.url
+        self.faults, self.url = [], f"http://127.0.0.1:{self.server.port}"
 
     def open(self, tab, width=1280, scheme="light", expected=()):
         """A fresh page, whose faults are collected."""
@@ -116,8 +115,6 @@ class Page(unittest.TestCase):
         self.clean(page)
 
     def test_chat(self):
-        if not SMOLLM2:
-            self.skipTest("no SmolLM2 under the model folder")
         page = self.open("chat")
         self.ready(page, "chat-model", "chat")
         page.click("#chat summary")
@@ -180,17 +177,18 @@ class Page(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w", suffix=".keys") as keys:
             keys.write("a-secret-key\n")
             keys.flush()
-            with Server(f"minilm={MINILM}", "--api-key-file", keys.name) as server:
-                self.url = server.url
-                page = self.open("search", expected=("401",))
-                page.wait_for_selector("#key-box[open]")
-                page.fill("#key", "a-secret-key")
-                page.click("#key-box .primary")
-                self.search(page, "an animal resting near the oven")
-                self.assertEqual(page.locator("#search .hits .text").first.inner_text(), PASSAGES[0])
-                self.assertEqual(page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]"), [1, 0, ""])
-                self.clean(page)
+            server = Server(f"minilm={MINILM}", "--api-key-file", keys.name, "--log", "none")
+            self.addCleanup(server.stop)
+            self.url = f"http://127.0.0.1:{server.port}"
+            page = self.open("search", expected=("401",))
+            page.wait_for_selector("#key-box[open]")
+            page.fill("#key", "a-secret-key")
+            page.click("#key-box .primary")
+            self.search(page, "an animal resting near the oven")
+            self.assertEqual(page.locator("#search .hits .text").first.inner_text(), PASSAGES[0])
+            self.assertEqual(page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]"), [1, 0, ""])
+            self.clean(page)
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(argv=sys.argv[:1])

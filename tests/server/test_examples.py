@@ -6,18 +6,18 @@ import subprocess
 import sys
 import unittest
 
-from common import ROOT, Server, real, skip
+from serving import GLLM, Server, real
 
-MINILM = real("sentence-transformers--all-MiniLM-L6-v2") or skip("no all-MiniLM-L6-v2 under the model folder")
-SMOLLM2 = real("HuggingFaceTB--SmolLM2-135M-Instruct-GGUF") or skip("no SmolLM2 under the model folder")
+real("sentence-transformers--all-MiniLM-L6-v2")
+real("HuggingFaceTB--SmolLM2-135M-Instruct-GGUF")
 BEES = "Honeybees tell their nestmates where flowers are by a waggling dance"
 
 
 class Examples(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server("all-MiniLM-L6-v2", "SmolLM2-135M-Instruct-GGUF", "--ctx", "1024").__enter__()
-        cls.addClassCleanup(cls.server.__exit__)
+        cls.server = Server("all-MiniLM-L6-v2", "SmolLM2-135M-Instruct-GGUF", "--ctx", "1024", "--log", "none")
+        cls.addClassCleanup(cls.server.stop)
 
     def run_example(self, name, *modules):
         for module in modules:
@@ -27,9 +27,10 @@ class Examples(unittest.TestCase):
                 found = None
             if not found:
                 self.skipTest(f"no Python package {module}")
-        path = os.path.join(ROOT, "examples", name)
+        path = os.path.join("examples", name)
         command = [sys.executable, path] if name.endswith(".py") else ["sh", path]
-        environment = {**os.environ, "GLLM_URL": self.server.url, "NO_PROXY": "*", "PYTHONPATH": os.path.join(ROOT, "python")}
+        environment = {**os.environ, "GLLM_URL": f"http://127.0.0.1:{self.server.port}", "NO_PROXY": "*", "PYTHONPATH": "python",
+                       "GLLM_LIBRARY": os.path.join(os.path.dirname(GLLM), "libgllm.so")}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
@@ -73,4 +74,4 @@ class Examples(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(argv=sys.argv[:1])
