@@ -66,6 +66,8 @@ const struct cli_option cli_table[] = {
     TEXT('q', "parity", CLI_MODEL, "[MODEL]", parity, "compare the backend with ref on MODEL, exit 1 beyond the bound; alone: the values that each family is held to"),
     TEXT('q', "bound", CLI_REAL, "X", bound, "largest difference allowed (1e-5 in f32)"),
     FLAG('o', 0, "local", local, "only what is on this machine"),
+    TEXT('f', "revision", CLI_TEXT, "REV", revision, "a branch, tag or commit in place of main"),
+    TEXT('f', "quant", CLI_TEXT, "FORM", quant, "a quantised form: awq, gguf, Q4_K_M; as MODEL:FORM"),
     PICK('d', "backend", CLI_NAME, "NAME", "auto|cpu|ref|cuda|rocm|metal|wgpu", backend, ""),
     COUNT('d', "threads", "N", 1, 4096, threads, "compute threads"),
     PICK('d', "precision", CLI_CHOICE, "P", "auto|f32|bf16|int8", precision, "of activations in products"),
@@ -295,11 +297,6 @@ void cli_options_free(struct cli_options *o) {
     free(o->operands);
 }
 
-static void log_to_stderr(void *user, gllm_log_level level, const char *line) {
-    const struct cli_options *o = user;
-    if (level <= GLLM_LOG_WARN ? !o->quiet : o->verbose) fprintf(stderr, "gllm: %s\n", line);
-}
-
 void cli_model_options(const struct cli_options *o, gllm_options *out) {
     gllm_options_init(out);
     out->model = o->operands[0];
@@ -309,6 +306,5 @@ void cli_model_options(const struct cli_options *o, gllm_options *out) {
     out->precision = (gllm_precision)o->precision;
     out->n_ctx = o->ctx;
     out->kv_cache = (gllm_kv_cache)o->kv_cache;
-    out->log = log_to_stderr;
-    out->log_user = (void *)(uintptr_t)o;
+    cli_fetch_options(o, out);
 }

@@ -27,11 +27,6 @@ void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
 }
 size_t api_str_len(gllm_str s) { return !s.ptr ? 0 : s.len == GLLM_NTS ? strlen(s.ptr) : s.len; }
 
-static const char *env(const char *name) {
-    const char *v = getenv(name);
-    return v && *v ? v : NULL;
-}
-
 gllm_status api_home(const char *home, char **out, gllm_error *err) {
     if (!home) home = env("GLLM_HOME");
     if (home) *out = strdup(home);
@@ -67,6 +62,7 @@ gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err) {
     *path = NULL;
     gllm_status status = api_places(o->home, &p, err);
     if (status == GLLM_OK) status = hub_locate(o->model, p.home, p.cache, path, err);
+    if (status == GLLM_NOT_FOUND) status = api_fetch(o, p.home, path, err);
     api_places_free(&p);
     return status;
 }
