@@ -38,6 +38,7 @@ struct transfer {
     unsigned tries, redirects, restarts;
     /* this try's answer */
     uint64_t first_at, range; /* bytes that were there when it began; where Content-Range says that the body begins */
+    double heard_ms;          /* when something came last */
     bool answered, too_long;
     int disk_errno;
     char message[160]; /* X-Error-Message */
@@ -155,6 +156,7 @@ static size_t on_body(char *data, size_t one, size_t n, void *user) {
     struct transfer *t = user;
     const long status = answer_of(t);
     n *= one;
+    t->heard_ms = clock_ms();
     if (status != 200 && status != 206) return n;
     if (!t->answered && !body_begins(t, status)) return 0;
     if (t->item->size >= 0 && n > (uint64_t)t->item->size - t->item->at) return t->too_long = true, 0;
@@ -179,6 +181,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *user) {
     char value[128];
     unsigned long long first;
     n *= one;
+    t->heard_ms = clock_ms();
     if (n > 5 && !strncmp(line, "HTTP/", 5)) t->item->code[0] = t->message[0] = '\0', t->range = UINT64_MAX;
     else if (header_is(line, n, "X-Error-Code", t->item->code, sizeof t->item->code) || header_is(line, n, "X-Error-Message", t->message, sizeof t->message)) return n;
     else if (header_is(line, n, "Content-Range", value, sizeof value) && sscanf(value, "bytes %llu-", &first) == 1) t->range = first;
@@ -217,8 +220,6 @@ static gllm_status make_easy(struct transfer *t, gllm_error *err) {
     c->easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
     c->easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 0L);
     c->easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-    c->easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    c->easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, (long)net->stall_seconds);
     c->easy_setopt(t->easy, CURLOPT_BUFFERSIZE, (long)CURL_BUFFER);
     c->easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
     c->easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
@@ -353,7 +354,7 @@ static gllm_status ended(struct transfer *t, CURLcode code, gllm_error *err) {
         TRY(rewind_part(t, err));
         reason = "found another range than asked for";
     }
-    if (code == CURLE_OPERATION_TIMEDOUT) reason = "nothing came in time";
+    if (code == CURLE_OPERATION_TIMEDOUT) reason = "nothing came in time"; /* of libcurl when it connects, else of end_stalled */
     if (!t->item->path) TRY(rewind_part(t, err));
     return try_again(t, reason, 0, err);
 }
@@ -364,7 +365,7 @@ static gllm_status start(struct transfer *t, gllm_error *err) {
     t->answered = t->too_long = false;
     t->item->http = 0, t->range = UINT64_MAX;
     if (t->part && t->fd < 0) TRY(open_part(t, err));
-    t->first_at = t->item->at;
+    t->first_at = t->item->at, t->heard_ms = clock_ms();
     if (t->part && t->item->size >= 0 && t->item->at == (uint64_t)t->item->size) return check(t, err);
     TRY(make_easy(t, err));
     t->state = RUNNING;
@@ -385,18 +386,29 @@ static gllm_status start_due(struct run *r, double *next_ms, gllm_error *err) {
     return GLLM_OK;
 }
 
+static gllm_status finish(struct transfer *t, CURLcode code, gllm_error *err) {
+    t->run->n_running--;
+    gllm_status status = ended(t, code, err);
+    drop_easy(t);
+    return status;
+}
+
 static gllm_status finish_ended(struct run *r, gllm_error *err) {
     int left;
     for (CURLMsg *m; (m = r->curl->multi_info_read(r->multi, &left));) {
-        if (m->msg != CURLMSG_DONE) continue;
         struct transfer *t;
-        const CURLcode code = m->data.result; /* m is gone with its handle */
+        if (m->msg != CURLMSG_DONE) continue;
         r->curl->easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        r->n_running--;
-        gllm_status status = ended(t, code, err);
-        drop_easy(t);
-        if (status != GLLM_OK) return status;
+        TRY(finish(t, m->data.result, err));
     }
+    return GLLM_OK;
+}
+
+/* libcurl's own limit is a mean over several seconds, which a burst before it holds up. */
+static gllm_status end_stalled(struct run *r, gllm_error *err) {
+    const double since = clock_ms() - 1e3 * r->net->stall_seconds;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->list[i].state == RUNNING && r->list[i].heard_ms < since) TRY(finish(&r->list[i], CURLE_OPERATION_TIMEDOUT, err));
     return GLLM_OK;
 }
 
@@ -407,6 +419,7 @@ static gllm_status run_all(struct run *r, gllm_error *err) {
         TRY(start_due(r, &next_ms, err));
         r->curl->multi_perform(r->multi, &running);
         TRY(finish_ended(r, err));
+        TRY(end_stalled(r, err));
         TRY(tell(r, false, err));
         if (running) r->curl->multi_poll(r->multi, NULL, 0, TICK_MS, NULL);
         else if (!r->n_running && r->n_done < r->n) r->curl->multi_poll(r->multi, NULL, 0, (int)next_ms, NULL);

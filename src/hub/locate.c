@@ -41,7 +41,7 @@ static char *find_repo(const char *models, const char *cache, const char *repo, 
     const char *slash = strchr(repo, '/');
     snprintf(folder, sizeof folder, "%.*s--%s", (int)(slash - repo), repo, slash + 1);
     char *found = find_by_name(models, folder, there, there_size);
-    return found || !cache ? found : cache_snapshot(cache, repo, (int)(slash - repo), slash + 1);
+    return found || !cache ? found : cache_snapshot(cache, repo);
 }
 
 static char *find_known(const char *models, const char *cache, const struct registry_ref *ref, char *there, size_t there_size) {

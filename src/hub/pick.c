@@ -16,8 +16,8 @@ static const char *const BESIDE[] = {
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
     "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.json", "chat_template.jinja", "modules.json", "config_sentence_transformers.json", "sentence_*_config.json",
     "quantize_config.json", "quant_config.json", "colbert_linear.pt", "sparse_linear.pt", "artifact.metadata", "README.md", "LICENSE*"};
-/* Folders that are read whole wherever they are. */
-static const char *const FOLDERS[] = {"1_Pooling", "additional_chat_templates", "adapters"};
+/* In folders that no other file names. */
+static const char *const ELSEWHERE[] = {"1_Pooling/config.json", "additional_chat_templates/*.jinja", "adapters/*.json", "adapters/*.safetensors"};
 
 struct pick {
     const struct hub_listing *l;
@@ -79,9 +79,9 @@ static const char *inside(const char *path, const char *folder) {
     return name && !strchr(name, '/') ? name : NULL;
 }
 
-static bool is_beside(const char *name) {
-    for (unsigned i = 0; i < sizeof BESIDE / sizeof *BESIDE; i++)
-        if (!fnmatch(BESIDE[i], name, 0)) return true;
+static bool is_one_of(const char *name, const char *const *patterns, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!fnmatch(patterns[i], name, FNM_PATHNAME)) return true;
     return false;
 }
 
@@ -89,9 +89,8 @@ static void pick_beside(struct pick *p) {
     for (size_t i = 0; i < p->l->n_files; i++) {
         const char *path = p->l->files[i].path, *name;
         for (unsigned k = 0; k < p->n_folders; k++)
-            if ((name = inside(path, p->folders[k])) && is_beside(name)) p->picked[i] = true;
-        for (unsigned k = 0; k < sizeof FOLDERS / sizeof *FOLDERS; k++)
-            if ((name = inside(path, FOLDERS[k])) && fnmatch("*.bin", name, 0)) p->picked[i] = true;
+            if ((name = inside(path, p->folders[k])) && is_one_of(name, BESIDE, sizeof BESIDE / sizeof *BESIDE)) p->picked[i] = true;
+        if (is_one_of(path, ELSEWHERE, sizeof ELSEWHERE / sizeof *ELSEWHERE)) p->picked[i] = true;
     }
 }
 

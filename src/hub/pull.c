@@ -28,7 +28,7 @@ struct pull {
     const struct hub_request *q;
     struct target target;
     struct hub_store store;
-    struct hub_listing listing;
+    struct hub_listing listing, record; /* of the hub; of the folder that is there */
     bool modelscope;                 /* the hub speaks that, not Hugging Face's */
     const struct hub_file **files;   /* [n] needed; owned */
     struct fetch_item *items;        /* [n_items] to fetch; owned, with their texts */
@@ -153,39 +153,6 @@ static gllm_status list_files(struct pull *p, gllm_error *err) {
     return explain(p, &item, status, err);
 }
 
-/* ---- which of them ---- */
-
-/* A small file that says which others are needed: into the parts, and read there. */
-static gllm_status read_lead(void *user, const struct hub_file *f, char **text, size_t *len, gllm_error *err) {
-    struct pull *p = user;
-    char *part, *url = NULL;
-    TRY(hub_store_part(&p->store, f, p->listing.commit, &part, err));
-    gllm_status status = file_exists(part) ? GLLM_OK : file_url(p, f->path, &url, err);
-    if (url) {
-        struct fetch_item item = {.url = url, .name = f->path, .path = part, .size = f->size, .sha256 = f->sha256};
-        status = fetch_run(p->q->net, &item, 1, p->q->log, tick, p, err);
-        if (status != GLLM_OK) status = explain(p, &item, status, err);
-    }
-    if (status == GLLM_OK) status = file_read(part, LARGEST_LEAD, text, len, err);
-    free(url);
-    free(part);
-    return status;
-}
-
-static gllm_status choose_files(struct pull *p, gllm_error *err) {
-    const struct hub_want want = {p->target.choice, p->target.fallback, read_lead, p};
-    bool *picked = calloc(p->listing.n_files + 1, sizeof *picked);
-    p->files = calloc(p->listing.n_files + 1, sizeof *p->files);
-    gllm_status status = picked && p->files ? hub_pick(&p->listing, &want, p->target.repo, picked, err) : err_nomem(err, p->target.repo);
-    for (size_t i = 0; status == GLLM_OK && i < p->listing.n_files; i++) {
-        if (!picked[i]) continue;
-        p->files[p->n++] = &p->listing.files[i];
-        if (p->listing.files[i].size > 0) p->total += (uint64_t)p->listing.files[i].size;
-    }
-    free(picked);
-    return status;
-}
-
 /* ---- what is there already ---- */
 
 static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
@@ -197,10 +164,10 @@ static bool has_size(const char *path, int64_t size) {
 }
 
 /* Every file needed lies in the folder, as its record says, from this commit. */
-static bool is_current(const struct pull *p, const struct hub_listing *record) {
-    if (!record->files || !same_text(record->commit, p->listing.commit)) return false;
+static bool is_current(const struct pull *p) {
+    if (!p->record.files || !same_text(p->record.commit, p->listing.commit)) return false;
     for (size_t i = 0; i < p->n; i++) {
-        const struct hub_file *known = hub_listing_find(record, p->files[i]->path);
+        const struct hub_file *known = hub_listing_find(&p->record, p->files[i]->path);
         char *path = path_join(p->store.folder, p->files[i]->path);
         const bool same = path && known && same_content(known, p->files[i]) && has_size(path, p->files[i]->size);
         free(path);
@@ -229,8 +196,8 @@ static gllm_status has_sum(const struct pull *p, const char *path, const char *s
 }
 
 /* The present folder's file becomes a part when it is what is needed. */
-static gllm_status adopt(const struct pull *p, const struct hub_listing *record, const struct hub_file *f, const char *part, gllm_error *err) {
-    const struct hub_file *known = hub_listing_find(record, f->path);
+static gllm_status adopt(const struct pull *p, const struct hub_file *f, const char *part, gllm_error *err) {
+    const struct hub_file *known = hub_listing_find(&p->record, f->path);
     char *path = path_join(p->store.folder, f->path);
     bool same = false;
     if (!path) return err_nomem(err, f->path);
@@ -244,32 +211,68 @@ static gllm_status adopt(const struct pull *p, const struct hub_listing *record,
     return status;
 }
 
+/* Where the content of f will lie; *whole: it does. */
+static gllm_status part_of(const struct pull *p, const struct hub_file *f, char **part, bool *whole, gllm_error *err) {
+    TRY(hub_store_part(&p->store, f, p->listing.commit, part, err));
+    gllm_status status = file_exists(*part) ? GLLM_OK : adopt(p, f, *part, err);
+    *whole = has_size(*part, f->size);
+    if (status != GLLM_OK) free(*part);
+    return status;
+}
+
+/* ---- which of them ---- */
+
+/* A small file that says which others are needed: into the parts, and read there. */
+static gllm_status read_lead(void *user, const struct hub_file *f, char **text, size_t *len, gllm_error *err) {
+    struct pull *p = user;
+    char *part, *url = NULL;
+    bool whole;
+    TRY(part_of(p, f, &part, &whole, err));
+    gllm_status status = whole ? GLLM_OK : file_url(p, f->path, &url, err);
+    if (url) {
+        struct fetch_item item = {.url = url, .name = f->path, .path = part, .size = f->size, .sha256 = f->sha256};
+        status = fetch_run(p->q->net, &item, 1, p->q->log, tick, p, err);
+        if (status != GLLM_OK) status = explain(p, &item, status, err);
+    }
+    if (status == GLLM_OK) status = file_read(part, LARGEST_LEAD, text, len, err);
+    free(url);
+    free(part);
+    return status;
+}
+
+static gllm_status choose_files(struct pull *p, gllm_error *err) {
+    const struct hub_want want = {p->target.choice, p->target.fallback, read_lead, p};
+    bool *picked = calloc(p->listing.n_files + 1, sizeof *picked);
+    p->files = calloc(p->listing.n_files + 1, sizeof *p->files);
+    gllm_status status = picked && p->files ? hub_pick(&p->listing, &want, p->target.repo, picked, err) : err_nomem(err, p->target.repo);
+    for (size_t i = 0; status == GLLM_OK && i < p->listing.n_files; i++) {
+        if (!picked[i]) continue;
+        p->files[p->n++] = &p->listing.files[i];
+        if (p->listing.files[i].size > 0) p->total += (uint64_t)p->listing.files[i].size;
+    }
+    free(picked);
+    return status;
+}
+
 /* ---- the transfers ---- */
 
-static gllm_status add_item(struct pull *p, const struct hub_listing *record, const struct hub_file *f, gllm_error *err) {
-    struct fetch_item *item = &p->items[p->n_items];
-    char *part, *url;
-    TRY(hub_store_part(&p->store, f, p->listing.commit, &part, err));
-    for (size_t i = 0; i < p->n_items; i++) {
-        if (strcmp(p->items[i].path, part)) continue;
-        free(part); /* equal contents come once */
-        if (f->size > 0) p->total -= (uint64_t)f->size;
-        return GLLM_OK;
-    }
-    gllm_status status = file_exists(part) ? GLLM_OK : adopt(p, record, f, part, err);
-    if (status == GLLM_OK && has_size(part, f->size)) {
-        if (f->size > 0) p->there += (uint64_t)f->size;
-        free(part);
-        return GLLM_OK;
-    }
-    if (status == GLLM_OK) status = file_url(p, f->path, &url, err);
-    if (status != GLLM_OK) {
-        free(part);
-        return status;
-    }
-    *item = (struct fetch_item){.url = url, .name = f->path, .path = part, .size = f->size, .sha256 = f->sha256};
-    p->n_items++;
-    return GLLM_OK;
+static bool is_item(const struct pull *p, const char *part) {
+    for (size_t i = 0; i < p->n_items; i++)
+        if (!strcmp(p->items[i].path, part)) return true;
+    return false;
+}
+
+static gllm_status add_item(struct pull *p, const struct hub_file *f, gllm_error *err) {
+    const uint64_t size = f->size > 0 ? (uint64_t)f->size : 0;
+    char *part, *url = NULL;
+    bool whole;
+    TRY(part_of(p, f, &part, &whole, err));
+    gllm_status status = GLLM_OK;
+    if (whole) p->there += size;
+    else if (is_item(p, part)) p->total -= size; /* equal contents come once */
+    else if ((status = file_url(p, f->path, &url, err)) == GLLM_OK) p->items[p->n_items++] = (struct fetch_item){.url = url, .name = f->path, .path = part, .size = f->size, .sha256 = f->sha256};
+    if (!url) free(part);
+    return status;
 }
 
 static uint64_t bytes_of_part(const struct fetch_item *item) {
@@ -294,9 +297,9 @@ static gllm_status check_space(const struct pull *p, gllm_error *err) {
     return err_set(err, GLLM_IO, "%s: %s still needs %.1f MB, found %.1f MB free on this disk", p->store.models, p->target.repo, (double)need / 1e6, (double)has / 1e6);
 }
 
-static gllm_status fetch_files(struct pull *p, const struct hub_listing *record, gllm_error *err) {
+static gllm_status fetch_files(struct pull *p, gllm_error *err) {
     if (!(p->items = calloc(p->n + 1, sizeof *p->items))) return err_nomem(err, p->target.repo);
-    for (size_t i = 0; i < p->n; i++) TRY(add_item(p, record, p->files[i], err));
+    for (size_t i = 0; i < p->n; i++) TRY(add_item(p, p->files[i], err));
     TRY(check_space(p, err));
     gllm_status status = fetch_run(p->q->net, p->items, p->n_items, p->q->log, tick, p, err);
     for (size_t i = 0; i < p->n_items && status != GLLM_OK; i++)
@@ -318,20 +321,14 @@ static gllm_status open_store(struct pull *p, gllm_error *err) {
 }
 
 static gllm_status bring(struct pull *p, gllm_error *err) {
-    struct hub_listing record;
     TRY(tree_make(p->store.parts, err));
+    hub_store_record(&p->record, p->store.folder);
     TRY(list_files(p, err));
     TRY(choose_files(p, err));
-    hub_store_record(&record, p->store.folder);
-    gllm_status status = GLLM_OK;
-    if (is_current(p, &record)) status = tree_remove(p->store.parts, NULL, err);
-    else {
-        const struct hub_origin from = {p->target.repo, p->target.revision, p->listing.commit, p->q->net->endpoint};
-        status = fetch_files(p, &record, err);
-        if (status == GLLM_OK) status = hub_store_install(&p->store, &from, p->files, p->n, err);
-    }
-    hub_listing_free(&record);
-    return status;
+    if (is_current(p)) return tree_remove(p->store.parts, NULL, err);
+    const struct hub_origin from = {p->target.repo, p->target.revision, p->listing.commit, p->q->net->endpoint};
+    TRY(fetch_files(p, err));
+    return hub_store_install(&p->store, &from, p->files, p->n, err);
 }
 
 /* What hub_locate would give for it: the folder, or the GGUF file (its first part). */
@@ -352,6 +349,7 @@ static void pull_free(struct pull *p) {
     free(p->files);
     free(p->target.name);
     hub_listing_free(&p->listing);
+    hub_listing_free(&p->record);
     hub_store_close(&p->store);
 }
 

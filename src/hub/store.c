@@ -95,6 +95,7 @@ gllm_status hub_store_open(struct hub_store *s, const char *home, const char *na
 
 void hub_store_close(struct hub_store *s) {
     if (s->lock_fd >= 0) {
+        rmdir(s->parts); /* if nothing is in it */
         unlink(s->lock);
         close(s->lock_fd);
     }

@@ -75,7 +75,10 @@ static gllm_status walk_file(void *user, const char *root, const char *path, con
 }
 gllm_status tree_walk(const char *dir, tree_visit_fn fn, void *user, gllm_error *err) {
     struct walk w = {fn, user};
-    return visit(&(struct visit){.file = walk_file, .user = &w}, dir, "", 0, err);
+    char *inside = path_join(dir, "."); /* of a link that leads to it, too */
+    gllm_status status = inside ? visit(&(struct visit){.file = walk_file, .user = &w}, inside, "", 0, err) : err_nomem(err, dir);
+    free(inside);
+    return status;
 }
 
 static gllm_status remove_file(void *user, const char *root, const char *path, const struct stat *st, gllm_error *err) {
