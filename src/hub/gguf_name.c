@@ -14,10 +14,15 @@ static const char *split_mark(const char *name) {
     return of && of - name >= 6 && of[-6] == '-' && strspn(of - 5, "0123456789") == 5 ? of - 6 : NULL;
 }
 
+bool gguf_name_is(const char *path) {
+    const char *name = path_base(path);
+    const size_t n = strlen(name);
+    return n >= sizeof END && !strcasecmp(name + n - strlen(END), END) && *name != '.';
+}
+
 bool gguf_name_is_model(const char *path) {
     const char *name = path_base(path), *mark = split_mark(name);
-    const size_t n = strlen(name);
-    return n >= sizeof END && !strcasecmp(name + n - strlen(END), END) && *name != '.' && strncasecmp(name, "mmproj", 6) && (!mark || !strncmp(mark, "-00001", 6));
+    return gguf_name_is(path) && strncasecmp(name, "mmproj", 6) && (!mark || !strncmp(mark, "-00001", 6));
 }
 
 bool gguf_name_same_set(const char *first, const char *path) {

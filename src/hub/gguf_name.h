@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+bool gguf_name_is(const char *path); /* any file that ends so */
 /* A whole file or the first part of a split one; not the image encoder that may lie beside a model. */
 bool gguf_name_is_model(const char *path);
 bool gguf_name_same_set(const char *first, const char *path); /* `path` is `first`, or another part of the split file whose first part that is */

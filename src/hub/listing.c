@@ -117,3 +117,8 @@ const struct hub_file *hub_listing_find(const struct hub_listing *l, const char 
         if (!strcmp(l->files[i].path, path)) return &l->files[i];
     return NULL;
 }
+
+bool hub_file_same(const struct hub_file *a, const struct hub_file *b) {
+    const char *x = a->sha256 || b->sha256 ? a->sha256 : a->oid, *y = a->sha256 || b->sha256 ? b->sha256 : b->oid;
+    return x && y && !strcmp(x, y);
+}

@@ -27,6 +27,7 @@ struct hub_listing {
 gllm_status hub_listing_parse(struct hub_listing *out, const char *text, size_t len, const char *name, gllm_error *err);
 void hub_listing_free(struct hub_listing *l);
 const struct hub_file *hub_listing_find(const struct hub_listing *l, const char *path); /* NULL: there is none */
+bool hub_file_same(const struct hub_file *a, const struct hub_file *b); /* their sums are known and say that they hold the same */
 /* No empty, "." or ".." part, no backslash and no control character, at most 512 bytes. */
 bool hub_path_is_safe(const char *path);
 #endif

@@ -99,7 +99,7 @@ static bool ends_in(const char *name, const char *end) {
     return n > k && !strcasecmp(name + n - k, end);
 }
 
-static int is_gguf(const struct dirent *e) { return e->d_name[0] != '.' && ends_in(e->d_name, ".gguf"); }
+static int is_gguf(const struct dirent *e) { return gguf_name_is(e->d_name); }
 static int is_folder(const struct dirent *e) { return e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN); }
 
 /* The GGUF files of dir/below, "" for dir itself, in the order of the alphabet. */

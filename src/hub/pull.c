@@ -156,7 +156,6 @@ static gllm_status list_files(struct pull *p, gllm_error *err) {
 /* ---- what is there already ---- */
 
 static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
-static bool same_content(const struct hub_file *a, const struct hub_file *b) { return a->sha256 || b->sha256 ? same_text(a->sha256, b->sha256) : a->oid && same_text(a->oid, b->oid); }
 
 static bool has_size(const char *path, int64_t size) {
     struct stat st;
@@ -169,7 +168,7 @@ static bool is_current(const struct pull *p) {
     for (size_t i = 0; i < p->n; i++) {
         const struct hub_file *known = hub_listing_find(&p->record, p->files[i]->path);
         char *path = path_join(p->store.folder, p->files[i]->path);
-        const bool same = path && known && same_content(known, p->files[i]) && has_size(path, p->files[i]->size);
+        const bool same = path && known && hub_file_same(known, p->files[i]) && has_size(path, p->files[i]->size);
         free(path);
         if (!same) return false;
     }
@@ -203,7 +202,7 @@ static gllm_status adopt(const struct pull *p, const struct hub_file *f, const c
     if (!path) return err_nomem(err, f->path);
     gllm_status status = GLLM_OK;
     if (f->size >= 0 && has_size(path, f->size)) {
-        if (known) same = same_content(known, f);
+        if (known) same = hub_file_same(known, f);
         else if (f->sha256) status = has_sum(p, path, f->sha256, &same, err);
     }
     if (same && link(path, part)) same = false; /* then it is fetched */
@@ -326,7 +325,7 @@ static gllm_status bring(struct pull *p, gllm_error *err) {
     TRY(list_files(p, err));
     TRY(choose_files(p, err));
     if (is_current(p)) return tree_remove(p->store.parts, NULL, err);
-    const struct hub_origin from = {p->target.repo, p->target.revision, p->listing.commit, p->q->net->endpoint};
+    const struct hub_origin from = {p->target.repo, p->target.revision, p->q->net->endpoint, &p->listing};
     TRY(fetch_files(p, err));
     return hub_store_install(&p->store, &from, p->files, p->n, err);
 }

@@ -46,16 +46,25 @@ static const char *pop(const char *path, size_t *end, size_t *len) {
     return path + start;
 }
 
-const struct registry_model *registry_by_path(const char *path) {
-    size_t end = strlen(path), len;
+/* By the last folder of path[0, end), or the one whose snapshot that is. */
+static const struct registry_model *by_last_folder(const char *path, size_t end) {
+    size_t len;
     const char *name = pop(path, &end, &len);
-    if (len > 5 && !strncasecmp(name + len - 5, ".gguf", 5)) name = pop(path, &end, &len);
     const struct registry_model *m = by_folder(name, len);
     if (m) return m;
     name = pop(path, &end, &len);
     if (len != 9 || strncmp(name, "snapshots", 9)) return NULL;
     name = pop(path, &end, &len);
     return by_folder(name, len);
+}
+
+const struct registry_model *registry_by_path(const char *path) {
+    size_t end = strlen(path), above = end, len;
+    const char *name = pop(path, &above, &len);
+    if (len <= 5 || strncasecmp(name + len - 5, ".gguf", 5)) return by_last_folder(path, end);
+    const struct registry_model *m = by_last_folder(path, above);
+    pop(path, &above, &len); /* a GGUF file may lie one folder deeper: Q8_0/FILE.gguf */
+    return m ? m : by_last_folder(path, above);
 }
 
 /* Edits that make one text of the other: a letter changed, put in or left out; case is ignored. Above `limit` any larger number. */

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "hub/gguf_name.h"
 #include "hub/tree.h"
 
 static const char RECORD[] = ".gllm.json";
@@ -147,7 +148,7 @@ static gllm_status write_record(const struct hub_store *s, const struct hub_orig
     const time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    json_t *root = json_pack("{s:s, s:s, s:s*, s:s, s:s, s:O}", "id", from->repo, "revision", from->revision, "sha", from->commit, "endpoint", from->endpoint, "fetched", when, "siblings", entries);
+    json_t *root = json_pack("{s:s, s:s, s:s*, s:s, s:s, s:O}", "id", from->repo, "revision", from->revision, "sha", from->listing->commit, "endpoint", from->endpoint, "fetched", when, "siblings", entries);
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     gllm_status status = path && text ? write_text(path, text, err) : err_nomem(err, RECORD);
     json_decref(root);
@@ -189,18 +190,23 @@ static gllm_status add_entry(struct install *in, const struct hub_file *f, gllm_
 static gllm_status install_file(struct install *in, const struct hub_file *f, gllm_error *err) {
     char *part;
     bool there;
-    TRY(hub_store_part(in->store, f, in->from->commit, &part, err));
+    TRY(hub_store_part(in->store, f, in->from->listing->commit, &part, err));
     gllm_status status = link_into(in, part, f->path, &there, err);
     free(part);
     return status == GLLM_OK && !there ? add_entry(in, f, err) : status;
 }
 
-/* A file of the present folder: a person's own, or fetched earlier from the same commit. */
+static bool stays(const struct install *in, const char *path, const struct hub_file *known) {
+    if (!known) return strcmp(path, RECORD) != 0;
+    const struct hub_file *now = hub_listing_find(in->from->listing, path);
+    return (now && hub_file_same(now, known)) || gguf_name_is(path);
+}
+
+/* A file of the present folder, into the new one if it stays. */
 static gllm_status carry(void *user, const char *path, gllm_error *err) {
     struct install *in = user;
     const struct hub_file *known = hub_listing_find(&in->before, path);
-    const bool same = in->before.commit && in->from->commit && !strcmp(in->before.commit, in->from->commit);
-    if (!strcmp(path, RECORD) || (known && !same)) return GLLM_OK;
+    if (!stays(in, path, known)) return GLLM_OK;
     char *from = path_join(in->store->folder, path);
     bool there;
     gllm_status status = from ? link_into(in, from, path, &there, err) : err_nomem(err, path);

@@ -26,9 +26,10 @@ gllm_status hub_store_part(const struct hub_store *s, const struct hub_file *f, 
 void hub_store_record(struct hub_listing *out, const char *folder);
 
 struct hub_origin { /* what a record says beside the files */
-    const char *repo, *revision, *commit, *endpoint;
+    const char *repo, *revision, *endpoint;
+    const struct hub_listing *listing;
 };
-/* Makes the folder of the n files, whose parts are whole, and of what the present folder holds beside them: but not files that its record names with
- * another commit. The parts go. GLLM_IO, GLLM_NOMEM. */
+/* Makes the folder of the n files, whose parts are whole, and of what the present folder holds beside them: a person's own files, and of those that
+ * were fetched before GGUF files, which stand alone, and what the commit still has. The parts go. GLLM_IO, GLLM_NOMEM. */
 gllm_status hub_store_install(const struct hub_store *s, const struct hub_origin *from, const struct hub_file *const *files, size_t n, gllm_error *err);
 #endif

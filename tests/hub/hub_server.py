@@ -73,6 +73,12 @@ class Handler(BaseHTTPRequestHandler):
             if hub.pause:
                 time.sleep(hub.pause)
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionResetError:  # the client was killed
+            pass
+
     def do_GET(self):
         hub = self.server.hub
         url = urllib.parse.urlsplit(self.path)

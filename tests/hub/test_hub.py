@@ -1,15 +1,18 @@
 """gllm pull, rm and fetching on demand, against a hub that misbehaves. usage: test_hub.py PROGRAM [TEST…]"""
+import fcntl
 import hashlib
 import json
 import os
+import pty
 import random
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
-import threading
+import termios
 import time
 import unittest
 
@@ -163,6 +166,11 @@ class Fetching(HubTest):
         self.assertEqual(self.pull("org/m-GGUF", "--quant", "BF16")[0], self.folder(name) + "/BF16/m-BF16-00001-of-00002.gguf\n")
         got += ["BF16/m-BF16-00001-of-00002.gguf", "BF16/m-BF16-00002-of-00002.gguf"]
         self.check_whole(name, {p: files[p] for p in got})
+        # Upstream changes: a GGUF file that was fetched before stays, whatever became of it there.
+        self.hub.repos["org/m-GGUF"].files.update({"m-Q4_K_M.gguf": noise(11, 5000), "m-Q6_K.gguf": noise(12, 5000)})
+        self.pull("org/m-GGUF:Q6_K")
+        got.append("m-Q6_K.gguf")
+        self.check_whole(name, {**{p: files[p] for p in got[:-1]}, "m-Q6_K.gguf": noise(12, 5000)})
         self.pull("org/m-GGUF:Q5_0", status=1, says='found 0 GGUF files that "Q5_0" names, expected one of: m-Q4_K_M.gguf')
         del files["m-Q4_K_M.gguf"]
         self.hub.repos["org/n-GGUF"] = Repo(files)
@@ -170,8 +178,9 @@ class Fetching(HubTest):
         self.assertFalse(os.path.exists(self.folder("org--n-GGUF")))
         # One file of several goes, then the folder with the last one.
         self.run_program("rm", "org/m-GGUF:BF16", says="removed, 10.0 kB")
-        self.assertEqual(sorted(f for f in tree(self.folder(name)) if f.endswith(".gguf")), ["m-Q4_K_M.gguf", "m-Q8_0.gguf"])
-        self.run_program("rm", "org/m-GGUF:Q4_K_M", "org/m-GGUF:Q8_0")
+        self.assertEqual(sorted(f for f in tree(self.folder(name)) if f.endswith(".gguf")), ["m-Q4_K_M.gguf", "m-Q6_K.gguf", "m-Q8_0.gguf"])
+        self.run_program("rm", "org/m-GGUF:Q4_K_M", "org/m-GGUF:Q8_0", "org/m-GGUF:Q6_K.gguf", status=1, says='that "Q6_K.gguf" names')
+        self.run_program("rm", "org/m-GGUF:m-Q6_K.gguf")
         self.assertEqual(os.listdir(self.models), [])
 
     def test_modelscope(self):
@@ -194,10 +203,10 @@ class Fetching(HubTest):
         self.hub.requests.clear()
         repo = self.hub.repos["org/tiny"]
         repo.files["config_sentence_transformers.json"] = b'{"similarity_fn_name": "dot"}'
-        repo.files.pop("special_tokens_map.json", None)
+        del repo.files["sentence_bert_config.json"]
         self.pull("org/tiny")
         self.assertEqual(self.hub.files_asked(), ["config_sentence_transformers.json"])
-        self.assertEqual(self.check_whole("org--tiny", {**self.needed(), "notes.txt": b"mine"})["sha"], repo.commit)
+        self.assertEqual(self.check_whole("org--tiny", {**self.needed(), "notes.txt": b"mine"})["sha"], repo.commit)  # and what the new commit lacks is gone
 
     def test_own_files_are_taken(self):
         """A folder that nobody recorded: what is right in it is not fetched again."""
@@ -544,6 +553,47 @@ class Processes(HubTest):
         self.assertEqual(len(ranges), 1)
         self.assertRegex(ranges[0], r"^bytes=[1-9]\d*-$")
         self.check_whole("org--big", self.hub.repos["org/big"].files)
+
+    def test_interrupt_on_demand(self):
+        self.slow()
+        p = self.start("embed", "org/big", "x")
+        while not any(f.endswith(".part") for f in self.parts("org--big")):
+            time.sleep(0.01)
+        p.send_signal(signal.SIGINT)
+        _, err = p.communicate(timeout=30)
+        self.assertEqual(p.returncode, 130, err)
+        self.assertEqual(err.count("what has come is kept, and the same command goes on from there"), 1, err)
+
+    def test_bar(self):
+        """On a terminal one line that is drawn again and ends empty; to a pipe a line for each tenth."""
+        self.slow()
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        p = subprocess.Popen([PROGRAM, "pull", "org/big"], stdout=subprocess.DEVNULL, stderr=theirs, env=self.env)
+        os.close(theirs)
+        shown = b""
+        try:
+            while data := os.read(ours, 4096):
+                shown += data
+        except OSError:  # the terminal is gone
+            pass
+        os.close(ours)
+        self.assertEqual(p.wait(30), 0)
+        lines = shown.decode().split("\r\x1b[K")
+        self.assertGreater(len(lines), 4, lines)
+        self.assertEqual(lines[-1], "")
+        for line in lines[2:-1]:
+            self.assertRegex(line, r"^org/big  \d\.\d MB of 3\.1 MB  \[=* *\]  \d+ %  \d+\.\d MB/s  \d+ s left$")
+        shares = [int(line.split("]")[1].split()[0]) for line in lines[2:-1]]
+        self.assertEqual(shares, sorted(shares))
+        self.run_program("rm", "org/big")
+        _, err = self.pull("org/big")
+        tenths = err.splitlines()
+        self.assertTrue(2 <= len(tenths) <= 10, err)
+        for line in tenths:
+            self.assertRegex(line, r"^gllm: org/big: \d\.\d MB of 3\.1 MB$")
+        self.run_program("rm", "org/big")
+        self.assertEqual(self.pull("org/big", "--quiet")[1], "")
 
     def test_kill(self):
         """kill -9 at random times, over a first fetch and over a change of revision: the folder is one of the two whole states, and in the end the right one."""

@@ -103,6 +103,7 @@ static void test_paths(void **state) {
     assert_ptr_equal(registry_by_path("/c/models--BAAI--bge-m3/snapshots/12ab"), m3);
     assert_ptr_equal(registry_by_path("/a/Qwen--Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf"), registry_by_alias("qwen3-8b"));
     assert_ptr_equal(registry_by_path("/c/models--Qwen--Qwen3-8B-GGUF/snapshots/12ab/x.GGUF"), registry_by_alias("qwen3-8b"));
+    assert_ptr_equal(registry_by_path("/a/Qwen--Qwen3-8B-GGUF/Q8_0/Qwen3-8B-Q8_0.gguf"), registry_by_alias("qwen3-8b"));
     assert_null(registry_by_path("/a/models/BAAI--bge-m3/tuned")); /* a model inside another's folder is its own */
     assert_null(registry_by_path("/a/bge-m3"));
     assert_null(registry_by_path("/"));
