@@ -583,7 +583,7 @@ class Processes(HubTest):
         self.assertGreater(len(lines), 4, lines)
         self.assertEqual(lines[-1], "")
         for line in lines[2:-1]:
-            self.assertRegex(line, r"^org/big  \d\.\d MB of 3\.1 MB  \[=* *\]  \d+ %  \d+\.\d MB/s  \d+ s left$")
+            self.assertRegex(line, r"^org/big  \d+\.\d [kM]B of 3\.1 MB  \[=* *\]  \d+ %  \d+\.\d MB/s  \d+ s left$")
         shares = [int(line.split("]")[1].split()[0]) for line in lines[2:-1]]
         self.assertEqual(shares, sorted(shares))
         self.run_program("rm", "org/big")
@@ -591,7 +591,7 @@ class Processes(HubTest):
         tenths = err.splitlines()
         self.assertTrue(2 <= len(tenths) <= 10, err)
         for line in tenths:
-            self.assertRegex(line, r"^gllm: org/big: \d\.\d MB of 3\.1 MB$")
+            self.assertRegex(line, r"^gllm: org/big: \d+\.\d [kM]B of 3\.1 MB$")
         self.run_program("rm", "org/big")
         self.assertEqual(self.pull("org/big", "--quiet")[1], "")
 
