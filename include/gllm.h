@@ -128,6 +128,7 @@ typedef struct gllm_options {
     uint32_t cache_tokens;  /* generators: tokens that the caches of all answers in flight hold together; 0: n_ctx */
     uint64_t memory_budget; /* bytes for all models of the client: before one is loaded above it, those longest unused go, but never pinned or busy ones;
                                0: no limit. Read by gllm_client_open alone */
+    const char *adapter;    /* of a model that holds one for each of several tasks (jina-embeddings-v4: retrieval, text-matching, code), its name; NULL: its first */
     gllm_fetch fetch;            /* of a model that is not here, as gllm_pull does; `log` hears of retries */
     gllm_pull_fn fetch_progress; /* NULL: none */
     void *fetch_user;

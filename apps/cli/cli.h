@@ -48,6 +48,7 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
+    const char *adapter;
     int format, normalize, pooling, output, truncate, precision, kv_cache;
     const char *system, *chat_template, *tools, *grammar, *json_schema;
     struct cli_list stop, template_args, logit_bias;
@@ -207,6 +208,7 @@ struct cli_printer {
 void cli_printer_begin(struct cli_printer *p, gllm_str prompt);
 bool cli_printer_add(struct cli_printer *p, const char *text, size_t len); /* false: the output is broken */
 void cli_printer_end(struct cli_printer *p);
+void cli_put_safe(const char *s, size_t len); /* to standard output, control characters as pictures: U+2400 + c for C0, U+FFFD for U+0080 to U+009F */
 
 /* ---- completion_json.c: the bodies that OpenAI's routes answer with ---- */
 int cli_print_completion(gllm_client *client, const gllm_completion *c, bool chat);

@@ -10,7 +10,7 @@ const struct cli_verb cli_verbs[] = {
      "gllm embed all-MiniLM-L6-v2 \"a quiet street\" \"a silent road\"\n"
      "gllm embed all-MiniLM-L6-v2 --format npy --out v.npy < texts.txt\n",
      verb_embed, 1, SIZE_MAX},
-    {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one.", "jpid",
+    {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one; of sparse vectors the product, of token vectors MaxSim.", "jpid",
      "gllm similar all-MiniLM-L6-v2 \"feline\" \"a cat\" \"a car\"\n", verb_similar, 1, SIZE_MAX},
     {"rerank", "rerank MODEL QUERY [DOCUMENT…] [options]", "Documents by relevance; they are arguments or lines of standard input.", "jkuixd",
      "gllm rerank ms-marco-MiniLM-L6-v2 \"why is the sky blue\" \"Rayleigh scattering\" \"a blue car\"\n"

@@ -69,6 +69,7 @@ const struct cli_option cli_table[] = {
     TEXT('f', "revision", CLI_TEXT, "REV", revision, "a branch, tag or commit in place of main"),
     TEXT('f', "quant", CLI_TEXT, "FORM", quant, "a quantised form: awq, gguf, Q4_K_M; as MODEL:FORM"),
     PICK('d', "backend", CLI_NAME, "NAME", "auto|cpu|ref|cuda|rocm|metal|wgpu", backend, ""),
+    TEXT('d', "adapter", CLI_TEXT, "TASK", adapter, "of a model that holds one for each of several tasks; else its first"),
     COUNT('d', "threads", "N", 1, 4096, threads, "compute threads"),
     PICK('d', "precision", CLI_CHOICE, "P", "auto|f32|bf16|int8", precision, "of activations in products"),
     FLAG('d', 0, "exact", exact, "what the reference library computes: f32 everywhere"),
@@ -306,5 +307,6 @@ void cli_model_options(const struct cli_options *o, gllm_options *out) {
     out->precision = (gllm_precision)o->precision;
     out->n_ctx = o->ctx;
     out->kv_cache = (gllm_kv_cache)o->kv_cache;
+    out->adapter = o->adapter;
     cli_fetch_options(o, out);
 }

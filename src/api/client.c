@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "engine/generate.h"
 #include "hub/locate.h"
+#include "model/adapter.h"
 
 enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024 };
 /* A reranker's holds the longest prompt that is advised, or a block of documents. */
@@ -102,8 +103,9 @@ gllm_status api_model_open(const gllm_options *o, const char *path, const struct
     if (strcmp(ops->name, "cpu")) b.isa = NULL;
     struct model_files files;
     TRY(api_files_open(&files, path, log, err));
-    struct backend *be;
-    gllm_status status = ops->open(&be, &b, err);
+    struct backend *be = NULL;
+    gllm_status status = tasks_choose(&files, o->adapter, err);
+    if (status == GLLM_OK) status = ops->open(&be, &b, err);
     if (status != GLLM_OK) {
         model_files_close(&files);
         return status;

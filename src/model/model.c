@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/adapter.h"
 #include "model/decoder.h"
 #include "model/forward.h"
 #include "model/head.h"
@@ -190,6 +191,8 @@ static gllm_status collect_body(struct model *m, gllm_error *err) {
 gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
+    TRY(adapter_open(m, err));
+    m->bindings.adapter = m->adapter;
     TRY(collect_body(m, err));
     const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
     if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
@@ -201,7 +204,8 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
         TRY(weights_open(&m->dense_weights[i], f->dir.modules[i].path, err));
         TRY(bind_dense(&m->bindings, m->dense_weights[i], &f->dir.modules[i], &m->dense[i], err));
     }
-    return outputs_collect(m, err);
+    TRY(outputs_collect(m, err));
+    return adapter_check(m->adapter, err);
 }
 
 gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err) {
@@ -231,6 +235,7 @@ void model_close(struct model *m) {
     free(m->bindings.list);
     for (size_t i = 0; m->dense_weights && i < m->files.dir.n_modules; i++) weights_close(m->dense_weights[i]);
     outputs_close(m->outputs);
+    adapter_close(m->adapter);
     model_files_close(&m->files);
     arena_free(&m->arena);
     free(m);

@@ -19,6 +19,7 @@ struct outputs_cfg { /* from a model's files */
     const int32_t *unweighed; /* [n_unweighed] SPARSE_BY_TOKEN: tokens that have no weight */
     uint32_t n_unweighed;
     uint32_t token_dim, first_token; /* of tokens: width; how many at a text's start have no vector */
+    const char *projector;   /* of tokens: a linear layer among the body's weights; NULL: none there */
     bool mean_of_best;       /* MaxSim is divided by the number of the query's vectors */
     struct late_side query, document;
     struct {
