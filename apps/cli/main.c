@@ -45,6 +45,15 @@ const struct cli_verb cli_verbs[] = {
      "gllm models --local\n"
      "gllm models --json | jq '.data[] | select(.task == \"rerank\").id'\n",
      verb_models, 0, 0},
+    {"pull", "pull MODEL… [options]", "Fetches models, and tells where each lies.", "f",
+     "gllm pull bge-small-en\n"
+     "gllm pull qwen3-8b --quant awq\n"
+     "gllm pull Qwen/Qwen3-4B-GGUF:Q4_K_M\n",
+     verb_pull, 1, SIZE_MAX},
+    {"rm", "rm MODEL… [options]", "Removes models from the model folder.", "",
+     "gllm rm bge-small-en\n"
+     "gllm rm Qwen/Qwen3-4B-GGUF:Q4_K_M\n",
+     verb_rm, 1, SIZE_MAX},
     {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbvd",
      "gllm bench all-MiniLM-L6-v2 --length 128 --batch 32\n"
      "gllm bench model.gguf --prompt 512 --gen 64\n",
@@ -56,7 +65,6 @@ const struct cli_verb cli_verbs[] = {
      verb_doctor, 0, 0},
     {0},
 };
-static const char *const LATER[] = {"pull", "rm", NULL};
 
 static const struct cli_verb *find(const char *name) {
     for (const struct cli_verb *v = cli_verbs; v->name; v++)

@@ -28,11 +28,6 @@ gllm_str *api_strs(struct arena *a, const gllm_str *texts, size_t n) {
     return list;
 }
 
-static const char *env(const char *name) {
-    const char *v = getenv(name);
-    return v && *v ? v : NULL;
-}
-
 gllm_status api_home(const char *home, char **out, gllm_error *err) {
     if (!home) home = env("GLLM_HOME");
     if (home) *out = strdup(home);
@@ -68,6 +63,7 @@ gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err) {
     *path = NULL;
     gllm_status status = api_places(o->home, &p, err);
     if (status == GLLM_OK) status = hub_locate(o->model, p.home, p.cache, path, err);
+    if (status == GLLM_NOT_FOUND) status = api_fetch(o, p.home, path, err);
     api_places_free(&p);
     return status;
 }
