@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/pack.h"
+#include "engine/tasks.h"
 
 void score_apply(enum score_act act, float *values, uint32_t n) {
     double top = -INFINITY, sum = 0;
@@ -33,34 +33,33 @@ static gllm_status encode_one(const struct model_files *f, struct classify_call 
     return GLLM_OK;
 }
 
-struct keep {
-    float *logits;
-    uint32_t n_labels;
-};
 static void keep_logits(void *user, size_t text, const float *row) {
-    const struct keep *k = user;
-    memcpy(k->logits + text * k->n_labels, row, k->n_labels * sizeof *row);
+    const struct classify_call *c = user;
+    memcpy(c->logits + text * c->run.dim, row, c->run.dim * sizeof *row);
 }
 
-gllm_status engine_classify(struct engine *e, struct classify_call *c, gllm_error *err) {
+static void end_classify(struct task *t) {
+    struct classify_call *c = (struct classify_call *)t;
+    c->compute_ms = c->run.compute_ms;
+}
+
+gllm_status engine_classify_submit(struct engine *e, struct classify_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     const uint32_t n_labels = f->classifier.n_labels;
     if (!n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is %s (%s): it has no classification head", f->dir.name, f->generates ? "a generator" : "an embedder", f->arch.name);
-    struct packed packed = {0};
     struct encoding one = {0};
-    struct keep keep = {c->logits, n_labels};
     struct encode_options opt = {.add_special = true, .parse_special = true, .lowercase = f->dir.do_lower_case, .max_tokens = f->max_tokens,
                                  .side = c->truncate == GLLM_TRUNCATE_START ? TOKENIZER_CUT_START : TOKENIZER_CUT_END};
-    struct packed_run run = {.packed = &packed, .budget = engine_options_of(e)->max_batch_tokens, .dim = n_labels, .each = keep_logits, .user = &keep,
-                             .progress = c->progress, .progress_user = c->progress_user};
+    c->run = (struct packed_run){.dim = n_labels, .each = keep_logits, .user = c, .progress = c->progress, .progress_user = c->progress_user, .end = end_classify};
     gllm_status status = GLLM_OK;
     for (size_t i = 0; status == GLLM_OK && i < c->n; i++) {
         status = encode_one(f, c, i, &opt, &one, err);
-        if (status == GLLM_OK) status = packed_add(&packed, &one, err);
+        if (status == GLLM_OK) status = packed_add(&c->run.packed, &one, err);
     }
-    if (status == GLLM_OK) status = packed_submit(e, &run, err);
-    c->compute_ms = run.compute_ms;
     encoding_free(&one);
-    packed_free(&packed);
+    if (status == GLLM_OK) return packed_submit(e, &c->task, &c->run, err);
+    packed_free(&c->run.packed);
     return status;
 }
+
+gllm_status engine_classify(struct engine *e, struct classify_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_classify_submit, err); }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/pack.h"
+#include "engine/tasks.h"
 #include "model/head.h"
 
 gllm_status embed_dim(const struct model *m, enum pool_kind pooling, uint32_t *dim, gllm_error *err) {
@@ -87,7 +87,7 @@ static gllm_status add_text(struct packed *p, const struct writing *w, const str
     return GLLM_OK;
 }
 
-static gllm_status encode_all(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
+gllm_status embed_encode(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
     const struct writing w = writing_of(&m->files, c);
     const bool drops = w.frame->dropped >= 0;
     struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit > added(&w) ? w.limit - added(&w) : 1,
@@ -126,14 +126,8 @@ static void keep_vector(void *user, size_t text, const float *row) {
     finish(row, (uint32_t)keep, c->normalize, c->data + text * keep);
 }
 
-struct gathering { /* what keep_more needs */
-    struct embed_call *call;
-    const struct model_files *files;
-};
-static void keep_dense(void *user, size_t text, const float *row) { keep_vector(((struct gathering *)user)->call, text, row); }
 static gllm_status keep_more(void *user, size_t text, const struct text_outputs *o, gllm_error *err) {
-    struct gathering *g = user;
-    return gathered_add(&g->call->more, &g->files->outputs, g->files->cfg.n_vocab, text, o, err);
+    return gathered_add(&((struct embed_call *)user)->more, text, o, err);
 }
 
 gllm_status embed_outputs(const struct model *m, uint32_t asked, uint32_t *out, gllm_error *err) {
@@ -147,18 +141,23 @@ gllm_status embed_outputs(const struct model *m, uint32_t asked, uint32_t *out, 
     return GLLM_OK;
 }
 
-gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) {
-    const struct model_files *f = &engine_model(e)->files;
+static void end_embed(struct task *t) {
+    struct embed_call *c = (struct embed_call *)t;
+    c->compute_ms = c->run.compute_ms;
+}
+
+gllm_status engine_embed_submit(struct engine *e, struct embed_call *c, gllm_error *err) {
+    const struct model *m = engine_model(e);
+    const struct model_files *f = &m->files;
     if (f->classifier.n_labels) return err_set(err, GLLM_UNSUPPORTED, "%s is a %s: it gives scores, not vectors", f->dir.name, f->classifier.n_labels == 1 ? "reranker" : "classifier");
-    if (f->generates) log_line(&engine_model(e)->log, GLLM_LOG_INFO, "%s is a generator (%s): it was not trained for vectors; %s pooling, as asked", f->dir.name, f->arch.name, pool_name(c->pooling));
-    struct packed packed = {0};
-    struct gathering g = {c, f};
-    struct packed_run run = {.packed = &packed, .budget = engine_options_of(e)->max_batch_tokens, .pooling = c->pooling, .dim = c->dim, .each = keep_dense, .user = &g, .outputs = c->outputs,
-                             .more = keep_more, .progress = c->progress, .progress_user = c->progress_user};
-    gllm_status status = c->outputs & ~OUTPUT_DENSE ? gathered_begin(&c->more, c->n_inputs, c->queries, err) : GLLM_OK;
-    if (status == GLLM_OK) status = encode_all(engine_model(e), c, &packed, err);
-    if (status == GLLM_OK) status = packed_submit(e, &run, err);
-    c->compute_ms = run.compute_ms;
-    packed_free(&packed);
+    if (f->generates) log_line(&m->log, GLLM_LOG_INFO, "%s is a generator (%s): it was not trained for vectors; %s pooling, as asked", f->dir.name, f->arch.name, pool_name(c->pooling));
+    c->run = (struct packed_run){.pooling = c->pooling, .dim = c->dim, .each = keep_vector, .user = c, .outputs = c->outputs, .more = keep_more, .progress = c->progress,
+                                 .progress_user = c->progress_user, .end = end_embed};
+    gllm_status status = c->outputs & ~OUTPUT_DENSE ? gathered_begin(&c->more, f, c->n_inputs, c->queries, err) : GLLM_OK;
+    if (status == GLLM_OK) status = embed_encode(m, c, &c->run.packed, err);
+    if (status == GLLM_OK) return packed_submit(e, &c->task, &c->run, err);
+    packed_free(&c->run.packed);
     return status;
 }
+
+gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_embed_submit, err); }

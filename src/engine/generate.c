@@ -5,17 +5,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/tasks.h"
 #include "text/grammar.h"
 
 enum { PREFILL_TOKENS = 512, SCORE_ROWS = 64 };
 
 uint32_t engine_context(const struct engine *e) { return engine_options_of(e)->n_ctx; }
-
-struct work { /* one call on the worker */
-    struct engine *engine;
-    struct generate_call *gen;
-    struct score_call *score;
-};
 
 struct decoder_options engine_decoder_options(const struct engine_options *o) {
     return (struct decoder_options){.n_ctx = o->n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = ENGINE_SEQUENCES, .max_out = SCORE_ROWS, .kv_dtype = o->kv_dtype};
@@ -170,14 +165,13 @@ static gllm_status open_constraint(struct run *r, gllm_error *err) {
     return GLLM_OK;
 }
 
-static gllm_status run_generate(struct model *m, void *arg, gllm_error *err) {
-    struct work *w = arg;
-    struct generate_call *c = w->gen;
+static gllm_status run_generate(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
+    struct generate_call *c = (struct generate_call *)t;
     struct run r = {.model = m, .c = c};
     gllm_status status;
     const float *logits;
     c->stop_hit = -1;
-    TRY(engine_open_decoder(m, w->engine, err));
+    TRY(engine_open_decoder(m, e, err));
     TRY_GO(sampler_open(&r.sampler, &c->sampler, m->files.cfg.n_vocab, err));
     TRY_GO(token_stream_open(&r.stream, m->files.tokenizer, true, err));
     TRY_GO(stop_open(&r.stop, c->stop, c->n_stop, err));
@@ -216,13 +210,17 @@ static gllm_status check_prompt(const struct engine *e, uint32_t n, gllm_error *
     return GLLM_OK;
 }
 
-gllm_status engine_generate(struct engine *e, struct generate_call *c, gllm_error *err) {
-    TRY(check_prompt(e, c->n_prompt, err));
-    struct work w = {.engine = e, .gen = c};
-    gllm_status status = engine_call(e, run_generate, &w, err);
-    if (status != GLLM_OK) generate_call_free(c);
-    return status;
+static void end_generate(struct task *t) {
+    if (t->status != GLLM_OK) generate_call_free((struct generate_call *)t);
 }
+
+gllm_status engine_generate_submit(struct engine *e, struct generate_call *c, gllm_error *err) {
+    static const struct task_kind KIND = {run_generate, end_generate};
+    TRY(check_prompt(e, c->n_prompt, err));
+    return engine_submit(e, &c->task, &KIND, c, err);
+}
+
+gllm_status engine_generate(struct engine *e, struct generate_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_generate_submit, err); }
 
 static void score_row(const float *row, uint32_t n, int32_t next, float *logprob, int32_t *best) {
     double sum = 0;
@@ -234,11 +232,10 @@ static void score_row(const float *row, uint32_t n, int32_t next, float *logprob
     *logprob = (float)((double)row[next] - (double)row[top] - log(sum));
 }
 
-static gllm_status run_score(struct model *m, void *arg, gllm_error *err) {
-    struct work *w = arg;
-    struct score_call *c = w->score;
+static gllm_status run_score(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
+    struct score_call *c = (struct score_call *)t;
     struct kv_seq *s;
-    TRY(engine_open_decoder(m, w->engine, err));
+    TRY(engine_open_decoder(m, e, err));
     TRY(kv_begin(decoder_kv(m->decoder), NULL, 0, &s, err));
     const double start = clock_ms();
     gllm_status status = GLLM_OK;
@@ -253,7 +250,12 @@ static gllm_status run_score(struct model *m, void *arg, gllm_error *err) {
     return status;
 }
 
-gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err) {
+static void end_score(struct task *t) { (void)t; }
+
+gllm_status engine_score_submit(struct engine *e, struct score_call *c, gllm_error *err) {
+    static const struct task_kind KIND = {run_score, end_score};
     TRY(check_prompt(e, c->n, err));
-    return engine_call(e, run_score, &(struct work){.engine = e, .score = c}, err);
+    return engine_submit(e, &c->task, &KIND, c, err);
 }
+
+gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_score_submit, err); }

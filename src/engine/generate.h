@@ -13,6 +13,7 @@
 enum { ENGINE_SEQUENCES = 64 }; /* that a step of an engine's decoder takes */
 typedef bool (*generate_fn)(void *user, const char *text, size_t len, int32_t token, const struct sampled *s); /* on the worker; false stops */
 struct generate_call {
+    struct task task;
     const int32_t *prompt; /* [n_prompt] at least 1 */
     uint32_t n_prompt, max_tokens; /* max_tokens 0: until the end or the context is full */
     struct sampler_params sampler;
@@ -34,16 +35,20 @@ struct generate_call {
     int stop_hit;          /* index of the stop string; -1: none */
     double prefill_ms, decode_ms;
 };
+/* On failure, here or in done(), the call has no arrays. A task that is canceled gives GLLM_OK and what it has; its prompt may not have been read at all. */
+gllm_status engine_generate_submit(struct engine *e, struct generate_call *c, gllm_error *err);
 gllm_status engine_generate(struct engine *e, struct generate_call *c, gllm_error *err);
 void generate_call_free(struct generate_call *c);
 
 struct score_call {
+    struct task task;
     const int32_t *tokens; /* [n] */
     uint32_t n;
     float *logprob;        /* [n - 1] of token i + 1 after tokens 0..i; the caller's memory */
     int32_t *best;         /* [n - 1] the most likely token there; likewise */
     double ms;
 };
+gllm_status engine_score_submit(struct engine *e, struct score_call *c, gllm_error *err);
 gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err);
 uint32_t engine_context(const struct engine *e); /* tokens that the cache holds */
 gllm_status engine_open_decoder(struct model *m, const struct engine *e, gllm_error *err); /* on the worker; nothing where it is open */

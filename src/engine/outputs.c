@@ -9,8 +9,8 @@ struct pair {
     float weight;
 };
 
-gllm_status gathered_begin(struct gathered *g, size_t n, bool queries, gllm_error *err) {
-    *g = (struct gathered){.n = n, .queries = queries, .pair_start = calloc(n + 1, sizeof(size_t)), .vector_start = calloc(n + 1, sizeof(size_t))};
+gllm_status gathered_begin(struct gathered *g, const struct model_files *files, size_t n, bool queries, gllm_error *err) {
+    *g = (struct gathered){.files = files, .n = n, .queries = queries, .pair_start = calloc(n + 1, sizeof(size_t)), .vector_start = calloc(n + 1, sizeof(size_t))};
     return g->pair_start && g->vector_start ? GLLM_OK : err_nomem(err, "outputs");
 }
 
@@ -88,9 +88,10 @@ static gllm_status add_vectors(struct gathered *g, const struct outputs_cfg *cfg
     return GLLM_OK;
 }
 
-gllm_status gathered_add(struct gathered *g, const struct outputs_cfg *cfg, uint32_t n_vocab, size_t text, const struct text_outputs *o, gllm_error *err) {
+gllm_status gathered_add(struct gathered *g, size_t text, const struct text_outputs *o, gllm_error *err) {
+    const struct outputs_cfg *cfg = &g->files->outputs;
     size_t pairs = g->pair_start[text], vectors = g->vector_start[text];
-    if (o->sparse) TRY(cfg->sparse == SPARSE_BY_VOCABULARY ? add_vocabulary(g, cfg, n_vocab, o, &pairs, err) : add_tokens(g, cfg, o, &pairs, err));
+    if (o->sparse) TRY(cfg->sparse == SPARSE_BY_VOCABULARY ? add_vocabulary(g, cfg, g->files->cfg.n_vocab, o, &pairs, err) : add_tokens(g, cfg, o, &pairs, err));
     if (o->tokens) TRY(add_vectors(g, cfg, o, &vectors, err));
     g->pair_start[text + 1] = pairs;
     g->vector_start[text + 1] = vectors;

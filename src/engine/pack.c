@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/tasks.h"
 
 void packed_free(struct packed *p) {
     free(p->ids);
@@ -74,7 +75,7 @@ static float *floats(bool wanted, size_t rows, size_t cols, bool *failed) {
 
 /* Texts [first, last) as one packed forward. */
 static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t first, size_t last, gllm_error *err) {
-    const struct packed *p = r->packed;
+    const struct packed *p = &r->packed;
     const size_t n = last - first, base = p->start[first], n_tok = p->start[last] - base;
     struct outputs o = {.wanted = r->outputs ? r->outputs : OUTPUT_DENSE};
     bool failed = false;
@@ -97,11 +98,11 @@ static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t
     return status;
 }
 
-static gllm_status run_all(struct model *m, void *arg, gllm_error *err) {
-    struct packed_run *r = arg;
-    const size_t *start = r->packed->start, n = r->packed->n;
+static gllm_status run_all(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
+    struct packed_run *r = t->work;
+    const size_t *start = r->packed.start, n = r->packed.n, budget = engine_options_of(e)->max_batch_tokens;
     for (size_t first = 0, last; first < n; first = last) {
-        for (last = first + 1; last < n && start[last + 1] - start[first] <= r->budget && last - first < r->budget; last++) {}
+        for (last = first + 1; last < n && start[last + 1] - start[first] <= budget && last - first < budget; last++) {}
         double begin = clock_ms();
         TRY(run_batch(m, r, first, last, err));
         r->compute_ms += clock_ms() - begin;
@@ -110,4 +111,15 @@ static gllm_status run_all(struct model *m, void *arg, gllm_error *err) {
     return GLLM_OK;
 }
 
-gllm_status packed_submit(struct engine *e, struct packed_run *r, gllm_error *err) { return engine_call(e, run_all, r, err); }
+static void end_run(struct task *t) {
+    struct packed_run *r = t->work;
+    packed_free(&r->packed);
+    r->end(t);
+}
+
+gllm_status packed_submit(struct engine *e, struct task *t, struct packed_run *r, gllm_error *err) {
+    static const struct task_kind KIND = {run_all, end_run};
+    gllm_status status = engine_submit(e, t, &KIND, r, err);
+    if (status != GLLM_OK) packed_free(&r->packed);
+    return status;
+}

@@ -21,19 +21,20 @@ struct text_outputs { /* of one text, borrowed for the call */
     const float *tokens;  /* [n_tok, token_dim]; likewise */
 };
 
-/* One forward after the other on the model's worker: as many whole texts as fit the budget, at least one. */
+/* The work of a task whose texts go through forwards without a cache, as many whole ones as fit the budget, at least one. */
 struct packed_run {
-    const struct packed *packed;
-    uint32_t budget;
+    struct packed packed;   /* owned */
     enum pool_kind pooling; /* 0: the model's own */
     uint32_t dim;           /* values that the model gives for each text */
     void (*each)(void *user, size_t text, const float *row); /* row [dim]; not called where no pooled vector is wanted */
     void *user;
     uint32_t outputs; /* OUTPUT_*; 0: the pooled vector alone */
-    gllm_status (*more)(void *user, size_t text, const struct text_outputs *o, gllm_error *err); /* of the other outputs */
+    gllm_status (*more)(void *user, size_t text, const struct text_outputs *o, gllm_error *err); /* of the other outputs, texts in order */
     gllm_progress_fn progress; /* NULL: none; false ends with GLLM_CANCELED */
     void *progress_user;
-    double compute_ms;      /* added to */
+    void (*end)(struct task *t); /* just before done() */
+    double compute_ms;      /* of the forwards with texts of this task */
 };
-gllm_status packed_submit(struct engine *e, struct packed_run *r, gllm_error *err); /* from a caller's thread; returns when all is done */
+/* Submits t, whose texts are in r. On failure r->packed is freed; end() does not come. */
+gllm_status packed_submit(struct engine *e, struct task *t, struct packed_run *r, gllm_error *err);
 #endif

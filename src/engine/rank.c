@@ -8,6 +8,7 @@
 #include "engine/generate.h"
 #include "engine/pack.h"
 #include "engine/rank_list.h"
+#include "engine/tasks.h"
 #include "model/decoder.h"
 
 enum { ADVISED_TOKENS = 8192 };
@@ -95,12 +96,12 @@ static gllm_status run_step(struct decoder *d, const struct pairs *p, struct ste
     return status;
 }
 
-static gllm_status run_pairs(struct model *m, void *arg, gllm_error *err) {
-    struct pairs *p = arg;
+static gllm_status run_pairs(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
+    struct pairs *p = t->work;
     struct rank_call *c = p->c;
     struct step s = {0};
     const double start = clock_ms();
-    TRY(engine_open_decoder(m, p->engine, err));
+    TRY(engine_open_decoder(m, e, err));
     gllm_status status = c->unshared ? GLLM_OK : compute_shared(m->decoder, p, err);
     while (status == GLLM_OK && s.first < c->n) {
         const size_t before = s.first;
@@ -159,16 +160,23 @@ static uint32_t common_beginning(const struct pairs *p) {
     return shared;
 }
 
+static void pairs_free(struct pairs *p) {
+    packed_free(&p->packed);
+    free(p);
+}
+static void end_pairs(struct task *t) { pairs_free(t->work); }
+
 static gllm_status rank_pairs(struct engine *e, struct rank_call *c, gllm_error *err) {
-    struct pairs p = {.engine = e, .c = c};
+    static const struct task_kind KIND = {run_pairs, end_pairs};
+    struct pairs *p = calloc(1, sizeof *p);
     struct rank_prompt prompt = {0};
-    gllm_status status = encode_pairs(&engine_model(e)->files, &p, &prompt, rank_limit(e), err);
-    if (status == GLLM_OK) {
-        p.n_shared = smaller(common_beginning(&p), prompt.n_before);
-        status = engine_call(e, run_pairs, &p, err);
-    }
+    if (!p) return err_nomem(err, "documents");
+    p->engine = e, p->c = c;
+    gllm_status status = encode_pairs(&engine_model(e)->files, p, &prompt, rank_limit(e), err);
+    if (status == GLLM_OK) p->n_shared = smaller(common_beginning(p), prompt.n_before);
     rank_prompt_free(&prompt);
-    packed_free(&p.packed);
+    if (status == GLLM_OK) status = engine_submit(e, &c->task, &KIND, p, err);
+    if (status != GLLM_OK) pairs_free(p);
     return status;
 }
 
@@ -180,10 +188,12 @@ static gllm_status check_model(const struct model_files *f, bool judge, gllm_err
     return GLLM_OK;
 }
 
-gllm_status engine_rank(struct engine *e, struct rank_call *c, gllm_error *err) {
+gllm_status engine_rank_submit(struct engine *e, struct rank_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     TRY(check_model(f, c->question.judge, err));
     TRY(check_texts(c, err));
     c->question.judge &= f->ranker.kind == RANKER_NONE;
-    return f->ranker.kind == RANKER_LIST ? rank_list(e, c, err) : rank_pairs(e, c, err);
+    return f->ranker.kind == RANKER_LIST ? rank_list_submit(e, c, err) : rank_pairs(e, c, err);
 }
+
+gllm_status engine_rank(struct engine *e, struct rank_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_rank_submit, err); }

@@ -9,7 +9,8 @@
 #include "engine/engine.h"
 #include "engine/rank_prompt.h"
 
-struct rank_call {
+struct rank_call { /* texts are borrowed for the submit alone */
+    struct task task;
     struct rank_question question; /* lengths resolved, UTF-8 checked here, as the documents. A reranker is not asked to judge: then `judge` becomes false */
     const gllm_str *documents;     /* [n] */
     size_t n;
@@ -25,5 +26,6 @@ struct rank_call {
 };
 uint32_t rank_limit(const struct engine *e); /* tokens of a prompt: at most 8192, which the model's authors advise */
 /* GLLM_UNSUPPORTED: the model is no reranker and was not asked to judge, or it cannot. GLLM_TOO_LONG: truncate is NONE, or the prompt leaves no room. */
+gllm_status engine_rank_submit(struct engine *e, struct rank_call *c, gllm_error *err);
 gllm_status engine_rank(struct engine *e, struct rank_call *c, gllm_error *err);
 #endif

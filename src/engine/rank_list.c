@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "engine/generate.h"
+#include "engine/tasks.h"
 #include "model/decoder.h"
 
 /* The prompt, its tokens and the limits are those of the model's published code (jinaai/jina-reranker-v3, modeling.py). */
@@ -37,7 +38,6 @@ struct block { /* documents [first, first + n) in one context */
     double weight;
 };
 struct list {
-    struct engine *engine;
     struct rank_call *c;
     struct short_text query, instruction, *documents; /* [c->n] */
     struct block *blocks;
@@ -198,23 +198,6 @@ static gllm_status run_block(struct decoder *d, const struct ranker *r, struct l
     return status;
 }
 
-static gllm_status run_blocks(struct model *m, void *arg, gllm_error *err) {
-    struct list *l = arg;
-    const struct ranker *r = &m->files.ranker;
-    const double start = clock_ms();
-    TRY(engine_open_decoder(m, l->engine, err));
-    for (size_t i = 0; i < l->n_blocks; i++) {
-        struct block *b = &l->blocks[i];
-        const size_t done = b->first + b->n;
-        TRY(run_block(m->decoder, r, l, b, l->queries + i * r->n_out, err));
-        if (l->c->progress && !l->c->progress(l->c->progress_user, done, l->c->n) && done < l->c->n) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu documents", done, l->c->n);
-    }
-    l->c->compute_ms = clock_ms() - start;
-    return GLLM_OK;
-}
-
-/* ---- scores ---- */
-
 static void score_all(struct list *l, uint32_t n_out) {
     double total = 0;
     float *mean = l->queries; /* the first block's place */
@@ -231,18 +214,41 @@ static void score_all(struct list *l, uint32_t n_out) {
     for (size_t k = 0; k < l->c->n; k++) l->c->scores[k] = (float)cosine(l->vectors + k * n_out, mean, n_out);
 }
 
-gllm_status rank_list(struct engine *e, struct rank_call *c, gllm_error *err) {
+static gllm_status run_blocks(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
+    struct list *l = t->work;
+    const struct ranker *r = &m->files.ranker;
+    const double start = clock_ms();
+    TRY(engine_open_decoder(m, e, err));
+    for (size_t i = 0; i < l->n_blocks; i++) {
+        struct block *b = &l->blocks[i];
+        const size_t done = b->first + b->n;
+        TRY(run_block(m->decoder, r, l, b, l->queries + i * r->n_out, err));
+        if (l->c->progress && !l->c->progress(l->c->progress_user, done, l->c->n) && done < l->c->n) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu documents", done, l->c->n);
+    }
+    score_all(l, r->n_out);
+    l->c->compute_ms = clock_ms() - start;
+    return GLLM_OK;
+}
+
+static void list_free(struct list *l) {
+    for (size_t i = 0; l->documents && i < l->c->n; i++) free(l->documents[i].text);
+    for (size_t i = 0; i < l->n_blocks; i++) encoding_free(&l->blocks[i].ids);
+    void *all[] = {l->query.text, l->instruction.text, l->documents, l->blocks, l->vectors, l->queries, l};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+static void end_list(struct task *t) { list_free(t->work); }
+
+gllm_status rank_list_submit(struct engine *e, struct rank_call *c, gllm_error *err) {
+    static const struct task_kind KIND = {run_blocks, end_list};
     const struct model_files *f = &engine_model(e)->files;
     const uint32_t n_out = f->ranker.n_out;
-    struct list l = {.engine = e, .c = c, .documents = calloc(c->n, sizeof *l.documents), .vectors = malloc(c->n * n_out * sizeof(float))};
-    gllm_status status = l.documents && l.vectors ? shorten_all(f, &l, err) : err_nomem(err, "documents");
-    if (status == GLLM_OK) status = make_blocks(f, &l, engine_context(e), err);
-    if (status == GLLM_OK && !(l.queries = malloc(l.n_blocks * n_out * sizeof(float)))) status = err_nomem(err, "queries");
-    if (status == GLLM_OK) status = engine_call(e, run_blocks, &l, err);
-    if (status == GLLM_OK) score_all(&l, n_out);
-    for (size_t i = 0; l.documents && i < c->n; i++) free(l.documents[i].text);
-    for (size_t i = 0; i < l.n_blocks; i++) encoding_free(&l.blocks[i].ids);
-    void *all[] = {l.query.text, l.instruction.text, l.documents, l.blocks, l.vectors, l.queries};
-    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    struct list *l = calloc(1, sizeof *l);
+    if (!l) return err_nomem(err, "documents");
+    *l = (struct list){.c = c, .documents = calloc(c->n, sizeof *l->documents), .vectors = malloc(c->n * n_out * sizeof(float))};
+    gllm_status status = l->documents && l->vectors ? shorten_all(f, l, err) : err_nomem(err, "documents");
+    if (status == GLLM_OK) status = make_blocks(f, l, engine_context(e), err);
+    if (status == GLLM_OK && !(l->queries = malloc(l->n_blocks * n_out * sizeof(float)))) status = err_nomem(err, "queries");
+    if (status == GLLM_OK) status = engine_submit(e, &c->task, &KIND, l, err);
+    if (status != GLLM_OK) list_free(l);
     return status;
 }
