@@ -10,6 +10,7 @@ void packed_free(struct packed *p) {
     free(p->ids);
     free(p->types);
     free(p->start);
+    free(p->seen);
     *p = (struct packed){0};
 }
 
@@ -20,6 +21,9 @@ static bool reserve(struct packed *p, size_t tokens) {
         if (!start) return false;
         if (!p->start) start[0] = 0;
         p->start = start;
+        uint32_t *seen = realloc(p->seen, room * sizeof *seen);
+        if (!seen) return false;
+        p->seen = seen;
         p->room = room;
     }
     const size_t need = p->start[p->n] + tokens;
@@ -40,6 +44,7 @@ gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *e
         memcpy(p->ids + at, e->ids, e->count * sizeof *e->ids);
         memcpy(p->types + at, e->types, e->count);
     }
+    p->seen[p->n] = 0;
     p->start[++p->n] = at + e->count;
     return GLLM_OK;
 }
@@ -87,7 +92,7 @@ static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t
     if (status == GLLM_OK) {
         for (size_t i = 0; i <= n; i++) starts[i] = (uint32_t)(p->start[first + i] - base);
         for (size_t i = 0; i < n; i++) starts[n + 1 + i] = p->pool_from;
-        struct batch b = {.n_tok = starts[n], .n_seq = (uint32_t)n, .tokens = p->ids + base, .types = p->types + base, .starts = starts, .pool_from = starts + n + 1};
+        struct batch b = {.n_tok = starts[n], .n_seq = (uint32_t)n, .tokens = p->ids + base, .types = p->types + base, .starts = starts, .pool_from = starts + n + 1, .seen = p->seen + first};
         status = model_run_outputs(m, &b, r->pooling, &o, err);
         if (status == GLLM_OK) status = hand_over(m, r, &b, &o, first, err);
     }
