@@ -76,9 +76,6 @@ static int unknown(const char *word) {
     enum { N_VERBS = sizeof cli_verbs / sizeof *cli_verbs - 1 };
     const char *names[N_VERBS + 4] = {[N_VERBS] = "completion", "man", "help"};
     for (unsigned i = 0; i < N_VERBS; i++) names[i] = cli_verbs[i].name;
-    for (const char *const *l = LATER; *l; l++)
-        if (!strcmp(word, *l))
-            return cli_usage("%s is not in this version (%s); gllm --help tells what is", word, gllm_version_string());
     if (*word == '-') return cli_usage("found %s where a verb is expected: gllm VERB MODEL [INPUT…] [options]", word);
     const char *hint = cli_nearest(word, names);
     if (hint) return cli_usage("unknown verb \"%s\"; did you mean %s?", word, hint);

@@ -148,6 +148,7 @@ static gllm_status write_step(struct model *m, const struct batch *b, gllm_error
         if (pos > c->n_pos) return err_set(err, GLLM_TOO_LONG, "a sequence of %u tokens, expected at most %u positions", len, c->n_pos);
         w[l->starts + q] = b->starts[q];
         w[l->pool_from + q] = b->pool_from[q];
+        w[l->seen + q] = b->seen ? b->seen[q] : 0;
     }
     w[l->starts + b->n_seq] = b->n_tok;
     w[STEP_N_TOK] = b->n_tok;

@@ -100,6 +100,7 @@ struct batch {
     const uint8_t *types;       /* [n_tok] */
     const uint32_t *starts;     /* [n_seq + 1] */
     const uint32_t *pool_from;  /* [n_seq] */
+    const uint32_t *seen;       /* [n_seq] how many first tokens the others attend to; 0: all; NULL: all of all */
 };
 /* Runs one forward without a cache. pooling 0: the model's own (a generator has none); else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
  * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.

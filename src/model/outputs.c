@@ -72,7 +72,7 @@ static gllm_status read_projector(struct model_files *f, gllm_error *err) {
     if (!dim || !weights_find(f->weights, "multi_vector_projector.weight")) return GLLM_OK;
     o->available |= OUTPUT_TOKENS;
     o->token_dim = dim;
-    o->projector = "multi_vector_projector";
+    o->projector = "multi_vector_projector", o->projector_bias = true;
     return GLLM_OK;
 }
 
@@ -88,7 +88,7 @@ static gllm_status read_splade(struct model_files *f, const struct hf_module *m,
 gllm_status outputs_read(struct model_files *f, gllm_error *err) {
     struct outputs_cfg *o = &f->outputs;
     bool pools = !f->dir.n_modules;
-    *o = (struct outputs_cfg){0};
+    *o = (struct outputs_cfg){.query = {.marker = -1}, .document = {.marker = -1}};
     if (f->generates || f->classifier.n_labels || weights_gguf(f->weights)) {
         o->available = OUTPUT_DENSE;
         return GLLM_OK;
@@ -100,7 +100,7 @@ gllm_status outputs_read(struct model_files *f, gllm_error *err) {
         pools |= m->kind == HF_POOLING || m->kind == HF_STATIC;
         if (m->kind == HF_SPLADE) TRY(read_splade(f, m, err));
     }
-    TRY(late_read(f, err));
+    TRY(late_read(f, &pools, err));
     if (pools || !o->available) o->available |= OUTPUT_DENSE; /* mean pooling where the files name nothing */
     return GLLM_OK;
 }
@@ -191,7 +191,8 @@ static gllm_status take_tokens(struct model *m, struct output_heads *h, gllm_err
     const struct outputs_cfg *o = &m->files.outputs;
     if (!o->projector) return take_beside(m, "colbert_linear.pt", &h->token_file, 0, &h->token, err);
     TRY(take_named(m, o->projector, ".weight", o->token_dim, m->files.cfg.d_model, &h->token.w, err));
-    return take_named(m, o->projector, ".bias", o->token_dim, 0, &h->token.bias, err);
+    if (o->projector_bias) TRY(take_named(m, o->projector, ".bias", o->token_dim, 0, &h->token.bias, err));
+    return GLLM_OK;
 }
 
 gllm_status outputs_collect(struct model *m, gllm_error *err) {
