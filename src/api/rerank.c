@@ -23,6 +23,19 @@ static gllm_status check(const char *what, const void *texts, size_t n, gllm_sco
     return GLLM_OK;
 }
 
+/* Whatever the way to a score: bytes are counted in the caller's text, before a prompt is put around it. */
+static gllm_status check_texts(const gllm_rerank_request *r, gllm_error *err) {
+    gllm_status status = utf8_check(r->query.ptr, api_str_len(r->query), err);
+    if (status != GLLM_OK) return err_wrap(err, status, "query");
+    status = utf8_check(r->instruction.ptr, api_str_len(r->instruction), err);
+    if (status != GLLM_OK) return err_wrap(err, status, "instruction");
+    for (size_t i = 0; i < r->n_documents; i++) {
+        status = utf8_check(r->documents[i].ptr, api_str_len(r->documents[i]), err);
+        if (status != GLLM_OK) return err_wrap(err, status, "document %zu", i);
+    }
+    return GLLM_OK;
+}
+
 static gllm_str *resolved(const gllm_str *texts, size_t n) {
     gllm_str *list = calloc(n ? n : 1, sizeof *list);
     for (size_t i = 0; list && texts && i < n; i++) list[i] = (gllm_str){texts[i].ptr, api_str_len(texts[i])};
@@ -107,8 +120,6 @@ static gllm_status rank_classified(gllm_client *c, const gllm_rerank_request *r,
     if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", c->name, k->n_labels);
     TRY(no_causal_options(c, r, err));
     const gllm_str query = {r->query.ptr, api_str_len(r->query)};
-    size_t bad;
-    if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
     struct classify_call call = {.query = &query, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress, .progress_user = r->progress_user};
     gllm_status status = run(c, &call, r->documents, NULL, s, err);
     *ms = call.compute_ms;
@@ -148,6 +159,7 @@ static gllm_status rerank(gllm_client *c, const gllm_rerank_request *request, gl
     gllm_rerank_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
     TRY(check("documents", r.documents, r.n_documents, r.scores, r.truncate, err));
+    TRY(check_texts(&r, err));
     struct scored s = {0};
     double ms = 0;
     gllm_status status = rank(c, &r, &s, &ms, err);
