@@ -61,11 +61,11 @@ gllm_status packed_append(struct packed *p, const int32_t *ids, uint32_t n, gllm
 }
 
 static gllm_status hand_over(struct model *m, const struct packed_run *r, const struct batch *b, const struct outputs *o, size_t first, gllm_error *err) {
-    const size_t per_tok = m->files.outputs.token_dim, per_seq = outputs_sparse_floats(m, 0, 1); /* 0: sparse is by token */
+    const size_t per_tok = m->files.outputs.token_dim, of_seq = outputs_sparse_floats(m, 0, 1), of_tok = outputs_sparse_floats(m, 1, 0); /* one of them 0 */
     for (uint32_t i = 0; i < b->n_seq; i++) {
         const uint32_t at = b->starts[i];
         if (o->wanted & OUTPUT_DENSE) r->each(r->user, first + i, o->dense + (size_t)i * r->dim);
-        const struct text_outputs text = {.n_tok = b->starts[i + 1] - at, .ids = b->tokens + at, .sparse = o->sparse ? o->sparse + (per_seq ? i * per_seq : at) : NULL,
+        const struct text_outputs text = {.n_tok = b->starts[i + 1] - at, .ids = b->tokens + at, .sparse = o->sparse ? o->sparse + i * of_seq + at * of_tok : NULL,
                                           .tokens = o->tokens ? o->tokens + at * per_tok : NULL};
         if (o->wanted & ~OUTPUT_DENSE) TRY(r->more(r->user, first + i, &text, err));
     }
