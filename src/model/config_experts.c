@@ -8,7 +8,7 @@ static gllm_status refuse_experts(const char *name, const char *key, uint32_t n,
 
 static bool lists(const json_t *layers, uint32_t i) {
     for (size_t k = 0; k < json_array_size(layers); k++)
-        if (json_is_integer(json_array_get(layers, k)) && json_integer_value(json_array_get(layers, k)) == i) return true;
+        if (json_is_number(json_array_get(layers, k)) && json_number_value(json_array_get(layers, k)) == i) return true;
     return false;
 }
 
@@ -16,6 +16,7 @@ static bool lists(const json_t *layers, uint32_t i) {
 gllm_status config_keys_qwen3_moe(const json_t *config, const char *name, struct model_cfg *c, gllm_error *err) {
     json_t *dense;
     uint32_t n = 128, step = 1;
+    TRY(json_u32(config, name, "num_local_experts", &n, err)); /* as transformers 5 writes it */
     TRY(json_u32(config, name, "num_experts", &n, err));
     TRY(json_u32(config, name, "decoder_sparse_step", &step, err));
     TRY(json_array_at(config, name, "mlp_only_layers", &dense, err));

@@ -89,7 +89,7 @@ static gllm_status refuse_variants(const struct source *s, const struct arch *ar
     }
     bool causal = false;
     if (!arch->cfg.decoder) TRY(flag(s, "attention.causal", &causal, err));
-    if (causal) return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found true (an encoder with a causal mask), expected false", s->name, full_key(s, "attention.causal").text);
+    if (causal) return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found 1 (an encoder with a causal mask), expected 0", s->name, full_key(s, "attention.causal").text);
     struct gguf_str type = {0};
     bool found;
     TRY(gguf_str(s->g, "general.type", &type, &found, err));
