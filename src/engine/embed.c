@@ -96,10 +96,30 @@ static gllm_status add_text(struct packed *p, const struct writing *w, const str
     return GLLM_OK;
 }
 
+/* Ids that came in place of texts: nothing is added, and they are cut like texts. */
+static gllm_status add_ids(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
+    const struct encoding none = {0};
+    const uint32_t limit = m->files.max_tokens;
+    for (size_t i = 0; i < c->n_inputs; i++) {
+        const gllm_ids *in = &c->ids[i];
+        const uint32_t n = in->count < limit ? (uint32_t)in->count : limit;
+        if (!in->count || in->count > UINT32_MAX) return err_set(err, GLLM_INVALID, "input %zu has %zu token ids, expected at least 1", i, in->count);
+        for (size_t k = 0; k < in->count; k++)
+            if (in->ptr[k] < 0 || (uint32_t)in->ptr[k] >= m->files.cfg.n_vocab)
+                return err_set(err, GLLM_INVALID, "input %zu: token id %d is outside the vocabulary of %u", i, in->ptr[k], m->files.cfg.n_vocab);
+        if (c->truncate == GLLM_TRUNCATE_NONE && in->count > limit) return err_set(err, GLLM_TOO_LONG, "input %zu has %zu tokens, expected at most %u", i, in->count, limit);
+        TRY(packed_add(p, &none, err));
+        TRY(packed_append(p, in->ptr + (c->truncate == GLLM_TRUNCATE_START ? in->count - n : 0), n, err));
+        c->tokens[i] = n, c->full_tokens[i] = (uint32_t)in->count;
+    }
+    return GLLM_OK;
+}
+
 gllm_status embed_encode(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
+    if (c->ids) return add_ids(m, c, p, err);
     const struct writing w = writing_of(&m->files, c);
     const bool drops = w.frame->dropped >= 0;
-    struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit > added(&w) ? w.limit - added(&w) : 1,
+    struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit - added(&w), /* at least 1 */
                                  .side = c->truncate == GLLM_TRUNCATE_START ? TOKENIZER_CUT_START : TOKENIZER_CUT_END};
     struct encode_options whole = opt;
     struct encoding e = {0};

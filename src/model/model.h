@@ -88,6 +88,10 @@ struct model {
 /* Moves `files` into the model also on failure. The backend is borrowed until model_close. */
 gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err);
 void model_close(struct model *m);
+/* The same model once more, with a session and a decoder of its own on `be`, which shares m->backend (backend.h): it has another owner, and they run at once. It reads what m
+ * holds, and is given back by model_unshare before m is closed. */
+gllm_status model_share(struct model **out, const struct model *m, struct backend *be, gllm_error *err);
+void model_unshare(struct model *m); /* NULL ok */
 
 /* A packed batch on the host: sequences one after the other. */
 struct batch {
@@ -109,6 +113,7 @@ const struct tape *model_tape(const struct model *m);
 /* Device memory for weights; for the buffers of a forward of n_tok tokens in n_seq sequences. */
 uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *ops);
 uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint32_t n_seq);
+uint64_t model_working_bytes(const struct model *m); /* that its session and decoder have allocated */
 /* Collects what `f` needs into `b` without a device, for inspection; the slots are scratch in the arena. */
 gllm_status model_collect(struct model *m, gllm_error *err);
 const char *pool_name(enum pool_kind k); /* "mean"; static */
