@@ -81,7 +81,7 @@ static void print_embedder(const gllm_model_info *i) {
     if (i->token_dim) snprintf(tokens, sizeof tokens, "a vector of %u values for each token", i->token_dim);
     if (!i->outputs || i->outputs & GLLM_OUTPUT_DENSE) row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised", i->similarity);
     if (i->outputs & ~(uint32_t)GLLM_OUTPUT_DENSE)
-        row("other outputs", "%s%s%s", i->outputs & GLLM_OUTPUT_SPARSE ? "weights of vocabulary entries (sparse)" : "", i->outputs & GLLM_OUTPUT_SPARSE && *tokens ? ", " : "", tokens);
+        row(i->outputs & GLLM_OUTPUT_DENSE ? "other outputs" : "outputs", "%s%s%s", i->outputs & GLLM_OUTPUT_SPARSE ? "weights of vocabulary entries (sparse)" : "", i->outputs & GLLM_OUTPUT_SPARSE && *tokens ? ", " : "", tokens);
     if (*i->rope && i->window) row("positions", "rope %s, windows of %u tokens", i->rope, i->window);
     else if (*i->rope) row("positions", "rope %s", i->rope);
 }
