@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
+#include "model/adapter.h"
 #include "model/chat_files.h"
 #include "model/classifier.h"
 #include "model/config.h"
@@ -87,6 +88,7 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
     f->frame.dropped = -1;
     TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, log, err));
     if (!f->cfg.causal) TRY(classifier_read(f, err));
+    TRY(tasks_read(f, err));
     TRY(hints_apply(f, log, err));
     if (f->cfg.causal && !hfdir_pools(&f->dir)) {
         TRY(end_tokens_read(f, err));
