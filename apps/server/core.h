@@ -86,8 +86,9 @@ struct server {
     pthread_mutex_t connection_lock; /* apart, since libmicrohttpd may hold locks of its own when it tells of a connection */
     struct connection *connections;
     struct keys *keys;          /* under lock: replaced on SIGHUP */
-    atomic_bool ready, failed, draining;
-    atomic_uint active;         /* requests past the draining check that are not yet completed */
+    atomic_bool ready, failed;
+    atomic_bool draining, closing; /* no new connections, and each answer ends its own; no new requests */
+    atomic_uint active;         /* requests past the check of closing that are not yet completed */
     atomic_ullong next_id, body_room; /* body_room: bytes that bodies in flight may still take */
     struct metrics metrics;
     int epoll, signals, wakeup; /* of loop.c: signals, and clients of requests that wait */
