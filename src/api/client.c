@@ -240,7 +240,7 @@ static gllm_status add(gllm_client *c, const gllm_options *o, gllm_error *err) {
 static gllm_status take_options(const char *where, const gllm_options *opt, gllm_options *o, gllm_error *err) {
     if (!opt || !opt->struct_size) return err_set(err, GLLM_INVALID, "%s: options were not set by gllm_options_init", where);
     gllm_options_init(o);
-    api_copy_sized(o, sizeof *o, opt, opt->struct_size);
+    TRY(api_copy_sized("gllm_options", o, sizeof *o, opt, opt->struct_size, err));
     return GLLM_OK;
 }
 

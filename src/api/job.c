@@ -280,7 +280,7 @@ static gllm_status take_how(gllm_job *j, const gllm_submit *how, gllm_error *err
     gllm_submit_init(&j->how);
     if (!how) return GLLM_OK;
     if (!how->struct_size) return err_set(err, GLLM_INVALID, "gllm_submit was not set by gllm_submit_init");
-    api_copy_sized(&j->how, sizeof j->how, how, how->struct_size);
+    TRY(api_copy_sized("gllm_submit", &j->how, sizeof j->how, how, how->struct_size, err));
     if (j->how.timeout_ms < 0) return err_set(err, GLLM_INVALID, "timeout_ms: found %lld, expected 0 or more", (long long)j->how.timeout_ms);
     if (j->how.timeout_ms) j->deadline = j->called + (double)j->how.timeout_ms;
     return GLLM_OK;
