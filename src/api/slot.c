@@ -249,7 +249,8 @@ void slot_load(struct slot *s) {
         s->engine = e;
         s->task = api_task(&engine_model(e)->files);
         s->failure.message[0] = '\0';
-        s->load_ms = clock_ms() - start;
+        s->last_used = clock_ms();
+        s->load_ms = s->last_used - start;
         s->state = GLLM_MODEL_READY;
         if (slot_gone(s)) give_back(s);
     }

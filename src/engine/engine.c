@@ -7,9 +7,16 @@
 
 static gllm_status is_closing(gllm_error *err) { return err_set(err, GLLM_CLOSED, "the client is closing"); }
 
+static void worker_free(struct worker *w) {
+    text_batch_free(&w->batch);
+    if (!w->backend) return;
+    model_unshare(w->model);
+    w->backend->ops->close(w->backend);
+}
+
 static void release(struct engine *e) {
     struct backend *be = e->backend;
-    for (unsigned i = 0; i < e->n_workers; i++) text_batch_free(&e->workers[i].batch);
+    for (unsigned i = 0; i < e->n_workers; i++) worker_free(&e->workers[i]);
     model_close(e->model);
     be->ops->close(be);
     pthread_cond_destroy(&e->arrived);
@@ -20,22 +27,43 @@ static void release(struct engine *e) {
     free(e);
 }
 
-static void stop_workers(struct engine *e, unsigned n) {
+static void join_workers(struct engine *e) {
     pthread_mutex_lock(&e->lock);
     e->closing = e->look = true;
     pthread_cond_broadcast(&e->arrived);
     pthread_mutex_unlock(&e->lock);
-    for (unsigned i = 0; i < n; i++) pthread_join(e->workers[i].thread, NULL);
+    for (unsigned i = 0; i < e->n_started; i++) pthread_join(e->workers[i].thread, NULL);
+}
+
+/* A model and threads of its own for one of several workers. */
+static gllm_status share_model(struct worker *w, uint32_t threads, gllm_error *err) {
+    struct engine *e = w->engine;
+    TRY(e->backend->ops->share(e->backend, threads ? threads : 1, &w->backend, err));
+    return model_share(&w->model, e->model, w->backend, err);
+}
+
+static gllm_status prepare_workers(struct engine *e, gllm_error *err) {
+    const unsigned n = e->opt.workers ? e->opt.workers : 1;
+    struct backend_caps caps = {0};
+    e->backend->ops->describe(e->backend, &caps);
+    e->workers = calloc(n, sizeof *e->workers);
+    if (!e->workers) return err_nomem(err, "engine");
+    for (unsigned i = 0; i < n; i++) {
+        struct worker *w = &e->workers[e->n_workers++];
+        w->engine = e;
+        TRY(text_batch_init(&w->batch, e->opt.max_batch_tokens, err));
+        if (n == 1) w->model = e->model;
+        else TRY(share_model(w, caps.threads / n + (i < caps.threads % n), err));
+    }
+    return GLLM_OK;
 }
 
 static gllm_status start_workers(struct engine *e, gllm_error *err) {
-    e->workers = calloc(1, sizeof *e->workers);
-    if (!e->workers) return err_nomem(err, "engine");
-    e->n_workers = 1;
-    e->workers[0] = (struct worker){.engine = e, .model = e->model};
-    TRY(text_batch_init(&e->workers[0].batch, e->opt.max_batch_tokens, err));
-    const int failed = pthread_create(&e->workers[0].thread, NULL, worker_main, &e->workers[0]);
-    return failed ? err_set(err, GLLM_NOMEM, "cannot start the worker thread: %s", strerror(failed)) : GLLM_OK;
+    for (; e->n_started < e->n_workers; e->n_started++) {
+        const int failed = pthread_create(&e->workers[e->n_started].thread, NULL, worker_main, &e->workers[e->n_started]);
+        if (failed) return err_set(err, GLLM_NOMEM, "cannot start the worker thread: %s", strerror(failed));
+    }
+    return GLLM_OK;
 }
 
 gllm_status engine_open(struct engine **out, struct model *m, struct backend *be, const struct engine_options *opt, gllm_error *err) {
@@ -56,15 +84,20 @@ gllm_status engine_open(struct engine **out, struct model *m, struct backend *be
     pthread_mutex_init(&e->grammar_lock, NULL);
     pthread_cond_init(&e->arrived, NULL);
     pthread_cond_init(&e->left, NULL);
-    gllm_status status = start_workers(e, err);
-    if (status != GLLM_OK) release(e);
-    else *out = e;
+    gllm_status status = prepare_workers(e, err);
+    if (status == GLLM_OK) status = start_workers(e, err);
+    if (status == GLLM_OK) {
+        *out = e;
+        return GLLM_OK;
+    }
+    join_workers(e);
+    release(e);
     return status;
 }
 
 void engine_close(struct engine *e) {
     if (!e) return;
-    stop_workers(e, e->n_workers);
+    join_workers(e);
     pthread_mutex_lock(&e->lock);
     while (e->inside) pthread_cond_wait(&e->left, &e->lock);
     pthread_mutex_unlock(&e->lock);
@@ -96,11 +129,12 @@ bool engine_is_worker(const struct engine *e) {
 
 void engine_stats(struct engine *e, struct engine_stats *out) {
     pthread_mutex_lock(&e->lock);
+    const bool cached = model_files_cached(&e->model->files);
     *out = (struct engine_stats){.waiting = e->waiting, .running = e->running, .batches = e->batches, .batch_tokens = e->batch_tokens, .batch_sequences = e->batch_sequences, .memory_bytes = e->weight_bytes};
     for (unsigned i = 0; i < e->n_workers; i++) {
         const struct worker *w = &e->workers[i];
         out->memory_bytes += w->bytes;
-        out->cache_tokens += w->cache_tokens;
+        if (cached) out->cache_tokens += w->cache_tokens ? w->cache_tokens : engine_decoder_options(&e->opt).cache_tokens;
         out->cache_used += w->cache_used;
     }
     pthread_mutex_unlock(&e->lock);

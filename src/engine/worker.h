@@ -13,7 +13,8 @@
 struct worker {
     struct engine *engine;
     pthread_t thread;
-    struct model *model;     /* the engine's, or one that shares its weights */
+    struct model *model;     /* the engine's; of several workers each has one that shares its weights, on `backend` */
+    struct backend *backend; /* NULL: the engine's */
     struct text_batch batch;
     struct answers answers;
     struct task *active;     /* TASK_STEPS; NULL: none */
@@ -34,7 +35,7 @@ struct engine {
     double next_deadline;     /* of all waiting tasks; 0: none */
     uint64_t batches, batch_tokens, batch_sequences;
     struct worker *workers;   /* [n_workers] */
-    unsigned n_workers;
+    unsigned n_workers, n_started; /* n_started: threads */
 };
 void *worker_main(void *worker);
 

@@ -236,6 +236,24 @@ void model_close(struct model *m) {
     free(m);
 }
 
+gllm_status model_share(struct model **out, const struct model *m, struct backend *be, gllm_error *err) {
+    struct model *one = *out = malloc(sizeof *one);
+    if (!one) return err_nomem(err, "model");
+    *one = *m;
+    one->backend = be;
+    one->session = NULL;
+    one->decoder = NULL;
+    one->token_bytes = NULL;
+    return GLLM_OK;
+}
+
+void model_unshare(struct model *m) {
+    if (!m) return;
+    decoder_close(m->decoder);
+    session_close(m);
+    free(m);
+}
+
 uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *ops) {
     uint64_t n = 0;
     for (size_t i = 0; i < b->count; i++) n += ops->weight_bytes(&b->list[i].desc);

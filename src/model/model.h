@@ -82,6 +82,10 @@ struct model {
 /* Moves `files` into the model also on failure. The backend is borrowed until model_close. */
 gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err);
 void model_close(struct model *m);
+/* The same model once more, with a session and a decoder of its own on `be`, which shares m->backend (backend.h): it has another owner, and they run at once. It reads what m
+ * holds, and is given back by model_unshare before m is closed. */
+gllm_status model_share(struct model **out, const struct model *m, struct backend *be, gllm_error *err);
+void model_unshare(struct model *m); /* NULL ok */
 
 /* A packed batch on the host: sequences one after the other. */
 struct batch {
