@@ -11,4 +11,4 @@ extern const struct route tei_routes[];          /* /embed, /predict … */
 extern const struct route cohere_routes[];       /* /v1/embed, /v2/embed */
 extern const struct route ollama_embed_routes[]; /* /api/embed, /api/embeddings */
 
-const struct route *const route_tables[] = {service_routes, metrics_routes, openai_embed_routes, rerank_routes, tei_routes, cohere_routes, ollama_embed_routes, NULL};
+const struct route *const route_tables[] = {service_routes, page_routes, metrics_routes, openai_embed_routes, rerank_routes, tei_routes, cohere_routes, ollama_embed_routes, NULL};

@@ -137,7 +137,6 @@ gllm_status client_find(gllm_client *c, const char *name, struct slot **out, gll
 void client_hold(struct slot *s) { s->users++, s->client->inside++; }
 void client_let_go(struct slot *s) {
     gllm_client *c = s->client;
-    s->last_used = clock_ms();
     const bool last = !--s->users, empty = !--c->inside;
     if ((last && slot_gone(s)) || (empty && c->closing)) pthread_cond_broadcast(&c->changed);
 }
@@ -173,6 +172,7 @@ void client_release(struct use *u) {
     gllm_client *c = u->slot->client;
     if (u->engine) engine_leave(u->engine);
     pthread_mutex_lock(&c->lock);
+    u->slot->last_used = clock_ms();
     client_let_go(u->slot);
     pthread_mutex_unlock(&c->lock);
 }

@@ -126,6 +126,7 @@ static void end(gllm_job *j, gllm_status status, const gllm_error *err) {
     if (j->how.on_done) j->how.on_done(j->how.user, handle);
     if (use.engine) engine_leave(use.engine);
     pthread_mutex_lock(&c->lock);
+    use.slot->last_used = clock_ms();
     client_let_go(use.slot);
     j->told = true;
     if (j->how.notify && !j->freed) list(j);

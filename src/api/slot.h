@@ -32,7 +32,8 @@ struct slot {
     gllm_error failure;      /* of the last load; message "": none */
     double failed_at;        /* clock_ms() until which requests get the failure counts from here */
     uint32_t users;          /* calls and jobs that have named it, and its load */
-    double last_used, load_ms;
+    double last_used;        /* clock_ms() when a request ended, or the load */
+    double load_ms;
     struct gllm_job *waiting, **waiting_last; /* jobs behind its load */
     uint32_t n_waiting;
     struct engine_stats past; /* of engines that were closed: the three counts of forwards */

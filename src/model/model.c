@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/adapter.h"
 #include "model/decoder.h"
 #include "model/forward.h"
 #include "model/head.h"
@@ -147,6 +148,7 @@ static gllm_status write_step(struct model *m, const struct batch *b, gllm_error
         if (pos > c->n_pos) return err_set(err, GLLM_TOO_LONG, "a sequence of %u tokens, expected at most %u positions", len, c->n_pos);
         w[l->starts + q] = b->starts[q];
         w[l->pool_from + q] = b->pool_from[q];
+        w[l->seen + q] = b->seen ? b->seen[q] : 0;
     }
     w[l->starts + b->n_seq] = b->n_tok;
     w[STEP_N_TOK] = b->n_tok;
@@ -190,6 +192,8 @@ static gllm_status collect_body(struct model *m, gllm_error *err) {
 gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
+    TRY(adapter_open(m, err));
+    m->bindings.adapter = m->adapter;
     TRY(collect_body(m, err));
     const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
     if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
@@ -201,7 +205,8 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
         TRY(weights_open(&m->dense_weights[i], f->dir.modules[i].path, err));
         TRY(bind_dense(&m->bindings, m->dense_weights[i], &f->dir.modules[i], &m->dense[i], err));
     }
-    return outputs_collect(m, err);
+    TRY(outputs_collect(m, err));
+    return adapter_check(m->adapter, err);
 }
 
 gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err) {
@@ -231,8 +236,27 @@ void model_close(struct model *m) {
     free(m->bindings.list);
     for (size_t i = 0; m->dense_weights && i < m->files.dir.n_modules; i++) weights_close(m->dense_weights[i]);
     outputs_close(m->outputs);
+    adapter_close(m->adapter);
     model_files_close(&m->files);
     arena_free(&m->arena);
+    free(m);
+}
+
+gllm_status model_share(struct model **out, const struct model *m, struct backend *be, gllm_error *err) {
+    struct model *one = *out = malloc(sizeof *one);
+    if (!one) return err_nomem(err, "model");
+    *one = *m;
+    one->backend = be;
+    one->session = NULL;
+    one->decoder = NULL;
+    one->token_bytes = NULL;
+    return GLLM_OK;
+}
+
+void model_unshare(struct model *m) {
+    if (!m) return;
+    decoder_close(m->decoder);
+    session_close(m);
     free(m);
 }
 
@@ -247,4 +271,11 @@ uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint3
     if (deepest < c->d_ff) deepest = c->d_ff;
     if (deepest < c->d_model) deepest = c->d_model;
     return (n_tok * (forward_floats(c) + deepest) + (uint64_t)n_seq * 2 * c->d_model) * sizeof(float) + step_layout_make(n_tok, n_seq).words * 4ull;
+}
+
+uint64_t model_working_bytes(const struct model *m) {
+    const struct model_cfg *c = &m->files.cfg;
+    uint64_t n = m->session ? model_activation_bytes(c, m->session->layout.cap_tok, m->session->layout.cap_seq) : 0;
+    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(c, decoder_options_of(m->decoder));
+    return n;
 }

@@ -342,6 +342,8 @@ done:
 struct token_stream {
     const struct tokenizer *t;
     bool skip_special;
+    bool (*shows)(const void *user, const char *text, size_t len); /* may be NULL */
+    const void *user;
     struct textbuf text;
     struct decoding *decoding;
 };
@@ -359,6 +361,11 @@ gllm_status token_stream_open(struct token_stream **out, const struct tokenizer 
     return GLLM_OK;
 }
 
+void token_stream_show(struct token_stream *s, bool (*shows)(const void *user, const char *text, size_t len), const void *user) {
+    s->shows = shows;
+    s->user = user;
+}
+
 /* Appends to s->text. */
 static gllm_status push_id(struct token_stream *s, int32_t id, gllm_error *err) {
     size_t n;
@@ -366,7 +373,7 @@ static gllm_status push_id(struct token_stream *s, int32_t id, gllm_error *err) 
     const char *piece = tokenizer_piece(s->t, id, &n);
     if (!piece) return err_set(err, GLLM_INVALID, "token id %d: expected 0 to %u", id, s->t->vocab.size - 1);
     added_form(s->t->added, id, &special, &piece, &n);
-    if (!special || !s->skip_special) decoding_push(s->decoding, piece, n);
+    if (!special || !s->skip_special || (s->shows && s->shows(s->user, piece, n))) decoding_push(s->decoding, piece, n);
     return GLLM_OK;
 }
 
