@@ -50,7 +50,8 @@ GLLM_API const char *gllm_version_string(void); /* "0.1.0"; static */
     X(TIMEOUT, -9, "timed out")                        \
     X(BUSY, -10, "queue is full")                      \
     X(CLOSED, -11, "client is closing")                \
-    X(NOT_FOUND, -12, "model not found")
+    X(NOT_FOUND, -12, "model not found")               \
+    X(DOWNLOAD, -13, "cannot be fetched")
 typedef enum gllm_status {
 #define X(name, value, text) GLLM_##name = value,
     GLLM_STATUS_MAP(X)
@@ -89,11 +90,23 @@ typedef enum gllm_kv_cache { GLLM_KV_CACHE_AUTO, GLLM_KV_CACHE_F16, GLLM_KV_CACH
 
 typedef enum gllm_load { GLLM_LOAD_NOW, GLLM_LOAD_LAZY } gllm_load; /* LAZY: at the first request; its files are looked for and read at once */
 
+typedef struct gllm_pull_state { /* how far a fetch is; texts are borrowed until the call returns */
+    const char *repo, *file;         /* ORG/NAME; the file whose bytes came last, "" at first */
+    uint64_t file_bytes, file_total; /* file_total 0: not known */
+    uint64_t bytes, total;           /* of all files, with what was here before; total 0: not known yet */
+    uint64_t n_done, n_files;
+} gllm_pull_state;
+/* On the thread that fetches, some times a second. False ends it: GLLM_CANCELED; what has come stays, and the next fetch goes on from there. */
+typedef bool (*gllm_pull_fn)(void *user, const gllm_pull_state *s);
+
+/* Whether a model that is not on this machine is fetched when it is opened. AUTO: when its name is an alias or ORG/NAME, but not with $HF_HUB_OFFLINE. */
+typedef enum gllm_fetch { GLLM_FETCH_AUTO, GLLM_FETCH_NEVER } gllm_fetch;
+
 /* ---- client: models, and for each the worker thread that owns it -------------------------------------- */
 typedef struct gllm_options {
     size_t struct_size;
     const char *model;   /* directory, .gguf file, an alias of gllm_models_list with or without :QUANT, ORG/NAME or NAME of a model under the model
-                            folder or in the Hugging Face cache ($HF_HUB_CACHE, $HF_HOME); required */
+                            folder or in the Hugging Face cache ($HF_HUB_CACHE, $HF_HOME), else to be fetched; required */
     const char *home;    /* model folder's parent; NULL: $GLLM_HOME, else ~/.gllm */
     const char *backend; /* "auto" "cpu" "ref" …; NULL or "auto": $GLLM_BACKEND, else the best that answers */
     uint32_t threads;    /* compute threads; 0: $GLLM_THREADS, else the processors this process may use */
@@ -115,12 +128,16 @@ typedef struct gllm_options {
     uint32_t cache_tokens;  /* generators: tokens that the caches of all answers in flight hold together; 0: n_ctx */
     uint64_t memory_budget; /* bytes for all models of the client: before one is loaded above it, those longest unused go, but never pinned or busy ones;
                                0: no limit. Read by gllm_client_open alone */
+    const char *adapter;    /* of a model that holds one for each of several tasks (jina-embeddings-v4: retrieval, text-matching, code), its name; NULL: its first */
+    gllm_fetch fetch;            /* of a model that is not here, as gllm_pull does; `log` hears of retries */
+    gllm_pull_fn fetch_progress; /* NULL: none */
+    void *fetch_user;
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
 static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(o, sizeof *o); }
 
 /* Finds, checks and loads the model, then starts its worker thread. The strings of `opt` are copied.
- * GLLM_NOT_FOUND (no such model here), GLLM_FORMAT / GLLM_IO (a file is bad), GLLM_UNSUPPORTED (an architecture,
+ * GLLM_NOT_FOUND (no such model here, nor where it could be fetched), GLLM_DOWNLOAD (it could not be fetched), GLLM_FORMAT / GLLM_IO (a file is bad), GLLM_UNSUPPORTED (an architecture,
  * precision or backend that this build lacks), GLLM_DEVICE, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err);
 /* Calls of other threads that still wait end with GLLM_CLOSED, the running one is finished; when the last of them has returned, so does
@@ -592,6 +609,33 @@ typedef struct gllm_models { /* one block */
 /* What has an alias, and what lies below the model folder (home as in gllm_options) and in the Hugging Face cache. Opens no model. */
 GLLM_API gllm_status gllm_models_list(gllm_models **out, const char *home, gllm_error *err);
 GLLM_API void gllm_models_free(gllm_models *m);
+
+/* ---- models from a hub ---------------------------------------------------------------------------------- */
+typedef struct gllm_pull_request {
+    size_t struct_size;
+    const char *model;    /* an alias, ALIAS:QUANT, ORG/NAME or ORG/NAME:FILE; required */
+    const char *quant;    /* what would follow a colon in `model`: "awq", "Q4_K_M"; NULL: nothing */
+    const char *revision; /* branch, tag or commit; NULL: the one that counts, mostly main */
+    const char *home;     /* as in gllm_options */
+    gllm_pull_fn progress; /* NULL: none */
+    void *progress_user;
+    gllm_log_fn log;      /* hears of retries, and of another process that is waited for; NULL: silent */
+    void *log_user;
+} gllm_pull_request;
+GLLM_API void gllm_pull_request_init_sized(gllm_pull_request *r, size_t size);
+static inline void gllm_pull_request_init(gllm_pull_request *r) { gllm_pull_request_init_sized(r, sizeof *r); }
+/* Fetches the files that a model needs, all of one commit, into HOME/models/ORG--NAME: nothing else of the repository, and nothing that is there
+ * already. Unfinished files go on where they ended; sizes and SHA-256 are checked; the folder appears, or changes, in one step when all is
+ * right. A model that lies whole in the Hugging Face cache is not fetched again, unless a revision is asked for. From $HF_ENDPOINT (https://huggingface.co,
+ * or a server that speaks as it or as ModelScope does), with $HF_TOKEN or the token that the HF command line keeps, through the proxies that libcurl reads from the
+ * environment; $HF_HUB_DOWNLOAD_TIMEOUT seconds without a byte count as a broken connection (20). libcurl is loaded at the first call.
+ * *path (may be NULL): the folder or the GGUF file, freed with gllm_text_free.
+ * GLLM_NOT_FOUND: no such repository, revision or form; GLLM_DOWNLOAD: gated, refused, not reached, or sums that are wrong; GLLM_IO: no space, or a
+ * folder that cannot be written; GLLM_UNSUPPORTED: no weights that are read here, or no libcurl; GLLM_INVALID: no such name, or several GGUF files and none chosen. */
+GLLM_API gllm_status gllm_pull(const gllm_pull_request *r, char **path, gllm_error *err);
+/* Removes a model from the model folder, with what an unfinished fetch left; MODEL:FILE one GGUF file. *bytes (may be NULL) is what that freed. Whoever
+ * has the model open keeps it until it closes it. GLLM_NOT_FOUND; GLLM_BUSY: a process fetches it; GLLM_UNSUPPORTED: it lies in the Hugging Face cache. */
+GLLM_API gllm_status gllm_models_remove(const char *model, const char *home, uint64_t *bytes, gllm_error *err);
 
 /* What an open client runs on. Strings live as long as the client. GLLM_CLOSED: it is closing. */
 typedef struct gllm_client_info {

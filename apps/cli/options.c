@@ -85,7 +85,10 @@ const struct cli_option cli_table[] = {
     FLAG('h', 0, "lazy", lazy, "load a model at its first request"),
     PICK('h', "log", CLI_CHOICE, "FORM", "text|json|none", log, "a line for each request on standard error"),
     FLAG('o', 0, "local", local, "only what is on this machine"),
+    TEXT('f', "revision", CLI_TEXT, "REV", revision, "a branch, tag or commit in place of main"),
+    TEXT('f', "quant", CLI_TEXT, "FORM", quant, "a quantised form: awq, gguf, Q4_K_M; as MODEL:FORM"),
     PICK('d', "backend", CLI_NAME, "NAME", "auto|cpu|ref|cuda|rocm|metal|wgpu", backend, ""),
+    TEXT('d', "adapter", CLI_TEXT, "TASK", adapter, "of a model that holds one for each of several tasks; else its first"),
     COUNT('d', "threads", "N", 1, 4096, threads, "compute threads"),
     PICK('d', "precision", CLI_CHOICE, "P", "auto|f32|bf16|int8", precision, "of activations in products"),
     FLAG('d', 0, "exact", exact, "what the reference library computes: f32 everywhere"),
@@ -314,11 +317,6 @@ void cli_options_free(struct cli_options *o) {
     free(o->operands);
 }
 
-static void log_to_stderr(void *user, gllm_log_level level, const char *line) {
-    const struct cli_options *o = user;
-    if (level <= GLLM_LOG_WARN ? !o->quiet : o->verbose) fprintf(stderr, "gllm: %s\n", line);
-}
-
 void cli_model_options(const struct cli_options *o, gllm_options *out) {
     gllm_options_init(out);
     out->model = o->operands[0];
@@ -328,6 +326,6 @@ void cli_model_options(const struct cli_options *o, gllm_options *out) {
     out->precision = (gllm_precision)o->precision;
     out->n_ctx = o->ctx;
     out->kv_cache = (gllm_kv_cache)o->kv_cache;
-    out->log = log_to_stderr;
-    out->log_user = (void *)(uintptr_t)o;
+    out->adapter = o->adapter;
+    cli_fetch_options(o, out);
 }

@@ -99,7 +99,7 @@ void access_admit(struct server *s, struct exchange *x) {
     else if (!key_may(s, q)) return;
     else if (coding && strcasecmp(coding, "identity") != 0)
         reply_error(q, 415, "unsupported_encoding", NULL, "content-encoding is \"%.40s\", expected a body that is not encoded", coding);
-    else if (atomic_load(&s->draining) && !(q->route->flags & ROUTE_OPEN)) reply_error(q, 503, "shutting_down", NULL, "the server is shutting down");
+    else if (atomic_load(&s->closing)) reply_error(q, 503, "shutting_down", NULL, "the server is shutting down");
 }
 
 /* ---- body ---- */

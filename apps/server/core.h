@@ -22,11 +22,11 @@ void keys_free(struct keys *k);
 /* ---- metrics.c ---- */
 enum { HISTOGRAM = 16 };
 struct histogram {
-    atomic_ullong buckets[HISTOGRAM], count, sum_micro;
+    atomic_ullong buckets[HISTOGRAM], count, thousandths; /* buckets to 1, 2, 4 … and beyond; the sum in thousandths */
 };
 struct metrics {
-    atomic_ullong requests, success, failure, by_class[6], tokens_in, tokens_out, truncated, items, gone, connections, body_bytes;
-    atomic_uint open_connections, in_flight;
+    atomic_ullong requests, success, failure, by_class[6], tokens_in, tokens_out, truncated, items, gone, connections;
+    atomic_uint open_connections;
     struct histogram duration, queue, inference, length;
 };
 void histogram_add(struct histogram *h, double value);
@@ -78,14 +78,17 @@ struct server {
     struct MHD_Daemon *daemon;
     gllm_client *client;
     struct served *models;
+    struct model_state *states; /* [n_models] */
     size_t n_models;
+    unsigned faults_seen;       /* under lock: bus_faults() when models.c last looked */
     pthread_mutex_t lock;
     struct exchange *exchanges;
     pthread_mutex_t connection_lock; /* apart, since libmicrohttpd may hold locks of its own when it tells of a connection */
     struct connection *connections;
     struct keys *keys;          /* under lock: replaced on SIGHUP */
-    atomic_bool ready, failed, draining;
-    atomic_uint active;         /* requests past the draining check that are not yet completed */
+    atomic_bool ready, failed;
+    atomic_bool draining, closing; /* no new connections, and each answer ends its own; no new requests */
+    atomic_uint active;         /* requests past the check of closing that are not yet completed */
     atomic_ullong next_id, body_room; /* body_room: bytes that bodies in flight may still take */
     struct metrics metrics;
     int epoll, signals, wakeup; /* of loop.c: signals, and clients of requests that wait */
@@ -102,6 +105,8 @@ void access_run(struct server *s, struct exchange *x);   /* the body is there: r
 bool http_start(struct server *s, int fd, char *why, size_t size); /* fd: a listening socket */
 void http_stop_listening(struct server *s);
 void http_stop(struct server *s);                                  /* when no request waits any more */
+int exchange_status(const struct exchange *x);                     /* as it was answered; 499: it was not, the client had gone */
+void exchange_drop(struct exchange *x);                            /* gives up one of `holds` */
 void exchange_wake(struct exchange *x);                            /* gives up one of `pending` */
 void exchange_leave(struct exchange *x);                           /* its client has gone: jobs are canceled. With the server's lock held */
 void reply_finish(struct exchange *x, struct MHD_Response *r);     /* the headers that every reply has */
@@ -110,7 +115,22 @@ void stream_wake(struct stream *t, bool jobs_done);
 void stream_break(struct stream *t);
 void stream_free(struct stream *t);
 
+/* ---- bus.c ---- */
+void bus_catch(void);
+unsigned bus_faults(void); /* pages of mapped files that were gone when they were read, so far */
+
 /* ---- models.c ---- */
+struct model_file {
+    char *path;
+    int64_t bytes, changed; /* as they were when the server started; changed: nanoseconds since 1970 */
+};
+struct model_state { /* beside struct served: what changes */
+    struct model_file *files;
+    size_t n_files;
+    atomic_bool broken; /* a file of it was cut: what it computes is wrong until it is loaded again from whole files */
+};
+/* Before a result of the request's model is given out, and before one is asked for: false, and 503 is replied, while the model is broken. */
+bool models_sound(struct request *q);
 gllm_status models_open(struct server *s, gllm_error *err); /* reads what they are; loads none */
 void models_close(struct server *s); /* the client too, in any state */
 

@@ -70,7 +70,7 @@ static struct exchange *exchange_open(struct server *s, struct MHD_Connection *c
     return x;
 }
 
-static void exchange_drop(struct exchange *x) {
+void exchange_drop(struct exchange *x) {
     if (atomic_fetch_sub(&x->holds, 1) != 1) return;
     for (size_t i = 0; i < x->q.n_jobs; i++) gllm_job_free(x->q.jobs[i]);
     free(x->q.jobs);
@@ -111,6 +111,8 @@ static void completed(void *cls, struct MHD_Connection *c, void **context, enum 
     if (x->counted) atomic_fetch_sub(&s->active, 1);
     exchange_drop(x);
 }
+
+int exchange_status(const struct exchange *x) { return atomic_load(&x->gone) || !x->reply.set ? 499 : x->reply.status; }
 
 /* ---- jobs ---- */
 void exchange_wake(struct exchange *x) {
@@ -167,6 +169,7 @@ static enum MHD_Result send_reply(struct exchange *x) {
     struct MHD_Response *r = x->reply.response;
     x->reply.response = NULL;
     if (!r) return MHD_NO;
+    if (!x->streaming) loop_unwatch(x->q.server, x); /* one that hangs up with its answer has not gone */
     reply_finish(x, r);
     const enum MHD_Result done = MHD_queue_response(x->connection, (unsigned)x->reply.status, r);
     MHD_destroy_response(r); /* libmicrohttpd has its own hold */
@@ -204,8 +207,8 @@ static enum MHD_Result settle(struct exchange *x) {
         if (jobs) return rest(x);
         void (*then)(struct request *) = q->then;
         q->then = NULL;
-        if (then) then(q);
-        else reply_error(q, 500, "server_error", NULL, "the route gave no answer");
+        if (then && models_sound(q)) then(q);
+        else if (!then) reply_error(q, 500, "server_error", NULL, "the route gave no answer");
     }
 }
 

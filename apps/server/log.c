@@ -22,7 +22,7 @@ static void put(struct text *t) {
 
 void log_request(const struct server *s, const struct exchange *x) {
     const struct request *q = &x->q;
-    const int status = x->gone ? 499 : x->reply.status;
+    const int status = exchange_status(x);
     const double ms = now_ms() - x->start_ms;
     struct text t = {0};
     char at[32];

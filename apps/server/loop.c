@@ -124,6 +124,7 @@ void loop_run(struct server *s) {
     atomic_store(&s->draining, true);
     http_stop_listening(s);
     if (!atomic_load(&s->failed)) drain(s);
+    atomic_store(&s->closing, true);
     for (const double start = now_ms(); atomic_load(&s->active);) { /* a running forward is finished: libmicrohttpd must not be stopped while a request waits */
         cancel_all(s);
         if (now_ms() - start > LAST_WORDS_MS) sweep(s, true);

@@ -124,9 +124,18 @@ void reply_error(struct request *q, int status, const char *code, const char *pa
     fail(q, status, code, param, message);
 }
 
+/* The field that holds what a model was asked to read. */
+static const char *input_field(const struct request *q) {
+    static const char *const NAMES[] = {"input", "inputs", "texts", "documents", "messages", "prompt"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (json_object_get(q->json, NAMES[i])) return NAMES[i];
+    return NULL;
+}
+
 void reply_failure(struct request *q, gllm_status status, const gllm_error *err, const char *param) {
     const char *code;
     const int http = failure_http(status, &code);
     if (status == GLLM_NOT_FOUND && !param) param = "model";
+    if (status == GLLM_TOO_LONG && !param) param = input_field(q);
     fail(q, http, code, param, err->message);
 }

@@ -53,6 +53,7 @@ static void run(struct server *s, int fd) {
 static bool start(struct server *s, int *fd, char *why, size_t size) {
     gllm_error err = {0};
     if (!loop_open(s, why, size)) return false;
+    bus_catch();
     if (s->options.key_file && !(s->keys = keys_read(s->options.key_file, why, size))) return false;
     if ((*fd = listen_open(s, why, size)) < 0) return false;
     if (models_open(s, &err) != GLLM_OK) {

@@ -107,7 +107,8 @@ static void finish(struct stream *t) {
     struct request *q = t->q;
     void (*then)(struct request *) = q->then;
     q->then = NULL;
-    if (then) then(q);
+    if (then && !models_sound(q)) stream_json(q, error_body(q->route->family, 503, "model_failed", "model", "the model's files changed while it was in use"));
+    else if (then) then(q);
     stream_end(q);
 }
 

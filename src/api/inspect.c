@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/number.h"
+#include "model/adapter.h"
 #include "model/bind_quant.h"
 
 struct info { /* the public struct first */
@@ -178,6 +179,7 @@ gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_
     struct info *i = NULL;
     gllm_status status = api_locate(&o, &path, err);
     if (status == GLLM_OK) status = api_files_open(&files, path, &log, err);
+    if (status == GLLM_OK && (status = tasks_choose(&files, o.adapter, err)) != GLLM_OK) model_files_close(&files);
     if (status == GLLM_OK) status = model_open(&m, &files, NULL, &log, err);
     if (status == GLLM_OK && !(i = calloc(1, sizeof *i))) status = err_nomem(err, "model info");
     if (status == GLLM_OK) status = fill(i, m, o.model, err);

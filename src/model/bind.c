@@ -1,6 +1,7 @@
 #include "model/bind.h"
 
 #include "backend/hostmem.h"
+#include "model/adapter.h"
 #include "model/bind_quant.h"
 #include "model/rope.h"
 
@@ -102,6 +103,7 @@ static gllm_status take(struct binder *s, struct weight **slot, enum weight_role
         if (!b->desc.name) return err_nomem(err, full);
         if (role != WEIGHT_VECTOR && quant_has_codes(s->w, full)) TRY(add_codes(s, b, full, rows[i], cols, err));
         else TRY(add_part(s, b, t, full, rows[i], cols, err));
+        if (role == WEIGHT_MATRIX) TRY(adapter_take(s->b->adapter, s->b->arena, full + strlen(s->prefix), cols, &b->desc.parts[b->desc.n_parts - 1], err));
     }
     return GLLM_OK;
 }

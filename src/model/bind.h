@@ -15,10 +15,12 @@ struct binding {
     const struct tensor *tensors[WEIGHT_MAX_PARTS]; /* whose pages may be dropped once prepared; NULL: none */
     struct weight **slot;                           /* where the prepared weight goes */
 };
+struct adapter;
 struct bindings {
     struct binding *list;
     size_t count, capacity;
     struct arena *arena; /* names and tables computed at bind time */
+    struct adapter *adapter; /* what is added to matrices (adapter.h); NULL: nothing */
 };
 struct model_weights {
     struct weight *word, *pos, *type, *embd_proj, *embd_proj_bias, *rel, *head, *freq[N_ROPES], *score_dense, *score_dense_bias, *score_out, *score_out_bias;

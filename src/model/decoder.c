@@ -219,7 +219,7 @@ static gllm_status write_step(struct decoder *d, const struct decoder_item *item
             w[l->out_rows + out] = rows ? rows[out] : at;
             out++;
         }
-        w[l->pool_from + s] = 0;
+        w[l->pool_from + s] = w[l->seen + s] = 0;
         if (it->n > w[STEP_MAX_LEN]) w[STEP_MAX_LEN] = it->n;
     }
     w[l->starts + n_items] = at;

@@ -60,9 +60,11 @@ status 1 "$gllm" run $generator w1 --raw --grammar /nonexistent/g; ok "missing g
 status 2 "$gllm" run $generator w1 --raw --grammar "$work/grammar" --json-schema '{}'; ok "one form only" says "exclude each other"
 status 0 "$gllm" info $model --json --tensors; ok "info" grep -q '"architecture":"bert"' "$work/out"
 status 0 "$gllm" doctor --json
-yes "the whale and the sea and the stars" | "$gllm" embed $model >/dev/null 2>"$work/err" &
+mkfifo "$work/vectors"
+yes "the whale and the sea and the stars" | "$gllm" embed $model >"$work/vectors" 2>"$work/err" &
 pid=$!
-sleep 0.5; kill -INT $pid; wait $pid; code=$?
+{ read -r; kill -INT $pid; cat >/dev/null; } <"$work/vectors" # once the first vector is there
+wait $pid; code=$?
 ok "Ctrl-C exits 130 (found $code)" [ $code = 130 ]
 [ $failed = 0 ] && echo "all command line checks passed"
 exit $failed
