@@ -52,7 +52,7 @@ gllm_status api_plan(const gllm_options *o, const struct model *m, const struct 
         struct engine_options e = {.n_ctx = (uint32_t)n_tok};
         TRY(api_kv_dtype(o, m, &e.kv_dtype, err));
         const struct decoder_options d = engine_decoder_options(&e);
-        p->activation_bytes = decoder_activation_bytes(c, &d);
+        p->activation_bytes = decoder_activation_bytes(&m->files, &d);
         p->cache_bytes = decoder_cache_bytes(c, &d);
         p->cache_dtype = dtype_traits(d.kv_dtype)->name;
     }

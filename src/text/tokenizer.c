@@ -256,10 +256,9 @@ static void lower_case(const char **s, size_t *n, struct textbuf *lower) {
 
 static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t len, const struct encode_options *opt, struct encoding *out, gllm_error *err) {
     struct scratch m = {.opt = opt, .out = out};
-    size_t bad;
     bool gave_up = false;
     out->count = 0;
-    if (!utf8_valid(s, len, &bad)) return err_set(err, GLLM_INVALID, "byte %zu of the text is not UTF-8 (0x%02x)", bad, (unsigned char)s[bad]);
+    TRY(utf8_check(s, len, err));
     added_split(t->added, false, opt->parse_special, (struct plain_spans){opt->plain, opt->n_plain}, s, 0, len, &m.raw);
     for (size_t i = 0; i < m.raw.count && !gave_up; i++) {
         const struct piece *p = &m.raw.list[i];
