@@ -276,6 +276,6 @@ uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint3
 uint64_t model_working_bytes(const struct model *m) {
     const struct model_cfg *c = &m->files.cfg;
     uint64_t n = m->session ? model_activation_bytes(c, m->session->layout.cap_tok, m->session->layout.cap_seq) : 0;
-    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(c, decoder_options_of(m->decoder));
+    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(&m->files, decoder_options_of(m->decoder));
     return n;
 }
