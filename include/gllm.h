@@ -375,7 +375,7 @@ typedef struct gllm_message {
                             parts; keys that are null count as absent. NULL: none */
 } gllm_message;
 
-typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of prompt and messages */
+typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of prompt, messages and prompt_ids */
     size_t struct_size;
     gllm_str prompt;      /* raw text, continued as it stands; the model's own first token is added as its files say */
     bool parse_special;   /* read special tokens written in the prompt; default false */
@@ -417,6 +417,8 @@ typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of 
     const char *tool_choice; /* with split_answer. NULL, "auto": the model calls or not; "none": tools are left out of the prompt; "required": the answer is one call or
                                 more, with arguments that are valid under the tools' schemas; else the name of the tool to call, and the answer is that one
                                 call. Where an answer cannot be held to the template's form of calls, the last two are GLLM_UNSUPPORTED */
+    const int32_t *prompt_ids; /* [n_prompt_ids] a prompt as tokens, instead of `prompt`: nothing is added */
+    size_t n_prompt_ids;
 } gllm_generate_request;
 GLLM_API void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size);
 static inline void gllm_generate_request_init(gllm_generate_request *r) { gllm_generate_request_init_sized(r, sizeof *r); }

@@ -9,20 +9,7 @@ static void put_head(struct text *t, const struct generation *g, bool chunk) {
     text_format(t, ",\"system_fingerprint\":\"" FINGERPRINT "%s\",\"choices\":[", gllm_version_string());
 }
 
-static void put_usage(struct text *t, const struct generation *g) {
-    uint64_t prompt, completion, cached, reasoning;
-    generation_usage(g, &prompt, &completion, &cached, &reasoning);
-    text_format(t, "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu},\"completion_tokens_details\":{\"reasoning_tokens\":%llu}}",
-                (unsigned long long)prompt, (unsigned long long)completion, (unsigned long long)(prompt + completion), (unsigned long long)cached, (unsigned long long)reasoning);
-}
-
 /* ---- streamed ---- */
-static bool send_text(struct generation *g, struct text *t) {
-    const bool on = !t->failed && stream_event(g->q, t->ptr, t->len);
-    text_free(t);
-    return on;
-}
-
 static bool send_delta(struct choice *c, const struct text *delta, const gllm_chunk *k, const char *finish) {
     struct text t = {0};
     put_head(&t, c->g, true);
@@ -36,7 +23,7 @@ static bool send_delta(struct choice *c, const struct text *delta, const gllm_ch
     } else text_put(&t, "null");
     text_format(&t, finish ? ",\"finish_reason\":\"%s\"}]" : ",\"finish_reason\":null}]", finish ? finish : "");
     text_put(&t, c->g->usage ? ",\"usage\":null}" : "}");
-    return send_text(c->g, &t);
+    return generation_send(c->g, &t);
 }
 
 static bool send_role(struct choice *c) {
@@ -91,9 +78,9 @@ static void end(struct generation *g) {
         struct text t = {0};
         put_head(&t, g, true);
         text_put(&t, "],\"usage\":");
-        put_usage(&t, g);
+        generation_put_usage(&t, g);
         text_put(&t, "}");
-        send_text(g, &t);
+        generation_send(g, &t);
     }
     stream_event(g->q, "[DONE]", 6);
 }
@@ -140,7 +127,7 @@ static void whole(struct generation *g) {
         text_format(&t, ",\"finish_reason\":\"%s\"}", generation_finish(&g->choices[i]));
     }
     text_put(&t, "],\"usage\":");
-    put_usage(&t, g);
+    generation_put_usage(&t, g);
     text_put(&t, "}");
     reply_text(g->q, 200, "application/json", &t);
 }

@@ -106,6 +106,7 @@ bool http_start(struct server *s, int fd, char *why, size_t size); /* fd: a list
 void http_stop_listening(struct server *s);
 void http_stop(struct server *s);                                  /* when no request waits any more */
 int exchange_status(const struct exchange *x);                     /* as it was answered; 499: it was not, the client had gone */
+void exchange_drop(struct exchange *x);                            /* gives up one of `holds` */
 void exchange_wake(struct exchange *x);                            /* gives up one of `pending` */
 void exchange_leave(struct exchange *x);                           /* its client has gone: jobs are canceled. With the server's lock held */
 void reply_finish(struct exchange *x, struct MHD_Response *r);     /* the headers that every reply has */

@@ -171,8 +171,15 @@ static void then(struct request *q) {
     else g->shape->whole(g);
 }
 
+const struct prompt *generation_prompt(const struct choice *c) {
+    const struct generation *g = c->g;
+    return g->n_prompts ? &g->prompts[c->index / (g->n / g->n_prompts)] : NULL;
+}
+
 bool generation_start(struct generation *g) {
     struct request *q = g->q;
+    if (g->n_prompts) g->n *= g->n_prompts;
+    if (g->n > MAX_CHOICES) return reply_error(q, 400, "invalid_value", "n", "n: %u prompts and n make %u answers, expected at most %d", g->n_prompts, g->n, MAX_CHOICES), false;
     if (!(g->choices = calloc(g->n, sizeof *g->choices))) return no_memory(q) != NULL;
     if (g->stream && !stream_begin(q, g->shape->kind)) return false;
     for (uint32_t i = 0; i < g->n; i++) g->choices[i] = (struct choice){.g = g, .index = i, .before = -1, .part = -1};
@@ -181,7 +188,9 @@ bool generation_start(struct generation *g) {
         gllm_submit how;
         gllm_job *job = NULL;
         gllm_error err;
-        r.seed += i;
+        const struct prompt *prompt = generation_prompt(&g->choices[i]);
+        if (prompt) r.prompt = prompt->text, r.prompt_ids = prompt->ids, r.n_prompt_ids = prompt->n;
+        r.seed += g->n_prompts ? i % (g->n / g->n_prompts) : i;
         if (g->stream) r.on_chunk = on_chunk, r.user = &g->choices[i];
         job_prepare(q, &how);
         const gllm_status status = gllm_generate_async(q->client, &r, &how, &job, &err);
@@ -203,13 +212,26 @@ const char *generation_finish(const struct choice *c) {
 }
 
 void generation_usage(const struct generation *g, uint64_t *prompt, uint64_t *completion, uint64_t *cached, uint64_t *reasoning) {
-    *prompt = g->choices[0].done->prompt_tokens;
-    *cached = g->choices[0].done->cached_tokens;
-    *completion = *reasoning = 0;
+    const uint32_t each = g->n_prompts ? g->n / g->n_prompts : g->n; /* a prompt counts once, however many answers it has */
+    *prompt = *cached = *completion = *reasoning = 0;
     for (uint32_t i = 0; i < g->n; i++) {
+        if (i % each == 0) *prompt += g->choices[i].done->prompt_tokens, *cached += g->choices[i].done->cached_tokens;
         *completion += g->choices[i].done->n_tokens;
         *reasoning += g->choices[i].done->reasoning_tokens;
     }
+}
+
+void generation_put_usage(struct text *t, const struct generation *g) {
+    uint64_t prompt, completion, cached, reasoning;
+    generation_usage(g, &prompt, &completion, &cached, &reasoning);
+    text_format(t, "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu},\"completion_tokens_details\":{\"reasoning_tokens\":%llu}}",
+                (unsigned long long)prompt, (unsigned long long)completion, (unsigned long long)(prompt + completion), (unsigned long long)cached, (unsigned long long)reasoning);
+}
+
+bool generation_send(struct generation *g, struct text *event) {
+    const bool on = !event->failed && stream_event(g->q, event->ptr, event->len);
+    text_free(event);
+    return on;
 }
 
 /* Nine letters and digits, since Mistral's templates take no other ids. */

@@ -21,6 +21,7 @@ struct choice {
     size_t offset;   /* characters told, for text_offset */
     int part;        /* the gllm_part that is open; -1: none */
     uint32_t items, call;
+    char name[257];  /* of the open call */
     struct text text; /* what was told of the open item */
 };
 struct generation_shape {
@@ -29,15 +30,22 @@ struct generation_shape {
     void (*whole)(struct generation *g);                  /* the reply of a request that is not streamed */
     enum stream_kind kind;
 };
+struct prompt { /* of a raw completion: a text, or tokens where ids is not NULL */
+    gllm_str text;
+    int32_t *ids;
+    size_t n;
+};
 struct generation { /* q->state */
     struct request *q;
     const struct served *model;
     const struct generation_shape *shape;
     gllm_generate_request r;
-    struct choice *choices; /* [n] */
+    struct choice *choices; /* [n] those of one prompt stand together */
     uint32_t n;
+    struct prompt *prompts; /* [n_prompts]; none where r has the prompt or the messages */
+    uint32_t n_prompts;
     bool stream, usage, logprobs; /* usage: stream_options.include_usage */
-    bool echo, raw;
+    bool echo;
     char id[ID_BYTES];
     int64_t created;
     double start_ms;
@@ -53,7 +61,10 @@ const char *generation_hold(struct generation *g, json_t *v); /* v's JSON text, 
 bool generation_sampling(struct generation *g, const json_t *o); /* temperature … logit_bias, as OpenAI's clients and llama.cpp's call them */
 bool generation_stop(struct generation *g, const json_t *o);
 bool generation_seed(struct generation *g, const json_t *o);
-bool generation_start(struct generation *g); /* starts the jobs, and the stream */
+bool generation_start(struct generation *g); /* starts n jobs for each prompt, and the stream */
+const struct prompt *generation_prompt(const struct choice *c); /* NULL: it is not one of prompts */
+bool generation_send(struct generation *g, struct text *event); /* moves; false: stop */
+void generation_put_usage(struct text *t, const struct generation *g); /* OpenAI's object */
 const char *generation_finish(const struct choice *c); /* "stop", "length", "tool_calls" */
 void generation_usage(const struct generation *g, uint64_t *prompt, uint64_t *completion, uint64_t *cached, uint64_t *reasoning);
 void generation_call_id(const struct choice *c, uint32_t call, char out[CALL_ID_BYTES]);

@@ -70,7 +70,7 @@ static struct exchange *exchange_open(struct server *s, struct MHD_Connection *c
     return x;
 }
 
-static void exchange_drop(struct exchange *x) {
+void exchange_drop(struct exchange *x) {
     if (atomic_fetch_sub(&x->holds, 1) != 1) return;
     for (size_t i = 0; i < x->q.n_jobs; i++) gllm_job_free(x->q.jobs[i]);
     free(x->q.jobs);

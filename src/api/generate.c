@@ -104,8 +104,9 @@ static gllm_status submit(gllm_job *job, gllm_error *err) {
     TRY(fill_params(r, c, err));
     TRY(fill_constraint(r, c, err));
     if (r->on_chunk) c->call.on_text = tell, c->call.user = r;
-    TRY(encode_request(job->use.model, r, c, &j->prompt, err));
-    c->call.prompt = j->prompt.ids, c->call.n_prompt = j->prompt.count;
+    if (!r->n_prompt_ids) TRY(encode_request(job->use.model, r, c, &j->prompt, err));
+    c->call.prompt = r->n_prompt_ids ? r->prompt_ids : j->prompt.ids;
+    c->call.n_prompt = r->n_prompt_ids ? (uint32_t)r->n_prompt_ids : j->prompt.count;
     job_bind(job, &c->call.task);
     return engine_generate_submit(job->use.engine, &c->call, err);
 }
@@ -150,6 +151,11 @@ static gllm_status copy(gllm_job *job, gllm_error *err) {
     if (!bias) return err_nomem(err, "request");
     if (r->logit_bias) r->logit_bias = memcpy(bias, r->logit_bias, r->n_logit_bias * sizeof *bias);
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) TRY(job_copy_text(job, texts[i], err));
+    if (r->n_prompt_ids) {
+        int32_t *ids = arena_array(&job->arena, r->n_prompt_ids, sizeof *ids);
+        if (!ids) return err_nomem(err, "request");
+        r->prompt_ids = memcpy(ids, r->prompt_ids, r->n_prompt_ids * sizeof *ids);
+    }
     TRY(job_copy_str(job, &r->prompt, err));
     TRY(job_copy_strs(job, &r->stop, r->n_stop, err));
     return copy_messages(job, r, err);
@@ -165,7 +171,8 @@ static void free_result(void *result) { gllm_completion_free(result); }
 static const struct job_kind GENERATE = {sizeof(struct generate_job), copy, submit, finish, drop, free_result};
 
 static gllm_status check(const gllm_generate_request *r, gllm_error *err) {
-    if (r->prompt.ptr && r->n_messages) return err_set(err, GLLM_INVALID, "found a prompt and messages, expected one of them");
+    if ((r->prompt.ptr != NULL) + (r->n_messages != 0) + (r->n_prompt_ids != 0) > 1) return err_set(err, GLLM_INVALID, "found a prompt and messages, expected one of them");
+    if (r->n_prompt_ids && !r->prompt_ids) return err_set(err, GLLM_INVALID, "prompt_ids is NULL, n_prompt_ids is %zu", r->n_prompt_ids);
     if (!r->n_messages && (r->split_answer || r->tools || r->template_args || r->chat_template || r->continue_final))
         return err_set(err, GLLM_INVALID, "%s goes with messages, and there are none", r->split_answer ? "split_answer" : r->tools ? "tools" : r->template_args ? "template_args" : r->chat_template ? "chat_template" : "continue_final");
     if (r->tool_choice && !(r->split_answer && r->tools)) return err_set(err, GLLM_INVALID, "tool_choice goes with split_answer and tools");
