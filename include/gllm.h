@@ -195,6 +195,10 @@ typedef struct gllm_usage {
 /* Called on the worker thread after each packed batch; false cancels the request (GLLM_CANCELED). */
 typedef bool (*gllm_progress_fn)(void *user, size_t done, size_t total);
 
+typedef struct gllm_ids { /* one text as token ids */
+    const int32_t *ptr;
+    size_t count;
+} gllm_ids;
 typedef struct gllm_embed_request { /* borrowed for the call */
     size_t struct_size;
     const gllm_str *inputs; /* [n_inputs]; invalid UTF-8 is GLLM_INVALID and names the input and the byte */
@@ -213,6 +217,8 @@ typedef struct gllm_embed_request { /* borrowed for the call */
     uint32_t outputs;         /* gllm_output bits, all from one forward; one that the model lacks: GLLM_UNSUPPORTED. 0: the first that it has.
                                  For token vectors input_type QUERY says that the texts are queries, else they are documents */
     const char *model; /* by its name in the client; NULL: the first */
+    const gllm_ids *ids; /* [n_inputs] in place of `inputs`: taken as they are, without prompt or special tokens; one that is empty or names an id outside the
+                            vocabulary is GLLM_INVALID. NULL: none */
 } gllm_embed_request;
 GLLM_API void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size);
 static inline void gllm_embed_request_init(gllm_embed_request *r) { gllm_embed_request_init_sized(r, sizeof *r); }
@@ -335,8 +341,11 @@ GLLM_API void gllm_classes_free(gllm_classes *r);
 typedef enum gllm_finish {
     GLLM_FINISH_STOP,    /* an end token, a stop string, or the end of what a grammar allows */
     GLLM_FINISH_LENGTH,  /* max_tokens, or the context is full (context_full) */
-    GLLM_FINISH_CANCELED /* the callback returned false */
+    GLLM_FINISH_CANCELED, /* the callback returned false */
+    GLLM_FINISH_TOOL_CALLS /* with split_answer: as STOP, and the answer calls tools */
 } gllm_finish;
+/* What a piece of an answer is. TEXT: of the answer as the model wrote it; the others come with split_answer. */
+typedef enum gllm_part { GLLM_PART_TEXT, GLLM_PART_CONTENT, GLLM_PART_REASONING, GLLM_PART_CALL, GLLM_PART_ARGUMENTS } gllm_part;
 typedef struct gllm_token_logprob {
     int32_t id;
     float logprob; /* natural logarithm, of the model's own distribution: no temperature, penalty or bias */
@@ -350,6 +359,10 @@ typedef struct gllm_chunk { /* borrowed until the callback returns */
     gllm_str text;  /* whole characters; empty while a character or a possible stop string is incomplete, and during the prompt */
     int32_t token;  /* -1: none came with this call */
     float logprob;  /* with logprobs */
+    gllm_part part; /* CALL: a call of a tool begins, and text is the tool's name; ARGUMENTS: the next piece of its arguments, which together are a JSON object.
+                       A token that makes several parts makes several chunks, the first of which tells it */
+    uint32_t call;  /* CALL, ARGUMENTS: which call of the answer, from 0 */
+    size_t n_top; const gllm_token_logprob *top; /* with n_top: the most likely tokens there, best first */
 } gllm_chunk;
 /* Called on the worker thread, at least once a prompt chunk and once a token; false ends the answer (GLLM_FINISH_CANCELED). */
 typedef bool (*gllm_chunk_fn)(void *user, const gllm_chunk *chunk);
@@ -396,10 +409,22 @@ typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of 
     const char *json_schema; /* the text of a JSON schema; the answer is JSON that is valid under it, without needless white space */
     bool json;               /* the answer is a JSON object */
     const char *model; /* by its name in the client; NULL: the first */
+    /* With messages: the answer is taken apart into reasoning, content and calls of tools, in the form that the chat template shows. What begins like a call
+     * and is none stays content. Calls are read only where `tools` are given. */
+    bool split_answer;
+    bool hold_calls;         /* chunks tell a call only when it is whole and its arguments are a JSON object; without on_chunk it is always so */
+    bool single_call;        /* at most one call: the answer ends behind it */
+    const char *tool_choice; /* with split_answer. NULL, "auto": the model calls or not; "none": tools are left out of the prompt; "required": the answer is one call or
+                                more, with arguments that are valid under the tools' schemas; else the name of the tool to call, and the answer is that one
+                                call. Where an answer cannot be held to the template's form of calls, the last two are GLLM_UNSUPPORTED */
 } gllm_generate_request;
 GLLM_API void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size);
 static inline void gllm_generate_request_init(gllm_generate_request *r) { gllm_generate_request_init_sized(r, sizeof *r); }
 
+typedef struct gllm_tool_call {
+    const char *name;
+    gllm_str arguments; /* JSON object, as the model wrote it; NUL-terminated beyond its length */
+} gllm_tool_call;
 typedef struct gllm_completion { /* one block */
     gllm_str text;             /* NUL-terminated beyond its length */
     size_t n_tokens;           /* the end token is not counted */
@@ -414,6 +439,10 @@ typedef struct gllm_completion { /* one block */
     double prefill_ms, decode_ms;
     const char *model;
     double queue_ms;           /* from the call to the first forward */
+    gllm_str content, reasoning; /* with split_answer, else empty; NUL-terminated beyond their lengths */
+    size_t n_tool_calls;
+    const gllm_tool_call *tool_calls; /* [n_tool_calls] */
+    uint32_t reasoning_tokens; /* of n_tokens */
 } gllm_completion;
 /* Continues a prompt. A prompt and seed give the same text alone and beside other calls. GLLM_INVALID names a parameter out of range, or what
  * is wrong in a grammar (line:column) or schema (JSON pointer); GLLM_UNSUPPORTED: a schema's keyword that a grammar cannot hold to, by its pointer;

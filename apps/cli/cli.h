@@ -58,6 +58,11 @@ struct cli_options {
     uint32_t top_n;
     const char *instruction;
     bool raw, each, raw_scores, as_judge, local;
+    const char *host, *key_file, *cors_origin; /* serve */
+    uint32_t max_queue, max_body, max_items, max_connections, request_timeout, idle_timeout, drain_timeout, memory_budget, unload_after;
+    struct cli_share port;
+    bool public_bind, auto_truncate, pin, lazy;
+    int log;
     const char *revision, *quant;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
@@ -268,6 +273,7 @@ int verb_info(const struct cli_options *o);
 int verb_bench(const struct cli_options *o);
 int verb_doctor(const struct cli_options *o);
 int verb_run(const struct cli_options *o);
+int verb_serve(const struct cli_options *o);
 int verb_perplexity(const struct cli_options *o);
 int cli_bench_generate(const struct cli_options *o, const gllm_model_info *info); /* bench of a generator */
 int cli_parity(const struct cli_options *o); /* doctor --parity MODEL */

@@ -29,6 +29,10 @@ const struct cli_verb cli_verbs[] = {
      "gllm run model.gguf \"Name three rivers.\" --temperature 0.7\n"
      "gllm run model.gguf --raw \"The capital of France is\"\n",
      verb_run, 1, 2},
+    {"serve", "serve MODEL… [options]", "Answers over HTTP: embeddings, reranking, chat. The first MODEL is the default; NAME=MODEL names one.", "hpxvd",
+     "gllm serve all-MiniLM-L6-v2\n"
+     "gllm serve embed=bge-small-en chat=model.gguf --host 0.0.0.0 --api-key-file keys\n",
+     verb_serve, 1, SIZE_MAX},
     {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxvd",
      "gllm perplexity model.gguf text.txt\n"
      "gllm perplexity model.gguf --each < text.txt\n",
@@ -61,7 +65,6 @@ const struct cli_verb cli_verbs[] = {
      verb_doctor, 0, 0},
     {0},
 };
-static const char *const LATER[] = {"serve", NULL};
 
 static const struct cli_verb *find(const char *name) {
     for (const struct cli_verb *v = cli_verbs; v->name; v++)
@@ -73,9 +76,6 @@ static int unknown(const char *word) {
     enum { N_VERBS = sizeof cli_verbs / sizeof *cli_verbs - 1 };
     const char *names[N_VERBS + 4] = {[N_VERBS] = "completion", "man", "help"};
     for (unsigned i = 0; i < N_VERBS; i++) names[i] = cli_verbs[i].name;
-    for (const char *const *l = LATER; *l; l++)
-        if (!strcmp(word, *l))
-            return cli_usage("%s is not in this version (%s); gllm --help tells what is", word, gllm_version_string());
     if (*word == '-') return cli_usage("found %s where a verb is expected: gllm VERB MODEL [INPUT…] [options]", word);
     const char *hint = cli_nearest(word, names);
     if (hint) return cli_usage("unknown verb \"%s\"; did you mean %s?", word, hint);

@@ -3,19 +3,12 @@
 #define GLLM_API_API_H
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
 #include "text/chat.h"
 
-struct gllm_client {
-    struct engine *engine;
-    char *name, *path; /* how the caller called the model; the directory */
-    struct backend_caps caps; /* detail: the instruction level alone, "avx512" */
-    const char *backend;
-    struct log log;
-    double load_ms;
-};
 static inline const char *env(const char *name) { /* NULL: not set, or empty */
     const char *v = getenv(name);
     return v && *v ? v : NULL;
@@ -24,8 +17,8 @@ static inline const char *env(const char *name) { /* NULL: not set, or empty */
 void api_init_sized(void *out, size_t size, const void *defaults, size_t full);
 /* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
 void api_copy_sized(void *out, size_t full, const void *in, size_t size);
-gllm_status api_check_name(const gllm_client *c, const char *name, gllm_error *err); /* GLLM_NOT_FOUND: no model of this name; NULL: the first */
 size_t api_str_len(gllm_str s); /* NULL is the empty text, whatever its length says */
+gllm_str *api_strs(struct arena *a, const gllm_str *texts, size_t n); /* with their lengths; NULL: out of memory */
 /* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */
 gllm_status api_home(const char *home, char **out, gllm_error *err);
 struct api_places { /* where models lie; owned, api_places_free also after an error */
@@ -41,12 +34,18 @@ const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACK
 uint32_t api_context(const gllm_options *o, const struct model *m); /* tokens that a generator's cache holds; tells the log of a cut */
 /* What a generator's cache holds, told to the model's log where it is q8_0. GLLM_INVALID, GLLM_UNSUPPORTED as gllm_kv_cache says. */
 gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtype *out, gllm_error *err);
+uint32_t api_max_queue(const gllm_options *o);
+gllm_status api_engine_options(const gllm_options *o, const struct model *m, struct engine_options *out, gllm_error *err); /* all of them; errors of api_kv_dtype */
+/* What a model takes on a device: weights, the buffers of a forward of ctx tokens in `batch` sequences (0: the defaults), and a generator's cache.
+ * GLLM_INVALID: too many tokens; errors of api_kv_dtype. */
+gllm_status api_plan(const gllm_options *o, const struct model *m, const struct backend_ops *ops, uint32_t ctx, uint32_t batch, gllm_memory_plan *out, gllm_error *err);
+const char *api_task(const struct model_files *f); /* "embed" "rerank" "classify" "generate"; static */
 /* Reads a model's files with what the registry knows of a model that lies there. */
 gllm_status api_files_open(struct model_files *f, const char *path, const struct log *log, gllm_error *err);
 /* Opens the backend that `o` asks for, then the model of directory `path` on it. The caller closes the model, then (*m)->backend. */
 gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err);
 /* The request's messages as the model's chat template writes them (jinja_text_free), and the tokens of that text: special ones are read only
  * in what the template wrote. */
-gllm_status api_chat_render(const gllm_client *c, const gllm_generate_request *r, struct jinja_text *out, gllm_error *err);
-gllm_status api_chat_encode(const gllm_client *c, const struct jinja_text *text, struct encoding *out, gllm_error *err);
+gllm_status api_chat_render(const struct model *m, const gllm_generate_request *r, struct jinja_text *out, gllm_error *err);
+gllm_status api_chat_encode(const struct model *m, const struct jinja_text *text, struct encoding *out, gllm_error *err);
 #endif

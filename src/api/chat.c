@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "api/api.h"
+#include "api/client.h"
 #include "base/utf8.h"
 
 /* A field that holds JSON; NULL gives NULL. */
@@ -56,8 +57,8 @@ static void time_of(const gllm_generate_request *r, struct tm *out) {
     else localtime_r(&t, out);
 }
 
-gllm_status api_chat_render(const gllm_client *c, const gllm_generate_request *r, struct jinja_text *out, gllm_error *err) {
-    const struct model_files *f = &engine_model(c->engine)->files;
+gllm_status api_chat_render(const struct model *m, const gllm_generate_request *r, struct jinja_text *out, gllm_error *err) {
+    const struct model_files *f = &m->files;
     json_t *messages = json_array(), *tools = NULL, *args = NULL;
     struct chat_request request = {.template = r->chat_template, .template_len = r->chat_template ? strlen(r->chat_template) : 0, .continue_final = r->continue_final};
     gllm_status status;
@@ -77,9 +78,9 @@ done:
     return status;
 }
 
-gllm_status api_chat_encode(const gllm_client *c, const struct jinja_text *text, struct encoding *out, gllm_error *err) {
+gllm_status api_chat_encode(const struct model *m, const struct jinja_text *text, struct encoding *out, gllm_error *err) {
     const struct encode_options opt = {.parse_special = true, .plain = text->caller, .n_plain = text->n_caller};
-    return tokenizer_encode(engine_model(c->engine)->files.tokenizer, text->data, text->len, NULL, 0, &opt, out, err);
+    return tokenizer_encode(m->files.tokenizer, text->data, text->len, NULL, 0, &opt, out, err);
 }
 
 struct rendered {
@@ -96,15 +97,12 @@ void gllm_rendered_free(gllm_rendered *p) {
     free(r);
 }
 
-static gllm_status render_chat(gllm_client *client, const gllm_generate_request *request, gllm_rendered **out, gllm_error *err) {
-    gllm_generate_request r;
-    gllm_generate_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+static gllm_status render_chat(const struct model *m, const gllm_generate_request *r, gllm_rendered **out, gllm_error *err) {
     struct rendered *p = calloc(1, sizeof *p);
     gllm_status status;
     if (!p) return err_nomem(err, "chat");
-    TRY_GO(api_chat_render(client, &r, &p->text, err));
-    TRY_GO(api_chat_encode(client, &p->text, &p->tokens, err));
+    TRY_GO(api_chat_render(m, r, &p->text, err));
+    TRY_GO(api_chat_encode(m, &p->text, &p->tokens, err));
     _Static_assert(sizeof(size_t[2]) == sizeof(struct text_span), "the same pair");
     p->base = (gllm_rendered){.text = {p->text.data, p->text.len}, .n_tokens = p->tokens.count, .tokens = p->tokens.ids, .n_caller = p->text.n_caller,
                               .caller = (const size_t(*)[2])(const void *)p->text.caller};
@@ -115,11 +113,15 @@ done:
 }
 
 gllm_status gllm_render_chat(gllm_client *client, const gllm_generate_request *request, gllm_rendered **out, gllm_error *err) {
+    gllm_generate_request r;
+    struct use u;
     if (!out) return err_set(err, GLLM_INVALID, "gllm_render_chat: out is NULL");
     *out = NULL;
     if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_render_chat: a client and a request set by gllm_generate_request_init are required");
-    TRY(engine_enter(client->engine, err));
-    gllm_status status = render_chat(client, request, out, err);
-    engine_leave(client->engine);
+    gllm_generate_request_init(&r);
+    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(client_use(client, r.model, &u, err));
+    gllm_status status = render_chat(u.model, &r, out, err);
+    client_release(&u);
     return status;
 }

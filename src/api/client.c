@@ -1,204 +1,396 @@
+#include "api/client.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/api.h"
+#include "api/job.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "engine/generate.h"
-#include "hub/locate.h"
-#include "model/adapter.h"
-
-enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024 };
-/* A reranker's holds the longest prompt that is advised, or a block of documents. */
-static const uint32_t DEFAULT_CONTEXTS[] = {[RANKER_NONE] = 4096, [RANKER_PAIR] = 8192, [RANKER_LIST] = 16384};
 
 uint32_t gllm_version(void) { return GLLM_VERSION_MAJOR << 16 | GLLM_VERSION_MINOR << 8 | GLLM_VERSION_PATCH; }
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 const char *gllm_version_string(void) { return TEXT(GLLM_VERSION_MAJOR) "." TEXT(GLLM_VERSION_MINOR) "." TEXT(GLLM_VERSION_PATCH); }
 
-void api_init_sized(void *out, size_t size, const void *defaults, size_t full) {
-    memset(out, 0, size);
-    memcpy(out, defaults, size < full ? size : full);
-}
-void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
-    size_t n = size < full ? size : full;
-    memcpy(out, in, n);
-    memcpy(out, &full, sizeof full);
-}
-size_t api_str_len(gllm_str s) { return !s.ptr ? 0 : s.len == GLLM_NTS ? strlen(s.ptr) : s.len; }
+/* ---- its life ---- */
 
-gllm_status api_home(const char *home, char **out, gllm_error *err) {
-    if (!home) home = env("GLLM_HOME");
-    if (home) *out = strdup(home);
-    else {
-        const char *user = env("HOME");
-        *out = path_join(user ? user : ".", ".gllm");
-    }
-    return *out ? GLLM_OK : err_nomem(err, "home");
+static void release(gllm_client *c) {
+    pthread_cond_destroy(&c->changed);
+    pthread_cond_destroy(&c->keep);
+    pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->log_lock);
+    free(c);
 }
 
-/* $HF_HUB_CACHE or its older name, else hub/ in $HF_HOME, else in $XDG_CACHE_HOME/huggingface, else in ~/.cache/huggingface: as huggingface_hub looks. */
-static gllm_status hf_cache(char **out, gllm_error *err) {
-    const char *hub = env("HF_HUB_CACHE") ? env("HF_HUB_CACHE") : env("HUGGINGFACE_HUB_CACHE"), *hf = env("HF_HOME"), *cache = env("XDG_CACHE_HOME"), *user = env("HOME");
-    if (hub) *out = strdup(hub);
-    else if (hf) *out = path_join(hf, "hub");
-    else if (cache) *out = path_join(cache, "huggingface/hub");
-    else *out = path_join(user ? user : ".", ".cache/huggingface/hub");
-    return *out ? GLLM_OK : err_nomem(err, "cache");
+void client_ref(gllm_client *c) { atomic_fetch_add(&c->refs, 1); }
+void client_unref(gllm_client *c) {
+    if (atomic_fetch_sub(&c->refs, 1) == 1) release(c);
 }
 
-gllm_status api_places(const char *home, struct api_places *out, gllm_error *err) {
-    *out = (struct api_places){0};
-    TRY(api_home(home, &out->home, err));
-    return hf_cache(&out->cache, err);
-}
-void api_places_free(struct api_places *p) {
-    free(p->home);
-    free(p->cache);
-}
-
-gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err) {
-    struct api_places p;
-    *path = NULL;
-    gllm_status status = api_places(o->home, &p, err);
-    if (status == GLLM_OK) status = hub_locate(o->model, p.home, p.cache, path, err);
-    if (status == GLLM_NOT_FOUND) status = api_fetch(o, p.home, path, err);
-    api_places_free(&p);
-    return status;
-}
-
-const char *api_backend(const gllm_options *o) {
-    if (o->backend && strcmp(o->backend, "auto")) return o->backend;
-    const char *v = env("GLLM_BACKEND");
-    return v ? v : "auto";
-}
-
-void gllm_options_init_sized(gllm_options *o, size_t size) {
-    const gllm_options full = {.struct_size = size, .max_batch_tokens = DEFAULT_BATCH_TOKENS, .max_queue = DEFAULT_QUEUE};
-    api_init_sized(o, size, &full, sizeof full);
-}
-
-static gllm_status threads_of(const gllm_options *o, uint32_t *out, gllm_error *err) {
-    *out = o->threads;
-    const char *v = env("GLLM_THREADS");
-    if (*out || !v) return GLLM_OK;
-    char *end;
-    unsigned long n = strtoul(v, &end, 10);
-    if (*end || n < 1 || n > 4096) return err_set(err, GLLM_INVALID, "GLLM_THREADS: found \"%.40s\", expected 1 to 4096", v);
-    *out = (uint32_t)n;
-    return GLLM_OK;
-}
-
-gllm_status api_model_open(const gllm_options *o, const char *path, const struct log *log, struct model **m, gllm_error *err) {
-    const struct backend_ops *ops;
-    struct backend_options b = {.isa = env("GLLM_CPU_ISA"), .precision = o->precision, .log = *log};
-    if (o->exact) {
-        if (o->precision != GLLM_PRECISION_AUTO && o->precision != GLLM_PRECISION_F32)
-            return err_set(err, GLLM_INVALID, "exact asks for f32, precision for something else");
-        b.precision = GLLM_PRECISION_F32;
-    }
-    TRY(threads_of(o, &b.threads, err));
-    TRY(backend_choose(api_backend(o), log, &ops, err));
-    if (strcmp(ops->name, "cpu")) b.isa = NULL;
-    struct model_files files;
-    TRY(api_files_open(&files, path, log, err));
-    struct backend *be = NULL;
-    gllm_status status = tasks_choose(&files, o->adapter, err);
-    if (status == GLLM_OK) status = ops->open(&be, &b, err);
-    if (status != GLLM_OK) {
-        model_files_close(&files);
-        return status;
-    }
-    status = model_open(m, &files, be, log, err);
-    if (status != GLLM_OK) ops->close(be);
-    return status;
-}
-
-uint32_t api_context(const gllm_options *o, const struct model *m) {
-    const uint32_t most = m->files.cfg.n_pos, asked = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXTS[m->files.ranker.kind];
-    if (asked <= most) return asked;
-    if (o->n_ctx) log_line(&m->log, GLLM_LOG_WARN, "a context of %u tokens is above the model's %u, which count", asked, most);
-    return most;
-}
-
-gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtype *out, gllm_error *err) {
-    static const enum dtype DTYPES[] = {[GLLM_KV_CACHE_F16] = DTYPE_F16, [GLLM_KV_CACHE_F32] = DTYPE_F32, [GLLM_KV_CACHE_Q8_0] = DTYPE_Q8_0};
-    const bool exact = o->exact || o->precision == GLLM_PRECISION_F32;
-    if ((unsigned)o->kv_cache > GLLM_KV_CACHE_Q8_0) return err_set(err, GLLM_INVALID, "kv_cache: found %d, expected 0 to %d", (int)o->kv_cache, GLLM_KV_CACHE_Q8_0);
-    if (o->exact && o->kv_cache != GLLM_KV_CACHE_AUTO && o->kv_cache != GLLM_KV_CACHE_F32)
-        return err_set(err, GLLM_INVALID, "exact asks for a cache of F32, kv_cache for %s", dtype_traits(DTYPES[o->kv_cache])->name);
-    *out = o->kv_cache ? DTYPES[o->kv_cache] : exact ? DTYPE_F32 : DTYPE_F16;
-    if (!model_files_cached(&m->files)) return GLLM_OK;
-    TRY(decoder_check_cache(&m->files.cfg, *out, err));
-    if (*out == DTYPE_Q8_0) log_line(&m->log, GLLM_LOG_INFO, "%s: the cache holds keys and values in q8_0", m->files.dir.name);
-    return GLLM_OK;
-}
-
-static gllm_status start_engine(gllm_client *c, const gllm_options *o, struct model *m, gllm_error *err) {
-    struct engine_options e = {.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : DEFAULT_BATCH_TOKENS,
-                               .max_queue = o->max_queue ? o->max_queue : DEFAULT_QUEUE, .n_ctx = api_context(o, m)};
-    struct backend *be = m->backend;
-    gllm_status status = api_kv_dtype(o, m, &e.kv_dtype, err);
-    if (status == GLLM_OK) return engine_open(&c->engine, m, be, &e, err);
-    model_close(m);
-    be->ops->close(be);
-    return status;
-}
-
-static gllm_status open_model(gllm_client *c, const gllm_options *o, gllm_error *err) {
-    struct model *m;
-    TRY(api_model_open(o, c->path, &c->log, &m, err));
-    c->backend = m->backend->ops->name;
-    m->backend->ops->describe(m->backend, &c->caps);
-    c->caps.detail[strcspn(c->caps.detail, ",")] = '\0'; /* "avx512, 2 threads": threads has its own field */
-    return start_engine(c, o, m, err);
-}
-
-gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_client_open: out is NULL");
-    *out = NULL;
-    if (!opt || !opt->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_open: options were not set by gllm_options_init");
-    gllm_options o;
-    gllm_options_init(&o);
-    api_copy_sized(&o, sizeof o, opt, opt->struct_size);
-    double start = clock_ms();
+static gllm_client *client_new(const gllm_options *o) {
     gllm_client *c = calloc(1, sizeof *c);
-    if (!c) return err_nomem(err, "client");
-    c->log = (struct log){o.log, o.log_user};
-    gllm_status status = api_locate(&o, &c->path, err);
-    if (status == GLLM_OK && !(c->name = strdup(o.model))) status = err_nomem(err, "client");
-    if (status == GLLM_OK) status = open_model(c, &o, err);
-    if (status != GLLM_OK) {
-        gllm_client_close(c);
-        return status;
-    }
-    c->load_ms = clock_ms() - start;
-    *out = c;
-    return GLLM_OK;
+    pthread_mutexattr_t recursive;
+    pthread_condattr_t steady;
+    if (!c) return NULL;
+    atomic_init(&c->refs, 1);
+    c->memory_budget = o->memory_budget;
+    c->done_last = &c->done;
+    c->fd[0] = c->fd[1] = -1;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&c->log_lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->changed, NULL);
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->keep, &steady);
+    pthread_condattr_destroy(&steady);
+    return c;
+}
+
+gllm_status client_enter(gllm_client *c, gllm_error *err) {
+    pthread_mutex_lock(&c->lock);
+    const bool closing = c->closing;
+    c->inside += !closing;
+    pthread_mutex_unlock(&c->lock);
+    return closing ? err_set(err, GLLM_CLOSED, "the client is closing") : GLLM_OK;
+}
+
+void client_leave(gllm_client *c) {
+    pthread_mutex_lock(&c->lock);
+    if (!--c->inside && c->closing) pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Out of the list of models, and freed. Nobody uses it. */
+static void take_out(struct slot *s) {
+    gllm_client *c = s->client;
+    pthread_mutex_lock(&c->lock);
+    struct slot **at = &c->slots;
+    while (*at != s) at = &(*at)->next;
+    *at = s->next;
+    pthread_mutex_unlock(&c->lock);
+    slot_free(s);
+}
+
+/* A model of which nobody knows yet that it goes, and which now goes; NULL: none is left. */
+static struct slot *mark_one(gllm_client *c) {
+    pthread_mutex_lock(&c->lock);
+    struct slot *s = c->slots;
+    while (s && s->removed) s = s->next;
+    if (s) s->removed = true;
+    pthread_mutex_unlock(&c->lock);
+    return s;
 }
 
 void gllm_client_close(gllm_client *c) {
     if (!c) return;
-    engine_close(c->engine);
-    free(c->name);
-    free(c->path);
-    free(c);
+    pthread_mutex_lock(&c->lock);
+    c->closing = true;
+    pthread_cond_broadcast(&c->changed);
+    pthread_cond_signal(&c->keep);
+    const bool has_keeper = c->has_keeper;
+    pthread_mutex_unlock(&c->lock);
+    if (has_keeper) pthread_join(c->keeper, NULL);
+    for (struct slot *s; (s = mark_one(c));) {
+        slot_stop(s);
+        take_out(s);
+    }
+    pthread_mutex_lock(&c->lock);
+    while (c->inside) pthread_cond_wait(&c->changed, &c->lock);
+    jobs_forget(c);
+    for (int i = 0; i < 2; i++)
+        if (c->fd[i] >= 0) close(c->fd[i]);
+    pthread_mutex_unlock(&c->lock);
+    client_unref(c);
 }
 
-gllm_status api_check_name(const gllm_client *c, const char *name, gllm_error *err) {
-    return !name || !strcmp(name, c->name) ? GLLM_OK : err_set(err, GLLM_NOT_FOUND, "model \"%.120s\" is not open here; \"%.120s\" is", name, c->name);
+/* ---- finding and using a model ---- */
+
+static gllm_status not_found(const gllm_client *c, const char *name, gllm_error *err) {
+    char names[300] = "";
+    size_t at = 0, n = 0;
+    for (const struct slot *s = c->slots; s; s = s->next) {
+        if (s->removed) continue;
+        if (at < sizeof names) at += (size_t)snprintf(names + at, sizeof names - at, "%s\"%.120s\"", n ? ", " : "", s->name);
+        n++;
+    }
+    if (!n) return err_set(err, GLLM_NOT_FOUND, "the client has no model");
+    return err_set(err, GLLM_NOT_FOUND, "model \"%.120s\" is not open here; %s %s", name, names, n == 1 ? "is" : "are");
+}
+
+static struct slot *look_up(const gllm_client *c, const char *name) {
+    struct slot *s = c->slots;
+    while (s && (s->removed || (name && strcmp(name, s->name)))) s = s->next;
+    return s;
+}
+
+gllm_status client_find(gllm_client *c, const char *name, struct slot **out, gllm_error *err) {
+    if (c->closing) return err_set(err, GLLM_CLOSED, "the client is closing");
+    *out = look_up(c, name);
+    return *out ? GLLM_OK : not_found(c, name, err);
+}
+
+void client_hold(struct slot *s) { s->users++, s->client->inside++; }
+void client_let_go(struct slot *s) {
+    gllm_client *c = s->client;
+    const bool last = !--s->users, empty = !--c->inside;
+    if ((last && slot_gone(s)) || (empty && c->closing)) pthread_cond_broadcast(&c->changed);
+}
+
+gllm_status client_take_engine(struct use *u, gllm_error *err) {
+    struct slot *s = u->slot;
+    if (slot_gone(s)) return slot_closed(s, err);
+    if (s->state != GLLM_MODEL_READY) {
+        if (err) *err = s->failure;
+        return s->failure.status;
+    }
+    TRY(engine_enter(s->engine, err));
+    u->engine = s->engine;
+    u->model = engine_model(s->engine);
+    return GLLM_OK;
+}
+
+gllm_status client_use(gllm_client *c, const char *name, struct use *out, gllm_error *err) {
+    *out = (struct use){0};
+    pthread_mutex_lock(&c->lock);
+    gllm_status status = client_find(c, name, &out->slot, err);
+    if (status == GLLM_OK) {
+        client_hold(out->slot);
+        status = slot_await(out->slot, false, err);
+        if (status == GLLM_OK) status = client_take_engine(out, err);
+        if (status != GLLM_OK) client_let_go(out->slot);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return status;
+}
+
+void client_release(struct use *u) {
+    gllm_client *c = u->slot->client;
+    if (u->engine) engine_leave(u->engine);
+    pthread_mutex_lock(&c->lock);
+    u->slot->last_used = clock_ms();
+    client_let_go(u->slot);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool client_is_own_thread(gllm_client *c) {
+    pthread_mutex_lock(&c->lock);
+    bool own = c->has_keeper && pthread_equal(c->keeper, pthread_self());
+    for (const struct slot *s = c->slots; s && !own; s = s->next)
+        own = (s->engine && engine_is_worker(s->engine)) || (s->has_loader && pthread_equal(s->loader, pthread_self()));
+    pthread_mutex_unlock(&c->lock);
+    return own;
+}
+
+gllm_status client_refuse_wait(gllm_client *c, gllm_error *err) {
+    return client_is_own_thread(c) ? err_set(err, GLLM_INVALID, "a callback asks its own client, which waits for the callback") : GLLM_OK;
+}
+
+/* ---- adding and removing ---- */
+
+static gllm_status insert(gllm_client *c, struct slot *s, gllm_error *err) {
+    pthread_mutex_lock(&c->lock);
+    gllm_status status = look_up(c, s->name) ? err_set(err, GLLM_INVALID, "model \"%.120s\" is open here already", s->name) : GLLM_OK;
+    if (status == GLLM_OK && s->opt.idle_seconds && !s->opt.pinned) status = keeper_start(c, err);
+    if (status == GLLM_OK) {
+        struct slot **last = &c->slots;
+        while (*last) last = &(*last)->next;
+        *last = s;
+        if (s->opt.load == GLLM_LOAD_NOW) {
+            s->state = GLLM_MODEL_LOADING;
+            client_hold(s);
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+    return status;
+}
+
+/* Loads a model that was just inserted, on this thread; the client goes without it when that fails. */
+static gllm_status load_now(struct slot *s, gllm_error *err) {
+    gllm_client *c = s->client;
+    slot_load(s);
+    pthread_mutex_lock(&c->lock);
+    gllm_status status = slot_gone(s) ? slot_closed(s, err) : s->state == GLLM_MODEL_FAILED ? s->failure.status : GLLM_OK;
+    const bool drop = s->state == GLLM_MODEL_FAILED && !s->removed;
+    if (drop && err) *err = s->failure;
+    s->removed |= drop;
+    client_let_go(s);
+    pthread_mutex_unlock(&c->lock);
+    if (!drop) return status;
+    slot_stop(s);
+    take_out(s);
+    return status;
+}
+
+static gllm_status add(gllm_client *c, const gllm_options *o, gllm_error *err) {
+    struct slot *s;
+    if (!o->model) return err_set(err, GLLM_INVALID, "model: found none, expected a directory, a file or a name");
+    if ((unsigned)o->load > GLLM_LOAD_LAZY) return err_set(err, GLLM_INVALID, "load: found %d, expected 0 or %d", (int)o->load, GLLM_LOAD_LAZY);
+    TRY(slot_open(&s, c, o, err));
+    gllm_status status = insert(c, s, err);
+    if (status == GLLM_OK) return o->load == GLLM_LOAD_NOW ? load_now(s, err) : GLLM_OK;
+    slot_free(s);
+    return status;
+}
+
+static gllm_status take_options(const char *where, const gllm_options *opt, gllm_options *o, gllm_error *err) {
+    if (!opt || !opt->struct_size) return err_set(err, GLLM_INVALID, "%s: options were not set by gllm_options_init", where);
+    gllm_options_init(o);
+    api_copy_sized(o, sizeof *o, opt, opt->struct_size);
+    return GLLM_OK;
+}
+
+gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err) {
+    gllm_options o;
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_client_open: out is NULL");
+    *out = NULL;
+    TRY(take_options("gllm_client_open", opt, &o, err));
+    gllm_client *c = client_new(&o);
+    if (!c) return err_nomem(err, "client");
+    gllm_status status = add(c, &o, err);
+    if (status == GLLM_OK) *out = c;
+    else gllm_client_close(c);
+    return status;
+}
+
+gllm_status gllm_client_add_model(gllm_client *c, const gllm_options *opt, gllm_error *err) {
+    gllm_options o;
+    if (!c) return err_set(err, GLLM_INVALID, "gllm_client_add_model: client is NULL");
+    TRY(take_options("gllm_client_add_model", opt, &o, err));
+    TRY(client_enter(c, err));
+    gllm_status status = add(c, &o, err);
+    client_leave(c);
+    return status;
+}
+
+gllm_status gllm_client_remove_model(gllm_client *c, const char *name, gllm_error *err) {
+    struct slot *s;
+    if (!c) return err_set(err, GLLM_INVALID, "gllm_client_remove_model: client is NULL");
+    TRY(client_enter(c, err));
+    gllm_status status = client_refuse_wait(c, err);
+    if (status == GLLM_OK) {
+        pthread_mutex_lock(&c->lock);
+        status = client_find(c, name, &s, err);
+        if (status == GLLM_OK) s->removed = true;
+        pthread_cond_broadcast(&c->changed);
+        pthread_cond_signal(&c->keep);
+        pthread_mutex_unlock(&c->lock);
+    }
+    if (status == GLLM_OK) {
+        slot_stop(s);
+        take_out(s);
+    }
+    client_leave(c);
+    return status;
+}
+
+/* ---- loading and unloading ---- */
+
+gllm_status gllm_client_load(gllm_client *c, const char *name, gllm_error *err) {
+    struct slot *s;
+    if (!c) return err_set(err, GLLM_INVALID, "gllm_client_load: client is NULL");
+    TRY(client_refuse_wait(c, err));
+    pthread_mutex_lock(&c->lock);
+    gllm_status status = client_find(c, name, &s, err);
+    if (status == GLLM_OK) {
+        client_hold(s);
+        status = slot_await(s, true, err);
+        client_let_go(s);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return status;
+}
+
+static gllm_status unload(struct slot *s, gllm_error *err) {
+    if (s->state == GLLM_MODEL_LOADING) return err_set(err, GLLM_BUSY, "model \"%.120s\" is being loaded", s->name);
+    if (s->users) return err_set(err, GLLM_BUSY, "model \"%.120s\" has %u requests", s->name, s->users);
+    if (s->state == GLLM_MODEL_READY) slot_unload(s, &s->log, "as asked");
+    else s->state = GLLM_MODEL_UNLOADED;
+    return GLLM_OK;
+}
+
+gllm_status gllm_client_unload(gllm_client *c, const char *name, gllm_error *err) {
+    struct slot *s;
+    if (!c) return err_set(err, GLLM_INVALID, "gllm_client_unload: client is NULL");
+    TRY(client_enter(c, err));
+    pthread_mutex_lock(&c->lock);
+    gllm_status status = client_find(c, name, &s, err);
+    if (status == GLLM_OK) status = unload(s, err);
+    pthread_mutex_unlock(&c->lock);
+    client_leave(c);
+    return status;
+}
+
+/* ---- what it has ---- */
+
+struct status { /* the public struct first; in one arena */
+    gllm_client_status base;
+    struct arena arena;
+};
+
+void gllm_client_status_free(gllm_client_status *p) {
+    struct status *s = (struct status *)p;
+    if (s) arena_free(&s->arena);
+    free(s);
+}
+
+static gllm_status fill_model(struct slot *s, struct arena *a, gllm_model_status *out, gllm_error *err) {
+    struct engine_stats e;
+    slot_stats(s, &e);
+    *out = (gllm_model_status){.name = arena_strdup(a, s->name), .path = arena_strdup(a, s->path), .task = s->task, .state = s->state, .failure = arena_strdup(a, s->failure.message),
+                               .pinned = s->opt.pinned, .memory_bytes = e.memory_bytes, .waiting = e.waiting, .running = e.running,
+                               .idle_seconds = s->users ? 0 : (clock_ms() - s->last_used) * 1e-3, .load_ms = s->load_ms, .batches = e.batches, .batch_tokens = e.batch_tokens,
+                               .batch_sequences = e.batch_sequences, .cache_tokens = e.cache_tokens, .cache_used = e.cache_used};
+    return out->name && out->path && out->failure ? GLLM_OK : err_nomem(err, "status");
+}
+
+static gllm_status fill_status(gllm_client *c, struct status *s, gllm_error *err) {
+    size_t n = 0;
+    for (const struct slot *k = c->slots; k; k = k->next) n += !k->removed;
+    gllm_model_status *models = arena_array(&s->arena, n, sizeof *models);
+    if (!models) return err_nomem(err, "status");
+    s->base = (gllm_client_status){.models = models, .memory_budget = c->memory_budget};
+    for (struct slot *k = c->slots; k; k = k->next) {
+        if (k->removed) continue;
+        gllm_model_status *m = &models[s->base.count++];
+        TRY(fill_model(k, &s->arena, m, err));
+        s->base.memory_bytes += m->memory_bytes;
+    }
+    return GLLM_OK;
+}
+
+gllm_status gllm_client_get_status(gllm_client *c, gllm_client_status **out, gllm_error *err) {
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_client_get_status: out is NULL");
+    *out = NULL;
+    if (!c) return err_set(err, GLLM_INVALID, "gllm_client_get_status: client is NULL");
+    TRY(client_enter(c, err));
+    struct status *s = calloc(1, sizeof *s);
+    gllm_status status = s ? GLLM_OK : err_nomem(err, "status");
+    if (s) {
+        pthread_mutex_lock(&c->lock);
+        status = fill_status(c, s, err);
+        pthread_mutex_unlock(&c->lock);
+    }
+    client_leave(c);
+    if (status != GLLM_OK) gllm_client_status_free(s ? &s->base : NULL);
+    else *out = &s->base;
+    return status;
 }
 
 gllm_status gllm_client_describe(gllm_client *c, const char *model, gllm_client_info *out, gllm_error *err) {
+    struct use u;
     if (!c || !out || !out->struct_size) return err_set(err, GLLM_INVALID, "gllm_client_describe: a client and out with its struct_size set are required");
-    TRY(api_check_name(c, model, err));
-    TRY(engine_enter(c->engine, err));
-    const struct model *m = engine_model(c->engine);
-    gllm_client_info info = {.struct_size = out->struct_size, .model = c->name, .path = c->path, .backend = c->backend, .device = c->caps.device, .isa = c->caps.detail,
-                             .precision = c->caps.precision, .threads = c->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = c->load_ms,
-                             .n_ctx = model_files_cached(&m->files) ? engine_context(c->engine) : 0};
+    TRY(client_use(c, model, &u, err));
+    const struct model *m = u.model;
+    const struct slot *s = u.slot;
+    gllm_client_info info = {.struct_size = out->struct_size, .model = s->name, .path = s->path, .backend = s->backend, .device = s->caps.device, .isa = s->caps.detail,
+                             .precision = s->caps.precision, .threads = s->caps.threads, .dim = m->head.dim, .max_tokens = m->files.max_tokens, .normalize = m->head.normalize, .load_ms = s->load_ms,
+                             .n_ctx = model_files_cached(&m->files) ? engine_options_of(u.engine)->n_ctx : 0};
     memcpy(out, &info, out->struct_size < sizeof info ? out->struct_size : sizeof info);
-    engine_leave(c->engine);
+    client_release(&u);
     return GLLM_OK;
 }

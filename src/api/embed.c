@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/job.h"
 #include "base/utf8.h"
 
 void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size) {
@@ -45,9 +46,9 @@ static enum pool_kind pooling_of(gllm_pooling p) {
     return KINDS[p];
 }
 
-static gllm_status check(const gllm_client *c, const gllm_embed_request *r, gllm_error *err) {
-    if (!c || !r || !r->struct_size) return err_set(err, GLLM_INVALID, "gllm_embed: a client and a request set by gllm_embed_request_init are required");
-    if (!r->n_inputs || !r->inputs) return err_set(err, GLLM_INVALID, "inputs: found none, expected at least one text");
+static gllm_status check(const gllm_embed_request *r, gllm_error *err) {
+    if (!r->n_inputs || !(r->inputs || r->ids)) return err_set(err, GLLM_INVALID, "inputs: found none, expected at least one text");
+    if (r->inputs && r->ids) return err_set(err, GLLM_INVALID, "inputs and ids: found both, expected one of them");
     if (r->n_inputs > UINT32_MAX) return err_set(err, GLLM_INVALID, "inputs: found %zu, expected at most %u", r->n_inputs, UINT32_MAX);
     if ((unsigned)r->pooling > GLLM_POOLING_WEIGHTED_MEAN || (unsigned)r->truncate > GLLM_TRUNCATE_NONE || (unsigned)r->normalize > GLLM_NORMALIZE_OFF || (unsigned)r->input_type > GLLM_INPUT_DOCUMENT)
         return err_set(err, GLLM_INVALID, "pooling %d, truncate %d, normalize %d or input_type %d is unknown", (int)r->pooling, (int)r->truncate, (int)r->normalize, (int)r->input_type);
@@ -104,54 +105,122 @@ static gllm_status show_more(struct answer *a, uint32_t outputs, size_t token_di
     return GLLM_OK;
 }
 
-static gllm_status run(gllm_client *c, const gllm_embed_request *r, struct embed_call *call, gllm_error *err) {
-    gllm_str *inputs = malloc(r->n_inputs * sizeof *inputs);
-    if (!inputs) return err_nomem(err, "embeddings");
-    for (size_t i = 0; i < r->n_inputs; i++) inputs[i] = (gllm_str){r->inputs[i].ptr, api_str_len(r->inputs[i])};
-    call->inputs = inputs;
-    gllm_status status = engine_embed(c->engine, call, err);
-    free(inputs);
-    return status;
+struct embed_job {
+    gllm_job job; /* first */
+    gllm_embed_request r;
+    struct embed_call call;
+    struct answer *answer; /* until it is the job's result */
+    bool *cut;
+};
+
+static gllm_status copy_ids(gllm_job *job, const gllm_ids **list, size_t n, gllm_error *err) {
+    if (!*list) return GLLM_OK;
+    gllm_ids *ids = arena_array(&job->arena, n, sizeof *ids);
+    for (size_t i = 0; ids && i < n; i++) {
+        int32_t *own = arena_array(&job->arena, (*list)[i].count, sizeof *own);
+        if (!own) return err_nomem(err, "request");
+        if ((*list)[i].count) memcpy(own, (*list)[i].ptr, (*list)[i].count * sizeof *own);
+        ids[i] = (gllm_ids){own, (*list)[i].count};
+    }
+    *list = ids;
+    return ids ? GLLM_OK : err_nomem(err, "request");
 }
 
-static gllm_status embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
+static gllm_status copy(gllm_job *job, gllm_error *err) {
+    gllm_embed_request *r = &((struct embed_job *)job)->r;
+    TRY(copy_ids(job, &r->ids, r->n_inputs, err));
+    TRY(job_copy_strs(job, &r->inputs, r->n_inputs, err));
+    TRY(job_copy_text(job, &r->prompt_name, err));
+    return job_copy_str(job, &r->prompt, err);
+}
+
+static gllm_status submit(gllm_job *job, gllm_error *err) {
+    struct embed_job *j = (struct embed_job *)job;
+    const gllm_embed_request *r = &j->r;
+    const struct model *m = job->use.model;
+    const char *name = job->use.slot->name;
+    struct embed_call *call = &j->call;
+    *call = (struct embed_call){.inputs = r->ids ? NULL : api_strs(&job->arena, r->inputs, r->n_inputs), .ids = r->ids, .n_inputs = r->n_inputs, .pooling = pooling_of(r->pooling), .truncate = r->truncate, .dimensions = r->dimensions,
+                                .queries = r->input_type == GLLM_INPUT_QUERY, .progress = r->progress, .progress_user = r->progress_user,
+                                .normalize = r->normalize == GLLM_NORMALIZE_ON || (r->normalize == GLLM_NORMALIZE_MODEL && m->head.normalize)};
+    if (!call->inputs && !call->ids) return err_nomem(err, "embeddings");
+    TRY(embed_outputs(m, r->outputs, &call->outputs, err));
+    if (call->outputs & OUTPUT_DENSE) TRY(embed_dim(m, call->pooling, &call->dim, err));
+    else if (r->dimensions || r->pooling) return err_set(err, GLLM_INVALID, "dimensions or pooling: %s gives no pooled vector to cut here", name);
+    TRY(check_dimensions(m, r->dimensions, call->dim, err));
+    if (!r->ids) TRY(prompt_of(&m->files.dir, r, &call->prompt, err));
+    j->answer = answer_new(r->n_inputs, r->dimensions ? r->dimensions : call->dim, name, call, &j->cut);
+    if (!j->answer) return err_nomem(err, "embeddings");
+    job_bind(job, &call->task);
+    return engine_embed_submit(job->use.engine, call, err);
+}
+
+static gllm_status finish(gllm_job *job, gllm_error *err) {
+    struct embed_job *j = (struct embed_job *)job;
+    const struct embed_call *call = &j->call;
+    struct answer *a = j->answer;
+    gllm_embeddings *e = &a->base;
+    a->more = call->more;
+    j->call.more = (struct gathered){0};
+    for (size_t i = 0; i < e->count; i++) {
+        j->cut[i] = call->tokens[i] < call->full_tokens[i];
+        e->n_truncated += j->cut[i];
+        e->usage.prompt_tokens += call->tokens[i];
+    }
+    e->compute_ms = call->compute_ms;
+    e->queue_ms = job_queue_ms(job);
+    TRY(show_more(a, call->outputs, job->use.model->files.outputs.token_dim, err));
+    job->result = e;
+    j->answer = NULL;
+    return GLLM_OK;
+}
+
+static void drop(gllm_job *job) {
+    struct embed_job *j = (struct embed_job *)job;
+    gathered_free(&j->call.more);
+    if (j->answer) gllm_embeddings_free(&j->answer->base);
+}
+
+static void free_result(void *result) { gllm_embeddings_free(result); }
+static const struct job_kind EMBED = {sizeof(struct embed_job), copy, submit, finish, drop, free_result};
+
+static gllm_status embed_job(const char *where, gllm_client *c, const gllm_embed_request *request, gllm_job **out, gllm_error *err) {
     gllm_embed_request r;
+    if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "%s: a client and a request set by gllm_embed_request_init are required", where);
     gllm_embed_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
-    const struct model *m = engine_model(c->engine);
-    struct embed_call call = {.n_inputs = r.n_inputs, .pooling = pooling_of(r.pooling), .truncate = r.truncate, .dimensions = r.dimensions, .queries = r.input_type == GLLM_INPUT_QUERY,
-                              .progress = r.progress, .progress_user = r.progress_user};
-    call.normalize = r.normalize == GLLM_NORMALIZE_ON || (r.normalize == GLLM_NORMALIZE_MODEL && m->head.normalize);
-    TRY(embed_outputs(m, r.outputs, &call.outputs, err));
-    if (call.outputs & OUTPUT_DENSE) TRY(embed_dim(m, call.pooling, &call.dim, err));
-    else if (r.dimensions || r.pooling) return err_set(err, GLLM_INVALID, "dimensions or pooling: %s gives no pooled vector to cut here", c->name);
-    TRY(check_dimensions(m, r.dimensions, call.dim, err));
-    TRY(prompt_of(&m->files.dir, &r, &call.prompt, err));
-    bool *cut = NULL;
-    struct answer *a = answer_new(r.n_inputs, r.dimensions ? r.dimensions : call.dim, c->name, &call, &cut);
-    if (!a) return err_nomem(err, "embeddings");
-    gllm_embeddings *e = &a->base;
-    gllm_status status = run(c, &r, &call, err);
-    a->more = call.more;
-    for (size_t i = 0; status == GLLM_OK && i < e->count; i++) {
-        cut[i] = call.tokens[i] < call.full_tokens[i];
-        e->n_truncated += cut[i];
-        e->usage.prompt_tokens += call.tokens[i];
-    }
-    e->compute_ms = call.compute_ms;
-    if (status == GLLM_OK) status = show_more(a, call.outputs, m->files.outputs.token_dim, err);
-    if (status != GLLM_OK) gllm_embeddings_free(e);
-    else *out = e;
-    return status;
+    TRY(check(&r, err));
+    struct embed_job *j = job_new(&EMBED, c, r.model);
+    if (!j) return err_nomem(err, "job");
+    j->r = r;
+    *out = &j->job;
+    return GLLM_OK;
 }
 
 gllm_status gllm_embed(gllm_client *c, const gllm_embed_request *request, gllm_embeddings **out, gllm_error *err) {
+    gllm_job *j;
+    void *result;
     if (!out) return err_set(err, GLLM_INVALID, "gllm_embed: out is NULL");
     *out = NULL;
-    TRY(check(c, request, err));
-    TRY(engine_enter(c->engine, err));
-    gllm_status status = embed(c, request, out, err);
-    engine_leave(c->engine);
+    TRY(embed_job("gllm_embed", c, request, &j, err));
+    gllm_status status = job_call(j, &result, err);
+    *out = result;
+    return status;
+}
+
+gllm_status gllm_embed_async(gllm_client *c, const gllm_embed_request *request, const gllm_submit *how, gllm_job **job, gllm_error *err) {
+    gllm_job *j;
+    if (!job) return err_set(err, GLLM_INVALID, "gllm_embed_async: job is NULL");
+    *job = NULL;
+    TRY(embed_job("gllm_embed_async", c, request, &j, err));
+    return job_post(j, how, job, err);
+}
+
+gllm_status gllm_job_take_embeddings(gllm_job *j, gllm_embeddings **out, gllm_error *err) {
+    void *result;
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_job_take_embeddings: out is NULL");
+    gllm_status status = job_take(j, &EMBED, &result, err);
+    *out = result;
     return status;
 }
 

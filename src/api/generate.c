@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/job.h"
+#include "api/split.h"
 #include "base/arena.h"
 #include "base/utf8.h"
 #include "engine/generate.h"
@@ -15,24 +17,30 @@ struct completion {
     gllm_completion base; /* first: the pointer that the caller has */
     struct arena arena;
     struct generate_call call;
+    struct split split;
 };
 
 void gllm_completion_free(gllm_completion *r) {
     struct completion *c = (struct completion *)r;
     if (!c) return;
     generate_call_free(&c->call);
+    split_free(&c->split);
     arena_free(&c->arena);
     free(c);
 }
 
-struct listener {
-    gllm_chunk_fn fn;
-    void *user;
+struct generate_job {
+    gllm_job job; /* first */
+    gllm_generate_request r;
+    struct encoding prompt;
+    struct completion *completion; /* until it is the job's result */
 };
+
 static bool tell(void *user, const char *text, size_t len, int32_t token, const struct sampled *s) {
-    const struct listener *l = user;
-    const gllm_chunk chunk = {.struct_size = sizeof chunk, .text = {text, len}, .token = token, .logprob = s ? s->logprob : 0};
-    return l->fn(l->user, &chunk);
+    const gllm_generate_request *r = user;
+    const gllm_chunk chunk = {.struct_size = sizeof chunk, .text = {text, len}, .token = token, .logprob = s ? s->logprob : 0,
+                              .n_top = s ? s->n_top : 0, .top = s ? (const gllm_token_logprob *)(const void *)s->top : NULL};
+    return r->on_chunk(r->user, &chunk);
 }
 
 static gllm_status fill_stops(const gllm_generate_request *r, struct completion *c, gllm_error *err) {
@@ -72,68 +80,136 @@ static gllm_status fill_constraint(const gllm_generate_request *r, struct comple
     return GLLM_OK;
 }
 
-static gllm_status encode(gllm_client *client, gllm_str text, bool parse_special, struct encoding *e, gllm_error *err) {
+static gllm_status encode(const struct model *m, gllm_str text, bool parse_special, struct encoding *e, gllm_error *err) {
     const struct encode_options opt = {.add_special = true, .parse_special = parse_special};
-    return tokenizer_encode(engine_model(client->engine)->files.tokenizer, text.ptr ? text.ptr : "", api_str_len(text), NULL, 0, &opt, e, err);
+    return tokenizer_encode(m->files.tokenizer, text.ptr ? text.ptr : "", api_str_len(text), NULL, 0, &opt, e, err);
 }
 
 /* The prompt, or the messages. */
-static gllm_status encode_request(gllm_client *client, const gllm_generate_request *r, struct encoding *e, gllm_error *err) {
+static gllm_status encode_request(const struct model *m, const gllm_generate_request *r, struct completion *c, struct encoding *e, gllm_error *err) {
     struct jinja_text text;
-    if (r->prompt.ptr && r->n_messages) return err_set(err, GLLM_INVALID, "found a prompt and messages, expected one of them");
-    if (!r->n_messages && (r->tools || r->template_args || r->chat_template || r->continue_final))
-        return err_set(err, GLLM_INVALID, "%s goes with messages, and there are none", r->tools ? "tools" : r->template_args ? "template_args" : r->chat_template ? "chat_template" : "continue_final");
-    if (!r->n_messages) return encode(client, r->prompt, r->parse_special, e, err);
-    TRY(api_chat_render(client, r, &text, err));
-    gllm_status status = api_chat_encode(client, &text, e, err);
+    if (!r->n_messages) return encode(m, r->prompt, r->parse_special, e, err);
+    TRY(api_chat_render(m, r, &text, err));
+    gllm_status status = r->split_answer ? split_open(&c->split, m, r, &text, &c->call, err) : GLLM_OK;
+    if (status == GLLM_OK) status = api_chat_encode(m, &text, e, err);
     jinja_text_free(&text);
     return status;
 }
 
-static gllm_status finish(struct completion *c, const gllm_client *client, gllm_error *err) {
+static gllm_status submit(gllm_job *job, gllm_error *err) {
+    struct generate_job *j = (struct generate_job *)job;
+    gllm_generate_request *r = &j->r;
+    struct completion *c = j->completion = calloc(1, sizeof *c);
+    if (!c) return err_nomem(err, "completion");
+    TRY(fill_params(r, c, err));
+    TRY(fill_constraint(r, c, err));
+    if (r->on_chunk) c->call.on_text = tell, c->call.user = r;
+    TRY(encode_request(job->use.model, r, c, &j->prompt, err));
+    c->call.prompt = j->prompt.ids, c->call.n_prompt = j->prompt.count;
+    job_bind(job, &c->call.task);
+    return engine_generate_submit(job->use.engine, &c->call, err);
+}
+
+static gllm_status finish(gllm_job *job, gllm_error *err) {
+    struct generate_job *j = (struct generate_job *)job;
+    struct completion *c = j->completion;
     struct generate_call *g = &c->call;
     float *logprobs = NULL;
-    const char *model = arena_strdup(&c->arena, client->name);
+    const char *model = arena_strdup(&c->arena, job->use.slot->name);
     if (!model) return err_nomem(err, "completion");
     if (g->sampler.logprobs && !(logprobs = arena_array(&c->arena, g->n_tokens, sizeof *logprobs))) return err_nomem(err, "logprobs");
     for (uint32_t i = 0; logprobs && i < g->n_tokens; i++) logprobs[i] = g->sampled[i].logprob;
     _Static_assert(sizeof(gllm_token_logprob) == sizeof(struct token_logprob), "the same pair");
-    c->base = (gllm_completion){.text = {g->text, g->text_len}, .n_tokens = g->n_tokens, .tokens = g->tokens, .logprobs = logprobs, .n_top = g->sampler.n_top,
+    c->base = (gllm_completion){.text = {g->text ? g->text : "", g->text_len}, .n_tokens = g->n_tokens, .tokens = g->tokens, .logprobs = logprobs, .n_top = g->sampler.n_top,
                                 .top = (const gllm_token_logprob *)(const void *)g->top, .finish = g->finish, .context_full = g->context_full, .stop_index = g->stop_hit,
-                                .prompt_tokens = g->n_prompt, .cached_tokens = g->n_cached, .prefill_ms = g->prefill_ms, .decode_ms = g->decode_ms, .model = model};
+                                .prompt_tokens = g->n_prompt, .cached_tokens = g->n_cached, .prefill_ms = g->prefill_ms, .decode_ms = g->decode_ms, .model = model,
+                                .queue_ms = job_queue_ms(job)};
+    TRY(split_finish(&c->split, &c->arena, &c->base, err));
+    job->result = &c->base;
+    j->completion = NULL;
     return GLLM_OK;
 }
 
-static gllm_status generate(gllm_client *client, const gllm_generate_request *request, gllm_completion **out, gllm_error *err) {
+static gllm_status copy_messages(gllm_job *job, gllm_generate_request *r, gllm_error *err) {
+    gllm_message *list = arena_array(&job->arena, r->n_messages, sizeof *list);
+    if (!list) return err_nomem(err, "request");
+    for (size_t i = 0; r->messages && i < r->n_messages; i++) {
+        list[i] = r->messages[i];
+        TRY(job_copy_text(job, &list[i].role, err));
+        TRY(job_copy_text(job, &list[i].extra, err));
+        TRY(job_copy_str(job, &list[i].content, err));
+    }
+    if (r->messages) r->messages = list;
+    return GLLM_OK;
+}
+
+static gllm_status copy(gllm_job *job, gllm_error *err) {
+    gllm_generate_request *r = &((struct generate_job *)job)->r;
+    const char **texts[] = {&r->tools, &r->template_args, &r->chat_template, &r->grammar, &r->json_schema, &r->tool_choice};
+    gllm_logit_bias *bias = arena_array(&job->arena, r->n_logit_bias, sizeof *bias);
+    if (!bias) return err_nomem(err, "request");
+    if (r->logit_bias) r->logit_bias = memcpy(bias, r->logit_bias, r->n_logit_bias * sizeof *bias);
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) TRY(job_copy_text(job, texts[i], err));
+    TRY(job_copy_str(job, &r->prompt, err));
+    TRY(job_copy_strs(job, &r->stop, r->n_stop, err));
+    return copy_messages(job, r, err);
+}
+
+static void drop(gllm_job *job) {
+    struct generate_job *j = (struct generate_job *)job;
+    encoding_free(&j->prompt);
+    if (j->completion) gllm_completion_free(&j->completion->base);
+}
+
+static void free_result(void *result) { gllm_completion_free(result); }
+static const struct job_kind GENERATE = {sizeof(struct generate_job), copy, submit, finish, drop, free_result};
+
+static gllm_status check(const gllm_generate_request *r, gllm_error *err) {
+    if (r->prompt.ptr && r->n_messages) return err_set(err, GLLM_INVALID, "found a prompt and messages, expected one of them");
+    if (!r->n_messages && (r->split_answer || r->tools || r->template_args || r->chat_template || r->continue_final))
+        return err_set(err, GLLM_INVALID, "%s goes with messages, and there are none", r->split_answer ? "split_answer" : r->tools ? "tools" : r->template_args ? "template_args" : r->chat_template ? "chat_template" : "continue_final");
+    if (r->tool_choice && !(r->split_answer && r->tools)) return err_set(err, GLLM_INVALID, "tool_choice goes with split_answer and tools");
+    return GLLM_OK;
+}
+
+static gllm_status generate_job(const char *where, gllm_client *c, const gllm_generate_request *request, gllm_job **out, gllm_error *err) {
     gllm_generate_request r;
+    if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "%s: a client and a request set by gllm_generate_request_init are required", where);
     gllm_generate_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
-    struct encoding e = {0};
-    struct completion *c = calloc(1, sizeof *c);
-    struct listener listener = {r.on_chunk, r.user};
-    gllm_status status;
-    if (!c) return err_nomem(err, "completion");
-    TRY_GO(fill_params(&r, c, err));
-    TRY_GO(fill_constraint(&r, c, err));
-    TRY_GO(encode_request(client, &r, &e, err));
-    c->call.prompt = e.ids, c->call.n_prompt = e.count;
-    if (r.on_chunk) c->call.on_text = tell, c->call.user = &listener;
-    TRY_GO(engine_generate(client->engine, &c->call, err));
-    TRY_GO(finish(c, client, err));
-done:
-    encoding_free(&e);
-    if (status != GLLM_OK) gllm_completion_free(&c->base);
-    else *out = &c->base;
+    TRY(check(&r, err));
+    if (r.tool_choice && !strcmp(r.tool_choice, "none")) r.tools = NULL;
+    struct generate_job *j = job_new(&GENERATE, c, r.model);
+    if (!j) return err_nomem(err, "job");
+    j->r = r;
+    *out = &j->job;
+    return GLLM_OK;
+}
+
+gllm_status gllm_generate(gllm_client *c, const gllm_generate_request *request, gllm_completion **out, gllm_error *err) {
+    gllm_job *j;
+    void *result;
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_generate: out is NULL");
+    *out = NULL;
+    TRY(generate_job("gllm_generate", c, request, &j, err));
+    gllm_status status = job_call(j, &result, err);
+    *out = result;
     return status;
 }
 
-gllm_status gllm_generate(gllm_client *client, const gllm_generate_request *request, gllm_completion **out, gllm_error *err) {
-    if (!out) return err_set(err, GLLM_INVALID, "gllm_generate: out is NULL");
-    *out = NULL;
-    if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_generate: a client and a request set by gllm_generate_request_init are required");
-    TRY(engine_enter(client->engine, err));
-    gllm_status status = generate(client, request, out, err);
-    engine_leave(client->engine);
+gllm_status gllm_generate_async(gllm_client *c, const gllm_generate_request *request, const gllm_submit *how, gllm_job **job, gllm_error *err) {
+    gllm_job *j;
+    if (!job) return err_set(err, GLLM_INVALID, "gllm_generate_async: job is NULL");
+    *job = NULL;
+    TRY(generate_job("gllm_generate_async", c, request, &j, err));
+    return job_post(j, how, job, err);
+}
+
+gllm_status gllm_job_take_completion(gllm_job *j, gllm_completion **out, gllm_error *err) {
+    void *result;
+    if (!out) return err_set(err, GLLM_INVALID, "gllm_job_take_completion: out is NULL");
+    gllm_status status = job_take(j, &GENERATE, &result, err);
+    *out = result;
     return status;
 }
 
@@ -153,34 +229,53 @@ void gllm_score_free(gllm_score *p) {
     free(s);
 }
 
-static gllm_status score_text(gllm_client *client, gllm_str text, gllm_score **out, gllm_error *err) {
-    struct score *s = calloc(1, sizeof *s);
-    struct score_call call = {0};
-    gllm_status status;
+struct score_job {
+    gllm_job job; /* first */
+    gllm_str text;
+    struct score *score; /* until it is the job's result */
+    struct score_call call;
+};
+
+static gllm_status submit_score(gllm_job *job, gllm_error *err) {
+    struct score_job *j = (struct score_job *)job;
+    struct score *s = j->score = calloc(1, sizeof *s);
     if (!s) return err_nomem(err, "score");
-    TRY_GO(encode(client, text, false, &s->tokens, err));
+    TRY(encode(job->use.model, j->text, false, &s->tokens, err));
     s->logprobs = malloc((s->tokens.count + 1) * sizeof *s->logprobs);
     s->top1 = malloc((s->tokens.count + 1) * sizeof *s->top1);
-    if (!s->logprobs || !s->top1) {
-        status = err_nomem(err, "score");
-        goto done;
-    }
-    call = (struct score_call){.tokens = s->tokens.ids, .n = s->tokens.count, .logprob = s->logprobs, .best = s->top1};
-    TRY_GO(engine_score(client->engine, &call, err));
-    s->base = (gllm_score){.n_tokens = s->tokens.count, .tokens = s->tokens.ids, .logprobs = s->logprobs, .top1 = s->top1, .compute_ms = call.ms};
-done:
-    if (status != GLLM_OK) gllm_score_free(&s->base);
-    else *out = &s->base;
-    return status;
+    if (!s->logprobs || !s->top1) return err_nomem(err, "score");
+    j->call = (struct score_call){.tokens = s->tokens.ids, .n = s->tokens.count, .logprob = s->logprobs, .best = s->top1};
+    job_bind(job, &j->call.task);
+    return engine_score_submit(job->use.engine, &j->call, err);
 }
 
+static gllm_status finish_score(gllm_job *job, gllm_error *err) {
+    struct score_job *j = (struct score_job *)job;
+    struct score *s = j->score;
+    (void)err;
+    s->base = (gllm_score){.n_tokens = s->tokens.count, .tokens = s->tokens.ids, .logprobs = s->logprobs, .top1 = s->top1, .compute_ms = j->call.ms};
+    job->result = &s->base;
+    j->score = NULL;
+    return GLLM_OK;
+}
+
+static void drop_score(gllm_job *job) {
+    struct score_job *j = (struct score_job *)job;
+    if (j->score) gllm_score_free(&j->score->base);
+}
+
+static void free_score(void *result) { gllm_score_free(result); }
+static const struct job_kind SCORE = {sizeof(struct score_job), NULL, submit_score, finish_score, drop_score, free_score}; /* it is always waited for */
+
 gllm_status gllm_score_text(gllm_client *client, const char *model, gllm_str text, gllm_score **out, gllm_error *err) {
+    void *result;
     if (!out) return err_set(err, GLLM_INVALID, "gllm_score_text: out is NULL");
     *out = NULL;
     if (!client) return err_set(err, GLLM_INVALID, "gllm_score_text: client is NULL");
-    TRY(api_check_name(client, model, err));
-    TRY(engine_enter(client->engine, err));
-    gllm_status status = score_text(client, text, out, err);
-    engine_leave(client->engine);
+    struct score_job *j = job_new(&SCORE, client, model);
+    if (!j) return err_nomem(err, "score");
+    j->text = text;
+    gllm_status status = job_call(&j->job, &result, err);
+    *out = result;
     return status;
 }

@@ -41,24 +41,22 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, const s
     return GLLM_OK;
 }
 
-/* What a device takes beside weights: the buffers of one forward, and for a generator its cache. */
-static gllm_status plan_memory(gllm_memory_plan *p, const struct model *m, const gllm_options *o, uint32_t ctx, uint32_t batch, gllm_error *err) {
+gllm_status api_plan(const gllm_options *o, const struct model *m, const struct backend_ops *ops, uint32_t ctx, uint32_t batch, gllm_memory_plan *p, gllm_error *err) {
     const struct model_cfg *c = &m->files.cfg;
     const bool cached = model_files_cached(&m->files);
     const uint64_t n_tok = (ctx ? ctx : cached ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || cached) ? batch : 1);
     if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
-    p->cache_dtype = "";
+    *p = (gllm_memory_plan){.cache_dtype = "", .weight_bytes = model_weight_bytes(&m->bindings, ops)};
     if (!cached) p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
     else {
         struct engine_options e = {.n_ctx = (uint32_t)n_tok};
         TRY(api_kv_dtype(o, m, &e.kv_dtype, err));
         const struct decoder_options d = engine_decoder_options(&e);
-        p->activation_bytes = decoder_activation_bytes(c, &d);
+        p->activation_bytes = decoder_activation_bytes(&m->files, &d);
         p->cache_bytes = decoder_cache_bytes(c, &d);
         p->cache_dtype = dtype_traits(d.kv_dtype)->name;
     }
     p->total_bytes = p->weight_bytes + p->activation_bytes + p->cache_bytes;
-    p->fits = p->total_bytes <= p->free_bytes;
     return GLLM_OK;
 }
 
@@ -74,10 +72,10 @@ static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_
         gllm_memory_plan *p = &list[i->base.n_plans++];
         char text[300];
         snprintf(text, sizeof text, "%s (%s)", caps.device, caps.detail);
-        *p = (gllm_memory_plan){.backend = e[k].name, .device = arena_strdup(&i->arena, text), .free_bytes = caps.mem_free};
+        TRY(api_plan(o, m, e[k].ops, ctx, batch, p, err));
+        p->backend = e[k].name, p->device = arena_strdup(&i->arena, text), p->free_bytes = caps.mem_free;
         if (!p->device) return err_nomem(err, "plans");
-        p->weight_bytes = model_weight_bytes(&m->bindings, e[k].ops);
-        TRY(plan_memory(p, m, o, ctx, batch, err));
+        p->fits = p->total_bytes <= p->free_bytes;
     }
     i->base.plans = list;
     return GLLM_OK;
@@ -131,6 +129,11 @@ static gllm_status fill_known(struct info *i, const struct model_hints *h, gllm_
     return b->alias ? GLLM_OK : err_nomem(err, "model info");
 }
 
+const char *api_task(const struct model_files *f) {
+    if (f->generates) return "generate";
+    return f->ranker.kind != RANKER_NONE || f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
+}
+
 static gllm_status fill(struct info *i, const struct model *m, const char *name, gllm_error *err) {
     const struct model_files *f = &m->files;
     const struct model_cfg *c = &f->cfg;
@@ -141,7 +144,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->architecture = f->arch.name;
     b->format = weights_format(f->weights);
     b->tokenizer = tokenizer_kind(f->tokenizer);
-    b->task = f->generates ? "generate" : f->ranker.kind != RANKER_NONE || f->classifier.n_labels == 1 ? "rerank" : f->classifier.n_labels ? "classify" : "embed";
+    b->task = api_task(f);
     b->licence = arena_strdup(a, f->dir.licence ? f->dir.licence : f->hints.licence ? f->hints.licence : "");
     b->quantisation = quantisation_text(a, &c->quant);
     b->pooling = f->classifier.n_labels ? "" : pooling_text(a, &m->head);

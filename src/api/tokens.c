@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/client.h"
 
 void gllm_tokenize_request_init_sized(gllm_tokenize_request *r, size_t size) {
     const gllm_tokenize_request full = {.struct_size = size};
@@ -37,39 +38,39 @@ static gllm_tokens *result(const struct tokenizer *t, const struct encoding *e) 
     return r;
 }
 
-static gllm_status tokenize(gllm_client *c, const gllm_tokenize_request *request, gllm_tokens **out, gllm_error *err) {
-    gllm_tokenize_request r;
-    gllm_tokenize_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
-    const struct model_files *f = &engine_model(c->engine)->files;
-    struct encode_options opt = {.add_special = !r.no_special, .parse_special = r.parse_special, .lowercase = f->dir.do_lower_case};
+static gllm_status tokenize(const struct model_files *f, const gllm_tokenize_request *r, gllm_tokens **out, gllm_error *err) {
+    struct encode_options opt = {.add_special = !r->no_special, .parse_special = r->parse_special, .lowercase = f->dir.do_lower_case};
     struct encoding e = {0};
-    gllm_status status = tokenizer_encode(f->tokenizer, r.text.ptr ? r.text.ptr : "", api_str_len(r.text), r.pair.ptr, api_str_len(r.pair), &opt, &e, err);
+    gllm_status status = tokenizer_encode(f->tokenizer, r->text.ptr ? r->text.ptr : "", api_str_len(r->text), r->pair.ptr, api_str_len(r->pair), &opt, &e, err);
     if (status == GLLM_OK && !(*out = result(f->tokenizer, &e))) status = err_nomem(err, "tokens");
     encoding_free(&e);
     return status;
 }
 
 gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, gllm_tokens **out, gllm_error *err) {
+    gllm_tokenize_request r;
+    struct use u;
     if (!out) return err_set(err, GLLM_INVALID, "gllm_tokenize: out is NULL");
     *out = NULL;
     if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_tokenize: a client and a request set by gllm_tokenize_request_init are required");
-    TRY(engine_enter(c->engine, err));
-    gllm_status status = tokenize(c, request, out, err);
-    engine_leave(c->engine);
+    gllm_tokenize_request_init(&r);
+    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(client_use(c, r.model, &u, err));
+    gllm_status status = tokenize(&u.model->files, &r, out, err);
+    client_release(&u);
     return status;
 }
 void gllm_tokens_free(gllm_tokens *t) { free(t); }
 
 gllm_status gllm_detokenize(gllm_client *c, const char *model, const int32_t *ids, size_t n_ids, bool keep_special, char **out, gllm_error *err) {
     if (!out) return err_set(err, GLLM_INVALID, "gllm_detokenize: out is NULL");
+    struct use u;
     size_t len;
     *out = NULL;
     if (!c || (n_ids && !ids)) return err_set(err, GLLM_INVALID, "gllm_detokenize: a client and ids are required");
-    TRY(api_check_name(c, model, err));
-    TRY(engine_enter(c->engine, err));
-    gllm_status status = tokenizer_decode(engine_model(c->engine)->files.tokenizer, ids, n_ids, !keep_special, out, &len, err);
-    engine_leave(c->engine);
+    TRY(client_use(c, model, &u, err));
+    gllm_status status = tokenizer_decode(u.model->files.tokenizer, ids, n_ids, !keep_special, out, &len, err);
+    client_release(&u);
     return status;
 }
 void gllm_text_free(char *text) { free(text); }

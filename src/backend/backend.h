@@ -85,6 +85,8 @@ struct backend_ops {
     /* device. probe answers quickly, opens nothing, and fills caps->detail in either case */
     gllm_status (*probe)(uint32_t device, struct backend_caps *caps);
     gllm_status (*open)(struct backend **out, const struct backend_options *opt, gllm_error *err);
+    /* One more open backend on be's device, with so many threads of its own: its plans read be's weights, prepared before, while be's go on. Closed before be */
+    gllm_status (*share)(struct backend *be, uint32_t threads, struct backend **out, gllm_error *err);
     void (*close)(struct backend *be); /* NULL ok; every buffer, weight and plan was freed before */
     void (*describe)(struct backend *be, struct backend_caps *caps); /* the open device */
     gllm_status (*mem_info)(struct backend *be, uint64_t *free_bytes, uint64_t *total_bytes);

@@ -132,6 +132,8 @@ gllm_status step_check(const struct tape *t, gllm_error *err) {
         if (starts[i] > starts[i + 1]) return err_set(err, GLLM_INVALID, "step: sequence %u begins at token %u and ends at %u", i, starts[i], starts[i + 1]);
         if (starts[i + 1] - starts[i] > s[STEP_MAX_LEN])
             return err_set(err, GLLM_INVALID, "step: sequence %u has %u tokens, the longest is said to have %u", i, starts[i + 1] - starts[i], s[STEP_MAX_LEN]);
+        if (s[t->layout.seen + i] > starts[i + 1] - starts[i])
+            return err_set(err, GLLM_INVALID, "step: sequence %u has %u tokens, %u of them are said to be seen", i, starts[i + 1] - starts[i], s[t->layout.seen + i]);
     }
     if (s[STEP_N_OUT] > t->layout.cap_out) return err_set(err, GLLM_INVALID, "step: %u gathered rows, expected at most %u", s[STEP_N_OUT], t->layout.cap_out);
     for (uint32_t i = 0; i < s[STEP_N_OUT]; i++)

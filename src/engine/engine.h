@@ -12,8 +12,8 @@ struct engine_options {
     uint32_t max_batch_tokens, max_queue;
     uint32_t n_ctx; /* generators: tokens of one sequence */
     enum dtype kv_dtype; /* of the cache */
-    uint32_t cache_tokens; /* tokens that the cache holds, all sequences together; 0: n_ctx */
-    uint32_t workers; /* threads that run forwards, over one copy of the weights; 0: 1 */
+    uint32_t cache_tokens; /* tokens that the cache holds, all sequences together; 0: n_ctx. Several workers divide it, but each has n_ctx at least */
+    uint32_t workers; /* threads that run forwards, over one copy of the weights; 0: 1. The backend's threads are divided among them */
 };
 struct engine_stats {
     uint32_t waiting, running; /* tasks */

@@ -1,7 +1,7 @@
 /* generate.h - prompts to text, and texts to log-probabilities, on the model's worker thread.
  *
  * The decoder (cache and plan) is opened at the first call and kept; what a finished call computed stays in the cache for the next prompt that
- * begins alike. Prefill runs in chunks. */
+ * begins alike. */
 #ifndef GLLM_ENGINE_GENERATE_H
 #define GLLM_ENGINE_GENERATE_H
 #include "engine/constraint.h"
@@ -10,7 +10,6 @@
 #include "model/decoder.h"
 #include "text/stop.h"
 
-enum { ENGINE_SEQUENCES = 64 }; /* that a step of an engine's decoder takes */
 typedef bool (*generate_fn)(void *user, const char *text, size_t len, int32_t token, const struct sampled *s); /* on the worker; false stops */
 struct generate_call {
     struct task task;
@@ -21,6 +20,8 @@ struct generate_call {
     size_t n_stop;
     bool ignore_eos;
     struct constraint_spec constraint; /* of the answer; the end of its text is an end, too */
+    bool (*shows)(const void *user, const char *text, size_t len); /* which special tokens are part of the text, by their spelling; NULL: none */
+    const void *shows_user;
     generate_fn on_text;   /* may be NULL; also called with an empty text for a token whose text is held back */
     void *user;
     /* results; the arrays are the caller's to free */
@@ -47,10 +48,12 @@ struct score_call {
     float *logprob;        /* [n - 1] of token i + 1 after tokens 0..i; the caller's memory */
     int32_t *best;         /* [n - 1] the most likely token there; likewise */
     double ms;
+    struct kv_seq *seq;    /* the engine's */
 };
 gllm_status engine_score_submit(struct engine *e, struct score_call *c, gllm_error *err);
 gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err);
-uint32_t engine_context(const struct engine *e); /* tokens that the cache holds */
-gllm_status engine_open_decoder(struct model *m, const struct engine *e, gllm_error *err); /* on the worker; nothing where it is open */
+uint32_t engine_context(const struct engine *e); /* tokens of one sequence */
+/* On the worker; nothing where it is open. Where memory does not suffice the cache becomes smaller, which is told; GLLM_NOMEM: not even a small one can be had. */
+gllm_status engine_open_decoder(struct model *m, const struct engine *e, gllm_error *err);
 struct decoder_options engine_decoder_options(const struct engine_options *o); /* what an engine opens its decoder with */
 #endif

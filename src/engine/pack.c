@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "engine/tasks.h"
+#include "engine/worker.h"
 
 void packed_free(struct packed *p) {
     free(p->ids);
     free(p->types);
     free(p->start);
+    free(p->seen);
     *p = (struct packed){0};
 }
 
@@ -20,6 +21,9 @@ static bool reserve(struct packed *p, size_t tokens) {
         if (!start) return false;
         if (!p->start) start[0] = 0;
         p->start = start;
+        uint32_t *seen = realloc(p->seen, room * sizeof *seen);
+        if (!seen) return false;
+        p->seen = seen;
         p->room = room;
     }
     const size_t need = p->start[p->n] + tokens;
@@ -40,6 +44,7 @@ gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *e
         memcpy(p->ids + at, e->ids, e->count * sizeof *e->ids);
         memcpy(p->types + at, e->types, e->count);
     }
+    p->seen[p->n] = 0;
     p->start[++p->n] = at + e->count;
     return GLLM_OK;
 }
@@ -55,17 +60,71 @@ gllm_status packed_append(struct packed *p, const int32_t *ids, uint32_t n, gllm
     return GLLM_OK;
 }
 
-static gllm_status hand_over(struct model *m, const struct packed_run *r, const struct batch *b, const struct outputs *o, size_t first, gllm_error *err) {
-    const size_t per_tok = m->files.outputs.token_dim, per_seq = outputs_sparse_floats(m, 0, 1); /* 0: sparse is by token */
-    for (uint32_t i = 0; i < b->n_seq; i++) {
-        const uint32_t at = b->starts[i];
-        if (o->wanted & OUTPUT_DENSE) r->each(r->user, first + i, o->dense + (size_t)i * r->dim);
-        const struct text_outputs text = {.n_tok = b->starts[i + 1] - at, .ids = b->tokens + at, .sparse = o->sparse ? o->sparse + (per_seq ? i * per_seq : at) : NULL,
-                                          .tokens = o->tokens ? o->tokens + at * per_tok : NULL};
-        if (o->wanted & ~OUTPUT_DENSE) TRY(r->more(r->user, first + i, &text, err));
-    }
-    return GLLM_OK;
+/* ---- which texts: locked ---- */
+
+static struct packed_run *run_of(const struct task *t) { return t->work; }
+static uint32_t outputs_of(const struct packed_run *r) { return r->outputs ? r->outputs : OUTPUT_DENSE; }
+static size_t text_tokens(const struct packed_run *r, size_t text) { return r->packed.start[text + 1] - r->packed.start[text]; }
+
+struct choice { /* what goes together in one forward */
+    const struct text_batch *batch;
+    const struct packed_run *like; /* NULL: any */
+};
+static bool can_join(const void *arg, const struct task *t) {
+    const struct choice *c = arg;
+    const struct packed_run *r = run_of(t);
+    const bool ordered = r->more || r->progress;
+    return (!c->like || (r->pooling == c->like->pooling && outputs_of(r) == outputs_of(c->like))) && (!ordered || !r->in_flight || r->holder == c->batch);
 }
+
+static struct text_share *share_of(struct text_batch *b, struct task *t) {
+    for (size_t i = b->n_shares; i > 0; i--)
+        if (b->shares[i - 1].task == t) return &b->shares[i - 1];
+    b->shares[b->n_shares] = (struct text_share){.task = t};
+    return &b->shares[b->n_shares++];
+}
+
+/* The task's next text into the batch; its caller had its turn. */
+static void take_text(struct engine *e, struct text_batch *b, struct task *t) {
+    struct packed_run *r = run_of(t);
+    struct turns *q = &e->turns[TASK_TEXTS];
+    task_begin(e, t);
+    b->n_tok += text_tokens(r, r->taken);
+    b->pieces[b->n++] = (struct text_piece){t, r->taken++};
+    share_of(b, t)->n++;
+    r->in_flight++;
+    r->holder = b;
+    turns_pass(q, t);
+    if (r->taken == r->packed.n) turns_remove(q, t);
+}
+
+static void fill_batch(struct engine *e, struct text_batch *b) {
+    const uint32_t budget = b->budget ? b->budget : e->opt.max_batch_tokens;
+    struct choice c = {.batch = b};
+    b->n = b->n_shares = b->n_tok = 0;
+    for (struct task *t; (t = turns_find(&e->turns[TASK_TEXTS], can_join, &c)); c.like = run_of(t)) {
+        const struct packed_run *r = run_of(t);
+        if (b->n && (b->n_tok + text_tokens(r, r->taken) > budget || b->n == b->room)) return;
+        take_text(e, b, t);
+    }
+}
+
+bool texts_drop(struct engine *e, struct task *t) {
+    struct packed_run *r = run_of(t);
+    if (r->taken < r->packed.n) turns_remove(&e->turns[TASK_TEXTS], t);
+    r->taken = r->packed.n;
+    return r->in_flight;
+}
+
+/* Its first error counts. Unlocked. */
+static void fail(struct engine *e, struct task *t, const gllm_error *error) {
+    pthread_mutex_lock(&e->lock);
+    if (t->status == GLLM_OK) t->status = error->status, t->error = *error;
+    texts_drop(e, t);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* ---- one forward: unlocked ---- */
 
 static float *floats(bool wanted, size_t rows, size_t cols, bool *failed) {
     float *p = wanted ? malloc((rows * cols + 1) * sizeof *p) : NULL;
@@ -73,53 +132,174 @@ static float *floats(bool wanted, size_t rows, size_t cols, bool *failed) {
     return p;
 }
 
-/* Texts [first, last) as one packed forward. */
-static gllm_status run_batch(struct model *m, const struct packed_run *r, size_t first, size_t last, gllm_error *err) {
-    const struct packed *p = &r->packed;
-    const size_t n = last - first, base = p->start[first], n_tok = p->start[last] - base;
-    struct outputs o = {.wanted = r->outputs ? r->outputs : OUTPUT_DENSE};
-    bool failed = false;
-    uint32_t *starts = malloc((2 * n + 1) * sizeof *starts);
-    o.dense = floats(o.wanted & OUTPUT_DENSE, n, r->dim, &failed);
-    o.sparse = floats(o.wanted & OUTPUT_SPARSE, 1, outputs_sparse_floats(m, (uint32_t)n_tok, (uint32_t)n), &failed);
-    o.tokens = floats(o.wanted & OUTPUT_TOKENS, n_tok, m->files.outputs.token_dim, &failed);
-    gllm_status status = starts && !failed ? GLLM_OK : err_nomem(err, "batch");
-    if (status == GLLM_OK) {
-        for (size_t i = 0; i <= n; i++) starts[i] = (uint32_t)(p->start[first + i] - base);
-        for (size_t i = 0; i < n; i++) starts[n + 1 + i] = p->pool_from;
-        struct batch b = {.n_tok = starts[n], .n_seq = (uint32_t)n, .tokens = p->ids + base, .types = p->types + base, .starts = starts, .pool_from = starts + n + 1};
-        status = model_run_outputs(m, &b, r->pooling, &o, err);
-        if (status == GLLM_OK) status = hand_over(m, r, &b, &o, first, err);
-    }
-    free(starts);
-    free(o.dense);
-    free(o.sparse);
-    free(o.tokens);
-    return status;
+struct pass { /* pieces [0, n) as one packed forward */
+    int32_t *ids;
+    uint8_t *types;
+    uint32_t *starts, *pool_from, *seen;
+    struct outputs out;
+};
+static void pass_free(struct pass *p) {
+    void *all[] = {p->ids, p->types, p->starts, p->pool_from, p->seen, p->out.dense, p->out.sparse, p->out.tokens};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-static gllm_status run_all(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
-    struct packed_run *r = t->work;
-    const size_t *start = r->packed.start, n = r->packed.n, budget = engine_options_of(e)->max_batch_tokens;
-    for (size_t first = 0, last; first < n; first = last) {
-        for (last = first + 1; last < n && start[last + 1] - start[first] <= budget && last - first < budget; last++) {}
-        double begin = clock_ms();
-        TRY(run_batch(m, r, first, last, err));
-        r->compute_ms += clock_ms() - begin;
-        if (r->progress && !r->progress(r->progress_user, last, n) && last < n) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu texts", last, n);
+static gllm_status pass_new(struct pass *p, const struct model *m, const struct text_piece *pieces, size_t n, gllm_error *err) {
+    const struct packed_run *like = run_of(pieces->task);
+    size_t n_tok = 0;
+    bool failed = false;
+    for (size_t i = 0; i < n; i++) n_tok += text_tokens(run_of(pieces[i].task), pieces[i].text);
+    *p = (struct pass){.ids = malloc((n_tok + 1) * sizeof *p->ids), .types = malloc(n_tok + 1), .starts = malloc((n + 1) * sizeof *p->starts), .pool_from = malloc((n + 1) * sizeof *p->pool_from),
+                       .seen = malloc((n + 1) * sizeof *p->seen), .out.wanted = outputs_of(like)};
+    p->out.dense = floats(p->out.wanted & OUTPUT_DENSE, n, like->dim, &failed);
+    p->out.sparse = floats(p->out.wanted & OUTPUT_SPARSE, 1, outputs_sparse_floats(m, (uint32_t)n_tok, (uint32_t)n), &failed);
+    p->out.tokens = floats(p->out.wanted & OUTPUT_TOKENS, n_tok, m->files.outputs.token_dim, &failed);
+    if (failed || !p->ids || !p->types || !p->starts || !p->pool_from || !p->seen) return err_nomem(err, "batch");
+    p->starts[0] = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct packed *from = &run_of(pieces[i].task)->packed;
+        const size_t first = from->start[pieces[i].text], count = from->start[pieces[i].text + 1] - first;
+        if (count) memcpy(p->ids + p->starts[i], from->ids + first, count * sizeof *p->ids);
+        if (count) memcpy(p->types + p->starts[i], from->types + first, count);
+        p->starts[i + 1] = p->starts[i] + (uint32_t)count;
+        p->pool_from[i] = from->pool_from;
+        p->seen[i] = from->seen[pieces[i].text];
     }
     return GLLM_OK;
 }
 
+static void hand_over(struct engine *e, const struct model *m, const struct text_piece *pieces, size_t n, const struct pass *p) {
+    const size_t per_tok = m->files.outputs.token_dim, per_seq = outputs_sparse_floats(m, 0, 1); /* 0: sparse is by token */
+    const struct outputs *o = &p->out;
+    for (size_t i = 0; i < n; i++) {
+        const struct packed_run *r = run_of(pieces[i].task);
+        const uint32_t at = p->starts[i];
+        gllm_error error;
+        if (o->wanted & OUTPUT_DENSE) r->each(r->user, pieces[i].text, o->dense + i * r->dim);
+        const struct text_outputs text = {.n_tok = p->starts[i + 1] - at, .ids = p->ids + at, .sparse = o->sparse ? o->sparse + (per_seq ? i * per_seq : at) : NULL,
+                                          .tokens = o->tokens ? o->tokens + at * per_tok : NULL};
+        if (o->wanted & ~OUTPUT_DENSE && r->more(r->user, pieces[i].text, &text, &error) != GLLM_OK) fail(e, pieces[i].task, &error);
+    }
+}
+
+static gllm_status forward(struct worker *w, const struct text_piece *pieces, size_t n, gllm_error *err) {
+    struct pass p;
+    gllm_status status = pass_new(&p, w->model, pieces, n, err);
+    if (status == GLLM_OK) {
+        const struct batch b = {.n_tok = p.starts[n], .n_seq = (uint32_t)n, .tokens = p.ids, .types = p.types, .starts = p.starts, .pool_from = p.pool_from, .seen = p.seen};
+        status = model_run_outputs(w->model, &b, run_of(pieces->task)->pooling, &p.out, err);
+        if (status == GLLM_OK) engine_count(w->engine, b.n_tok, b.n_seq);
+    }
+    if (status == GLLM_OK) hand_over(w->engine, w->model, pieces, n, &p);
+    pass_free(&p);
+    return status;
+}
+
+/* Memory ran out: forwards become smaller, and grow again while all goes well. */
+static void lower_budget(struct worker *w, size_t n_tok) {
+    struct text_batch *b = &w->batch;
+    b->budget = n_tok > 2 ? (uint32_t)n_tok / 2 : 1;
+    b->good = 0;
+    w->model->backend->ops->trim(w->model->backend);
+    log_line(&w->model->log, GLLM_LOG_WARN, "out of memory in a forward of %zu tokens: at most %u from now on", n_tok, b->budget);
+}
+static void raise_budget(struct worker *w) {
+    enum { GOOD_FORWARDS = 32 };
+    struct text_batch *b = &w->batch;
+    if (!b->budget || ++b->good < GOOD_FORWARDS) return;
+    b->good = 0;
+    b->budget = b->budget < w->engine->opt.max_batch_tokens / 2 ? 2 * b->budget : 0;
+}
+
+static bool all_failed(struct engine *e, const struct text_piece *pieces, size_t n) {
+    bool failed = true;
+    pthread_mutex_lock(&e->lock);
+    for (size_t i = 0; failed && i < n; i++) failed = pieces[i].task->status != GLLM_OK;
+    pthread_mutex_unlock(&e->lock);
+    return failed;
+}
+
+/* A forward that fails is done again in halves, until the text stands alone whose task it is to fail. */
+static void run_pieces(struct worker *w, const struct text_piece *pieces, size_t n) {
+    gllm_error error = {0};
+    if (all_failed(w->engine, pieces, n)) return;
+    const gllm_status status = forward(w, pieces, n, &error);
+    if (status == GLLM_OK) return;
+    if (n == 1) {
+        fail(w->engine, pieces->task, &error);
+        return;
+    }
+    size_t n_tok = 0;
+    for (size_t i = 0; i < n; i++) n_tok += text_tokens(run_of(pieces[i].task), pieces[i].text);
+    if (status == GLLM_NOMEM) lower_budget(w, n_tok);
+    run_pieces(w, pieces, n / 2);
+    run_pieces(w, pieces + n / 2, n - n / 2);
+}
+
+/* ---- after a forward ---- */
+
+static void tell(struct engine *e, const struct text_share *s) {
+    const struct packed_run *r = run_of(s->task);
+    const size_t done = r->done + s->n, n = r->packed.n;
+    gllm_error error;
+    if (!r->progress || all_failed(e, &(struct text_piece){.task = s->task}, 1) || r->progress(r->progress_user, done, n) || done == n) return;
+    err_set(&error, GLLM_CANCELED, "canceled after %zu of %zu texts", done, n);
+    fail(e, s->task, &error);
+}
+
+/* Gives the texts back; those tasks that are whole or failed end. */
+static void settle(struct engine *e, struct text_batch *b, double ms) {
+    size_t n_ended = 0;
+    pthread_mutex_lock(&e->lock);
+    for (size_t i = 0; i < b->n_shares; i++) {
+        struct packed_run *r = run_of(b->shares[i].task);
+        r->compute_ms += ms;
+        r->done += b->shares[i].n;
+        r->in_flight -= b->shares[i].n;
+        if (!r->in_flight && r->taken == r->packed.n) b->shares[n_ended++] = b->shares[i];
+    }
+    pthread_mutex_unlock(&e->lock);
+    for (size_t i = 0; i < n_ended; i++) task_end(e, b->shares[i].task);
+}
+
+bool texts_round(struct worker *w) {
+    struct engine *e = w->engine;
+    struct text_batch *b = &w->batch;
+    fill_batch(e, b);
+    if (!b->n) return false;
+    if (e->turns[TASK_TEXTS].first) pthread_cond_signal(&e->arrived); /* for another worker */
+    pthread_mutex_unlock(&e->lock);
+    const double begin = clock_ms();
+    run_pieces(w, b->pieces, b->n);
+    raise_budget(w);
+    const double ms = clock_ms() - begin;
+    for (size_t i = 0; i < b->n_shares; i++) tell(e, &b->shares[i]);
+    settle(e, b, ms);
+    pthread_mutex_lock(&e->lock);
+    return true;
+}
+
+gllm_status text_batch_init(struct text_batch *b, uint32_t max_batch_tokens, gllm_error *err) {
+    enum { MAX_TEXTS = 65536 };
+    b->room = max_batch_tokens < MAX_TEXTS ? max_batch_tokens : MAX_TEXTS;
+    b->pieces = calloc(b->room + 1, sizeof *b->pieces);
+    b->shares = calloc(b->room + 1, sizeof *b->shares);
+    return b->pieces && b->shares ? GLLM_OK : err_nomem(err, "engine");
+}
+
+void text_batch_free(struct text_batch *b) {
+    free(b->pieces);
+    free(b->shares);
+}
+
 static void end_run(struct task *t) {
-    struct packed_run *r = t->work;
+    struct packed_run *r = run_of(t);
     packed_free(&r->packed);
     r->end(t);
 }
 
 gllm_status packed_submit(struct engine *e, struct task *t, struct packed_run *r, gllm_error *err) {
-    static const struct task_kind KIND = {run_all, end_run};
-    gllm_status status = engine_submit(e, t, &KIND, r, err);
+    static const struct task_kind KIND = {.class = TASK_TEXTS, .end = end_run};
+    gllm_status status = r->packed.n ? engine_submit(e, t, &KIND, r, err) : err_set(err, GLLM_INVALID, "found no texts, expected at least one");
     if (status != GLLM_OK) packed_free(&r->packed);
     return status;
 }

@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
 #include "engine/generate.h"
 #include "engine/pack.h"
 #include "engine/rank_list.h"
-#include "engine/tasks.h"
+#include "engine/worker.h"
 #include "model/decoder.h"
 
 enum { ADVISED_TOKENS = 8192 };
@@ -19,17 +18,19 @@ uint32_t rank_limit(const struct engine *e) { return smaller(smaller(ADVISED_TOK
 
 /* ---- on the worker ---- */
 
-struct pairs { /* one call */
-    struct engine *engine;
-    struct rank_call *c;
-    struct packed packed;
-    uint32_t n_shared; /* tokens with which all prompts begin */
-};
 struct step { /* documents [first, first + n) are in it; only the last may go on in the next step */
     struct decoder_item items[ENGINE_SEQUENCES];
     struct kv_seq *carried; /* of document `first`, begun in an earlier step; NULL: none */
     size_t first;
     uint32_t n;
+};
+struct pairs { /* one call */
+    struct rank_call *c;
+    struct packed packed;
+    uint32_t n_shared; /* tokens with which all prompts begin */
+    struct kv_seq *shared; /* that computes them; NULL: not yet, or they are in the cache */
+    bool begun;
+    struct step step;
 };
 
 static const int32_t *tokens_of(const struct pairs *p, size_t i, uint32_t *n) {
@@ -37,18 +38,22 @@ static const int32_t *tokens_of(const struct pairs *p, size_t i, uint32_t *n) {
     return p->packed.ids + p->packed.start[i];
 }
 
-/* What all prompts begin with goes into the cache, where kv_begin finds it. */
-static gllm_status compute_shared(struct decoder *d, const struct pairs *p, gllm_error *err) {
-    const uint32_t most = decoder_options_of(d)->max_tok;
+/* What all prompts begin with goes into the cache, where kv_begin finds it: a step of that. */
+static gllm_status compute_shared(struct engine *e, struct decoder *d, struct pairs *p, gllm_error *err) {
     uint32_t n;
     const int32_t *ids = tokens_of(p, 0, &n);
-    struct kv_seq *s;
     const float *none;
-    TRY(kv_begin(decoder_kv(d), ids, p->n_shared + 1, &s, err));
-    gllm_status status = GLLM_OK;
-    while (status == GLLM_OK && s->n_tok < p->n_shared) status = decoder_rank(d, &(struct decoder_item){s, ids + s->n_tok, smaller(p->n_shared - s->n_tok, most), 0}, 1, NULL, &none, err);
-    kv_end(decoder_kv(d), s, status == GLLM_OK);
-    return status;
+    if (!p->begun) TRY(kv_begin(decoder_kv(d), ids, p->n_shared + 1, &p->shared, err));
+    p->begun = true;
+    if (p->shared->n_tok < p->n_shared) {
+        const struct decoder_item item = {p->shared, ids + p->shared->n_tok, smaller(p->n_shared - p->shared->n_tok, decoder_options_of(d)->max_tok), 0};
+        TRY(decoder_rank(d, &item, 1, NULL, &none, err));
+        engine_count(e, item.n, 1);
+    }
+    if (p->shared->n_tok < p->n_shared) return GLLM_OK;
+    kv_end(decoder_kv(d), p->shared, true);
+    p->shared = NULL;
+    return GLLM_OK;
 }
 
 /* Adds the next document, as much of it as fits; false when the step is full. The first one always fits: a prompt is no longer than the cache. */
@@ -80,52 +85,50 @@ static gllm_status fill_step(struct decoder *d, const struct pairs *p, struct st
 }
 
 /* One forward over the documents of a step; those that are complete have their scores and give back their pages. */
-static gllm_status run_step(struct decoder *d, const struct pairs *p, struct step *s, gllm_error *err) {
-    const struct ranker *r = &engine_model(p->engine)->files.ranker;
+static gllm_status run_step(struct engine *e, struct decoder *d, const struct pairs *p, struct step *s, gllm_error *err) {
+    const struct ranker *r = &engine_model(e)->files.ranker;
     const float *values = NULL;
+    uint32_t n_tok = 0;
     gllm_status status = fill_step(d, p, s, err);
     if (status == GLLM_OK) status = decoder_rank(d, s->items, s->n, NULL, &values, err);
     const bool whole = status == GLLM_OK && s->items[s->n - 1].n_out;
     for (uint32_t i = 0; i < s->n; i++) {
         const bool done = i + 1 < s->n || whole;
+        n_tok += s->items[i].n;
         if (status == GLLM_OK && done) p->c->scores[s->first + i] = values[r->yes] - (r->no < 0 ? 0 : values[r->no]), values += r->n_out;
         if (status != GLLM_OK || done) kv_end(decoder_kv(d), s->items[i].seq, false);
     }
+    if (status == GLLM_OK) engine_count(e, n_tok, s->n);
     if (s->n) s->carried = status == GLLM_OK && !whole ? s->items[s->n - 1].seq : NULL;
     s->first += status == GLLM_OK ? s->n - !whole : 0;
     return status;
 }
 
-static gllm_status run_pairs(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
+static gllm_status step_pairs(struct engine *e, struct model *m, struct task *t, bool *more, gllm_error *err) {
     struct pairs *p = t->work;
     struct rank_call *c = p->c;
-    struct step s = {0};
     const double start = clock_ms();
     TRY(engine_open_decoder(m, e, err));
-    gllm_status status = c->unshared ? GLLM_OK : compute_shared(m->decoder, p, err);
-    while (status == GLLM_OK && s.first < c->n) {
-        const size_t before = s.first;
-        status = run_step(m->decoder, p, &s, err);
-        if (status == GLLM_OK && s.first > before && c->progress && !c->progress(c->progress_user, s.first, c->n) && s.first < c->n)
-            status = err_set(err, GLLM_CANCELED, "canceled after %zu of %zu documents", s.first, c->n);
+    if (!c->unshared && (!p->begun || p->shared)) TRY(compute_shared(e, m->decoder, p, err));
+    else {
+        const size_t before = p->step.first;
+        TRY(run_step(e, m->decoder, p, &p->step, err));
+        const size_t done = p->step.first;
+        *more = done < c->n;
+        if (done > before && c->progress && !c->progress(c->progress_user, done, c->n) && *more) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu documents", done, c->n);
     }
-    kv_end(decoder_kv(m->decoder), s.carried, false);
-    c->compute_ms = clock_ms() - start;
-    return status;
+    c->compute_ms += clock_ms() - start;
+    return GLLM_OK;
+}
+
+static void leave_pairs(struct model *m, struct task *t) {
+    struct pairs *p = t->work;
+    if (!m->decoder) return;
+    kv_end(decoder_kv(m->decoder), p->shared, false);
+    kv_end(decoder_kv(m->decoder), p->step.carried, false);
 }
 
 /* ---- on the caller's thread ---- */
-
-static gllm_status check_texts(const struct rank_call *c, gllm_error *err) {
-    const struct rank_question *q = &c->question;
-    size_t bad;
-    if (q->query.ptr && !utf8_valid(q->query.ptr, q->query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)q->query.ptr[bad]);
-    if (q->instruction.ptr && !utf8_valid(q->instruction.ptr, q->instruction.len, &bad)) return err_set(err, GLLM_INVALID, "instruction: byte %zu is not UTF-8", bad);
-    for (size_t i = 0; i < c->n; i++)
-        if (c->documents[i].len && !utf8_valid(c->documents[i].ptr, c->documents[i].len, &bad))
-            return err_set(err, GLLM_INVALID, "document %zu: byte %zu is not UTF-8 (0x%02x)", i, bad, (unsigned char)c->documents[i].ptr[bad]);
-    return GLLM_OK;
-}
 
 static gllm_status encode_pairs(const struct model_files *f, struct pairs *p, struct rank_prompt *prompt, uint32_t limit, gllm_error *err) {
     struct rank_call *c = p->c;
@@ -167,13 +170,14 @@ static void pairs_free(struct pairs *p) {
 static void end_pairs(struct task *t) { pairs_free(t->work); }
 
 static gllm_status rank_pairs(struct engine *e, struct rank_call *c, gllm_error *err) {
-    static const struct task_kind KIND = {run_pairs, end_pairs};
+    static const struct task_kind KIND = {TASK_STEPS, step_pairs, leave_pairs, end_pairs};
     struct pairs *p = calloc(1, sizeof *p);
     struct rank_prompt prompt = {0};
     if (!p) return err_nomem(err, "documents");
-    p->engine = e, p->c = c;
+    p->c = c, c->compute_ms = 0;
     gllm_status status = encode_pairs(&engine_model(e)->files, p, &prompt, rank_limit(e), err);
     if (status == GLLM_OK) p->n_shared = smaller(common_beginning(p), prompt.n_before);
+    for (size_t i = 0; status == GLLM_OK && i < c->n; i++) c->task.cached = c->tokens[i] > c->task.cached ? c->tokens[i] : c->task.cached;
     rank_prompt_free(&prompt);
     if (status == GLLM_OK) status = engine_submit(e, &c->task, &KIND, p, err);
     if (status != GLLM_OK) pairs_free(p);
@@ -191,7 +195,6 @@ static gllm_status check_model(const struct model_files *f, bool judge, gllm_err
 gllm_status engine_rank_submit(struct engine *e, struct rank_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     TRY(check_model(f, c->question.judge, err));
-    TRY(check_texts(c, err));
     c->question.judge &= f->ranker.kind == RANKER_NONE;
     return f->ranker.kind == RANKER_LIST ? rank_list_submit(e, c, err) : rank_pairs(e, c, err);
 }

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "engine/generate.h"
-#include "engine/tasks.h"
+#include "engine/worker.h"
 #include "model/decoder.h"
 
 /* The prompt, its tokens and the limits are those of the model's published code (jinaai/jina-reranker-v3, modeling.py). */
@@ -43,6 +43,9 @@ struct list {
     struct block *blocks;
     size_t n_blocks;
     float *vectors, *queries; /* [c->n][n_out], [n_blocks][n_out] */
+    size_t block;       /* that is computed */
+    uint32_t found;     /* vectors of it so far */
+    struct kv_seq *seq; /* of it; NULL: it has not begun */
 };
 
 /* ---- on the caller's thread ---- */
@@ -178,23 +181,21 @@ static uint32_t rows_in(const struct ranker *r, const struct block *b, uint32_t 
     return n_rows;
 }
 
-/* One context in chunks: vectors of its documents, in order, then the query's. */
-static gllm_status run_block(struct decoder *d, const struct ranker *r, struct list *l, struct block *b, float *query, gllm_error *err) {
+/* One chunk of the block's context: vectors of its documents, in order, then the query's. */
+static gllm_status run_chunk(struct engine *e, struct decoder *d, const struct ranker *r, struct list *l, gllm_error *err) {
     const struct decoder_options *o = decoder_options_of(d);
+    const struct block *b = &l->blocks[l->block];
+    const uint32_t at = l->seq->n_tok, left = b->ids.count - at;
     const size_t size = r->n_out * sizeof *l->vectors;
-    uint32_t *rows = malloc(o->max_out * sizeof *rows), found = 0;
-    struct kv_seq *s = NULL;
+    uint32_t n, *rows = malloc(o->max_out * sizeof *rows);
     const float *values;
-    gllm_status status = rows ? kv_begin(decoder_kv(d), NULL, 0, &s, err) : err_nomem(err, "rows");
-    while (status == GLLM_OK && s->n_tok < b->ids.count) {
-        const uint32_t at = s->n_tok, left = b->ids.count - at;
-        uint32_t n, n_rows = rows_in(r, b, at, left < o->max_tok ? left : o->max_tok, o->max_out, rows, &n);
-        status = decoder_rank(d, &(struct decoder_item){s, b->ids.ids + at, n, n_rows}, 1, rows, &values, err);
-        for (uint32_t i = 0; status == GLLM_OK && i < n_rows; i++, found++) memcpy(found < b->n ? l->vectors + (b->first + found) * r->n_out : query, values + (size_t)i * r->n_out, size);
-    }
-    kv_end(decoder_kv(d), s, false);
+    if (!rows) return err_nomem(err, "rows");
+    const uint32_t n_rows = rows_in(r, b, at, left < o->max_tok ? left : o->max_tok, o->max_out, rows, &n);
+    gllm_status status = decoder_rank(d, &(struct decoder_item){l->seq, b->ids.ids + at, n, n_rows}, 1, rows, &values, err);
+    for (uint32_t i = 0; status == GLLM_OK && i < n_rows; i++, l->found++)
+        memcpy(l->found < b->n ? l->vectors + (b->first + l->found) * r->n_out : l->queries + l->block * r->n_out, values + (size_t)i * r->n_out, size);
+    if (status == GLLM_OK) engine_count(e, n, 1);
     free(rows);
-    if (status == GLLM_OK && found != b->n + 1) return err_set(err, GLLM_DEVICE, "a block of %zu documents gave %u vectors", b->n, found);
     return status;
 }
 
@@ -214,20 +215,31 @@ static void score_all(struct list *l, uint32_t n_out) {
     for (size_t k = 0; k < l->c->n; k++) l->c->scores[k] = (float)cosine(l->vectors + k * n_out, mean, n_out);
 }
 
-static gllm_status run_blocks(struct engine *e, struct model *m, struct task *t, gllm_error *err) {
+static gllm_status step_list(struct engine *e, struct model *m, struct task *t, bool *more, gllm_error *err) {
     struct list *l = t->work;
+    struct rank_call *c = l->c;
     const struct ranker *r = &m->files.ranker;
+    const struct block *b = &l->blocks[l->block];
+    const size_t done = b->first + b->n;
     const double start = clock_ms();
     TRY(engine_open_decoder(m, e, err));
-    for (size_t i = 0; i < l->n_blocks; i++) {
-        struct block *b = &l->blocks[i];
-        const size_t done = b->first + b->n;
-        TRY(run_block(m->decoder, r, l, b, l->queries + i * r->n_out, err));
-        if (l->c->progress && !l->c->progress(l->c->progress_user, done, l->c->n) && done < l->c->n) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu documents", done, l->c->n);
+    if (!l->seq) TRY(kv_begin(decoder_kv(m->decoder), NULL, 0, &l->seq, err));
+    TRY(run_chunk(e, m->decoder, r, l, err));
+    if (l->seq->n_tok == b->ids.count) {
+        if (l->found != b->n + 1) return err_set(err, GLLM_DEVICE, "a block of %zu documents gave %u vectors", b->n, l->found);
+        kv_end(decoder_kv(m->decoder), l->seq, false);
+        l->seq = NULL, l->found = 0;
+        *more = ++l->block < l->n_blocks;
+        if (c->progress && !c->progress(c->progress_user, done, c->n) && *more) return err_set(err, GLLM_CANCELED, "canceled after %zu of %zu documents", done, c->n);
+        if (!*more) score_all(l, r->n_out);
     }
-    score_all(l, r->n_out);
-    l->c->compute_ms = clock_ms() - start;
+    c->compute_ms += clock_ms() - start;
     return GLLM_OK;
+}
+
+static void leave_list(struct model *m, struct task *t) {
+    struct list *l = t->work;
+    if (m->decoder) kv_end(decoder_kv(m->decoder), l->seq, false);
 }
 
 static void list_free(struct list *l) {
@@ -239,7 +251,7 @@ static void list_free(struct list *l) {
 static void end_list(struct task *t) { list_free(t->work); }
 
 gllm_status rank_list_submit(struct engine *e, struct rank_call *c, gllm_error *err) {
-    static const struct task_kind KIND = {run_blocks, end_list};
+    static const struct task_kind KIND = {TASK_STEPS, step_list, leave_list, end_list};
     const struct model_files *f = &engine_model(e)->files;
     const uint32_t n_out = f->ranker.n_out;
     struct list *l = calloc(1, sizeof *l);
@@ -247,6 +259,8 @@ gllm_status rank_list_submit(struct engine *e, struct rank_call *c, gllm_error *
     *l = (struct list){.c = c, .documents = calloc(c->n, sizeof *l->documents), .vectors = malloc(c->n * n_out * sizeof(float))};
     gllm_status status = l->documents && l->vectors ? shorten_all(f, l, err) : err_nomem(err, "documents");
     if (status == GLLM_OK) status = make_blocks(f, l, engine_context(e), err);
+    for (size_t i = 0; i < l->n_blocks; i++) c->task.cached = l->blocks[i].ids.count > c->task.cached ? l->blocks[i].ids.count : c->task.cached;
+    c->compute_ms = 0;
     if (status == GLLM_OK && !(l->queries = malloc(l->n_blocks * n_out * sizeof(float)))) status = err_nomem(err, "queries");
     if (status == GLLM_OK) status = engine_submit(e, &c->task, &KIND, l, err);
     if (status != GLLM_OK) list_free(l);

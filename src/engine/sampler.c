@@ -31,7 +31,7 @@ void sampler_close(struct sampler *s) {
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-static gllm_status check(const struct sampler_params *p, uint32_t n_vocab, gllm_error *err) {
+gllm_status sampler_check(const struct sampler_params *p, uint32_t n_vocab, gllm_error *err) {
     const struct {
         const char *name;
         float v, least, most;
@@ -47,7 +47,7 @@ static gllm_status check(const struct sampler_params *p, uint32_t n_vocab, gllm_
 
 gllm_status sampler_open(struct sampler **out, const struct sampler_params *p, uint32_t n_vocab, gllm_error *err) {
     *out = NULL;
-    TRY(check(p, n_vocab, err));
+    TRY(sampler_check(p, n_vocab, err));
     struct sampler *s = calloc(1, sizeof *s);
     if (!s) return err_nomem(err, "sampler");
     s->p = *p;

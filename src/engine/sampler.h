@@ -43,7 +43,7 @@ struct sampled {
     uint32_t n_top;
 };
 struct sampler;
-/* GLLM_INVALID names a parameter that is out of range. */
+gllm_status sampler_check(const struct sampler_params *p, uint32_t n_vocab, gllm_error *err); /* GLLM_INVALID names a parameter that is out of range */
 gllm_status sampler_open(struct sampler **out, const struct sampler_params *p, uint32_t n_vocab, gllm_error *err);
 void sampler_close(struct sampler *s); /* NULL ok */
 gllm_status sampler_accept(struct sampler *s, int32_t id, bool generated, gllm_error *err); /* tells it the sequence's tokens, in order */

@@ -26,7 +26,8 @@ struct task { /* set before the submit: */
     const struct task_kind *kind;
     void *work;       /* of its kind */
     struct task *next;
-    double submitted;
+    double submitted; /* clock_ms() */
+    uint32_t cached;  /* TASK_STEPS: tokens that it holds in the cache at most */
     bool started;
 };
 #endif

@@ -415,6 +415,11 @@ gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct
     return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
 }
 
+gllm_status bind_tensor(struct bindings *b, const struct weights *w, const char *name, uint32_t rows, uint32_t cols, struct weight **slot, gllm_error *err) {
+    struct binder s = {.b = b, .w = w};
+    return take(&s, slot, cols ? WEIGHT_MATRIX : WEIGHT_VECTOR, &name, 1, 0, "", NULL, &rows, cols, err);
+}
+
 gllm_status bind_add(struct bindings *b, struct weight **slot, const struct weight_desc *desc, const struct tensor *t, gllm_error *err) {
     struct binder s = {.b = b};
     struct binding *x = append(&s, slot);

@@ -29,16 +29,18 @@ struct decoder {
     uint32_t *words;
 };
 
-static uint32_t pages_of(uint32_t n_ctx) { return n_ctx / KV_PAGE + (n_ctx % KV_PAGE != 0); }
+static uint32_t cache_tokens(const struct decoder_options *o) { return o->cache_tokens ? o->cache_tokens : o->n_ctx; }
+static uint32_t cache_pages(const struct decoder_options *o) { return cache_tokens(o) / KV_PAGE + (cache_tokens(o) % KV_PAGE != 0); }
 
 uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_options *opt) {
-    return (uint64_t)c->n_layer * pages_of(opt->n_ctx) * kv_page_bytes(opt->kv_dtype, c->n_kv, c->d_head);
+    return (uint64_t)c->n_layer * cache_pages(opt) * kv_page_bytes(opt->kv_dtype, c->n_kv, c->d_head);
 }
 
-static struct step_layout layout_of(const struct decoder_options *o) { return step_layout_cached(o->max_tok, o->max_seq, o->max_out, pages_of(o->n_ctx) + o->max_seq); }
+static struct step_layout layout_of(const struct decoder_options *o) { return step_layout_cached(o->max_tok, o->max_seq, o->max_out, cache_pages(o) + o->max_seq); }
 
-uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt) {
-    const uint64_t row = (uint64_t)c->d_model + c->n_vocab;
+uint64_t decoder_activation_bytes(const struct model_files *f, const struct decoder_options *opt) {
+    const struct model_cfg *c = &f->cfg;
+    const uint64_t row = (uint64_t)c->d_model + (f->generates ? c->n_vocab : f->ranker.n_out + f->ranker.d_inside);
     return (opt->max_tok * forward_floats(c) + opt->max_out * row) * sizeof(float) + layout_of(opt).words * 4ull;
 }
 
@@ -75,7 +77,7 @@ void decoder_close(struct decoder *d) {
 
 static gllm_status open_caches(struct decoder *d, gllm_error *err) {
     const struct model_cfg *c = &d->model->files.cfg;
-    const uint32_t n_pages = pages_of(d->opt.n_ctx);
+    const uint32_t n_pages = cache_pages(&d->opt);
     TRY(kv_open(&d->kv, n_pages, err));
     d->caches = arena_array(&d->arena, c->n_layer, sizeof *d->caches);
     if (!d->caches) return err_nomem(err, "caches");
@@ -147,7 +149,7 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
     *out = NULL;
     const struct model_cfg *c = &m->files.cfg;
     if (!c->causal) return err_set(err, GLLM_UNSUPPORTED, "%s: a %s model does not generate", m->files.dir.name, m->files.arch.name);
-    if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || opt->n_ctx > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: n_ctx %u, max_tok %u, max_seq %u, max_out %u: expected 1 or more of each", opt->n_ctx, opt->max_tok, opt->max_seq, opt->max_out);
+    if (!opt->n_ctx || !opt->max_tok || !opt->max_seq || !opt->max_out || cache_tokens(opt) > UINT32_MAX - KV_PAGE) return err_set(err, GLLM_INVALID, "decoder: n_ctx %u, max_tok %u, max_seq %u, max_out %u: expected 1 or more of each", opt->n_ctx, opt->max_tok, opt->max_seq, opt->max_out);
     TRY(decoder_check_cache(c, opt->kv_dtype, err));
     struct decoder *d = calloc(1, sizeof *d);
     if (!d) return err_nomem(err, "decoder");
@@ -167,7 +169,7 @@ gllm_status decoder_open(struct decoder **out, struct model *m, const struct dec
 }
 
 struct kv *decoder_kv(struct decoder *d) { return d->kv; }
-uint32_t decoder_context(const struct decoder *d) { return d->opt.n_ctx; }
+uint32_t decoder_context(const struct decoder *d) { return d->opt.n_ctx < cache_tokens(&d->opt) ? d->opt.n_ctx : cache_tokens(&d->opt); }
 const struct decoder_options *decoder_options_of(const struct decoder *d) { return &d->opt; }
 uint32_t decoder_page_room(const struct decoder *d) { return d->layout.cap_pages; }
 
@@ -218,7 +220,7 @@ static gllm_status write_step(struct decoder *d, const struct decoder_item *item
             w[l->out_rows + out] = rows ? rows[out] : at;
             out++;
         }
-        w[l->pool_from + s] = 0;
+        w[l->pool_from + s] = w[l->seen + s] = 0;
         if (it->n > w[STEP_MAX_LEN]) w[STEP_MAX_LEN] = it->n;
     }
     w[l->starts + n_items] = at;

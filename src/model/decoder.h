@@ -8,7 +8,8 @@
 
 struct decoder;
 struct decoder_options {
-    uint32_t n_ctx;    /* tokens that the cache holds, all sequences together; also what length-dependent rotary positions are made for */
+    uint32_t n_ctx;    /* tokens of one sequence: what length-dependent rotary positions are made for */
+    uint32_t cache_tokens; /* that the cache holds, all sequences together; 0: n_ctx */
     uint32_t max_tok;  /* tokens of one step */
     uint32_t max_seq;  /* sequences of one step */
     uint32_t max_out;  /* rows of logits of one step */
@@ -20,7 +21,7 @@ gllm_status decoder_check_cache(const struct model_cfg *c, enum dtype kv_dtype, 
 gllm_status decoder_open(struct decoder **out, struct model *m, const struct decoder_options *opt, gllm_error *err);
 void decoder_close(struct decoder *d); /* NULL ok */
 struct kv *decoder_kv(struct decoder *d);
-uint32_t decoder_context(const struct decoder *d); /* n_ctx */
+uint32_t decoder_context(const struct decoder *d); /* tokens that one sequence may have: n_ctx, or what the cache holds */
 const struct decoder_options *decoder_options_of(const struct decoder *d);
 
 struct decoder_item { /* a sequence's part of a step */
@@ -38,5 +39,5 @@ gllm_status decoder_rank(struct decoder *d, const struct decoder_item *items, ui
 uint32_t decoder_page_room(const struct decoder *d); /* pages that the sequences of one step may have, a shared one counted for each */
 /* Device memory for the cache; for all other buffers of a decoder. */
 uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_options *opt);
-uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt);
+uint64_t decoder_activation_bytes(const struct model_files *f, const struct decoder_options *opt);
 #endif

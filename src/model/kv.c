@@ -6,15 +6,17 @@
 struct kv {
     uint32_t n_pages, n_free;
     uint32_t *free;   /* [n_free] a stack */
-    uint32_t *refs;   /* [n_pages] */
+    uint32_t *refs;   /* [n_pages] sequences that hold it */
+    uint32_t *kept;   /* [n_pages] those of them that are kept */
+    uint32_t n_idle;  /* pages that only kept sequences hold */
     struct kv_seq *newest, *oldest; /* kept */
 };
 
 gllm_status kv_open(struct kv **out, uint32_t n_pages, gllm_error *err) {
     *out = NULL;
     struct kv *kv = calloc(1, sizeof *kv);
-    if (kv) kv->free = calloc(n_pages, sizeof *kv->free), kv->refs = calloc(n_pages, sizeof *kv->refs);
-    if (!kv || !kv->free || !kv->refs) {
+    if (kv) kv->free = calloc(n_pages, sizeof *kv->free), kv->refs = calloc(n_pages, sizeof *kv->refs), kv->kept = calloc(n_pages, sizeof *kv->kept);
+    if (!kv || !kv->free || !kv->refs || !kv->kept) {
         kv_close(kv);
         return err_nomem(err, "cache pages");
     }
@@ -24,8 +26,22 @@ gllm_status kv_open(struct kv **out, uint32_t n_pages, gllm_error *err) {
     return GLLM_OK;
 }
 
+/* A page's holders change: so many more of them, and of those that are kept. */
+static void hold_page(struct kv *kv, uint32_t page, int holders, int kept) {
+    uint32_t *refs = &kv->refs[page], *of_kept = &kv->kept[page];
+    kv->n_idle -= *refs && *refs == *of_kept;
+    *refs += (uint32_t)holders;
+    *of_kept += (uint32_t)kept;
+    kv->n_idle += *refs && *refs == *of_kept;
+}
+
 static void drop_page(struct kv *kv, uint32_t page) {
-    if (!--kv->refs[page]) kv->free[kv->n_free++] = page;
+    hold_page(kv, page, -1, 0);
+    if (!kv->refs[page]) kv->free[kv->n_free++] = page;
+}
+
+static void keep_pages(struct kv *kv, const struct kv_seq *s, int kept) {
+    for (uint32_t i = 0; i < s->n_pages; i++) hold_page(kv, s->pages[i], 0, kept);
 }
 
 static void seq_free(struct kv *kv, struct kv_seq *s) {
@@ -41,15 +57,27 @@ static void unlink_kept(struct kv *kv, struct kv_seq *s) {
     s->next = s->previous = NULL;
 }
 
+/* As the most recent one. */
+static void link_kept(struct kv *kv, struct kv_seq *s) {
+    s->next = kv->newest;
+    *(kv->newest ? &kv->newest->previous : &kv->oldest) = s;
+    kv->newest = s;
+}
+
+/* Frees the kept sequence that was unused the longest. */
+static void forget(struct kv *kv) {
+    struct kv_seq *s = kv->oldest;
+    unlink_kept(kv, s);
+    keep_pages(kv, s, -1);
+    seq_free(kv, s);
+}
+
 void kv_close(struct kv *kv) {
     if (!kv) return;
-    while (kv->newest) {
-        struct kv_seq *s = kv->newest;
-        unlink_kept(kv, s);
-        seq_free(kv, s);
-    }
+    while (kv->oldest) forget(kv);
     free(kv->free);
     free(kv->refs);
+    free(kv->kept);
     free(kv);
 }
 
@@ -60,11 +88,7 @@ static bool tail_shared(const struct kv *kv, const struct kv_seq *s) { return s-
 
 /* Frees kept sequences until s can have `need` more pages; false when they do not suffice. */
 static bool make_room(struct kv *kv, const struct kv_seq *s, uint32_t need) {
-    while (kv->n_free < need + tail_shared(kv, s) && kv->oldest) {
-        struct kv_seq *old = kv->oldest;
-        unlink_kept(kv, old);
-        seq_free(kv, old);
-    }
+    while (kv->n_free < need + tail_shared(kv, s) && kv->oldest) forget(kv);
     return kv->n_free >= need + tail_shared(kv, s);
 }
 
@@ -95,7 +119,7 @@ static gllm_status share(struct kv *kv, const struct kv_seq *from, uint32_t n_to
     }
     s->n_tok = s->n_shared = n_tok;
     s->n_pages = pages_for(n_tok);
-    for (uint32_t i = 0; i < s->n_pages; i++) kv->refs[s->pages[i] = from->pages[i]]++;
+    for (uint32_t i = 0; i < s->n_pages; i++) hold_page(kv, s->pages[i] = from->pages[i], 1, 0);
     if (n_tok) memcpy(s->tokens, from->tokens, n_tok * sizeof *s->tokens);
     *out = s;
     return GLLM_OK;
@@ -112,9 +136,7 @@ gllm_status kv_begin(struct kv *kv, const int32_t *tokens, uint32_t n, struct kv
     }
     if (best) { /* used now */
         unlink_kept(kv, best);
-        best->next = kv->newest;
-        *(kv->newest ? &kv->newest->previous : &kv->oldest) = best;
-        kv->newest = best;
+        link_kept(kv, best);
     }
     return share(kv, best ? best : &(struct kv_seq){0}, longest, out, err);
 }
@@ -132,13 +154,13 @@ gllm_status kv_append(struct kv *kv, struct kv_seq *s, const int32_t *tokens, ui
     if (tail_shared(kv, s)) {
         uint32_t *last = &s->pages[s->n_pages - 1];
         *copy = (struct kv_copy){.from = *last, .to = kv->free[--kv->n_free], .needed = true};
-        kv->refs[copy->to] = 1;
+        hold_page(kv, copy->to, 1, 0);
         drop_page(kv, *last);
         *last = copy->to;
     }
     for (uint32_t i = 0; i < need; i++) {
         uint32_t page = kv->free[--kv->n_free];
-        kv->refs[page] = 1;
+        hold_page(kv, page, 1, 0);
         s->pages[s->n_pages++] = page;
     }
     memcpy(s->tokens + s->n_tok, tokens, n * sizeof *tokens);
@@ -159,16 +181,10 @@ void kv_end(struct kv *kv, struct kv_seq *s, bool keep) {
         seq_free(kv, s);
         return;
     }
-    s->next = kv->newest;
-    *(kv->newest ? &kv->newest->previous : &kv->oldest) = s;
-    kv->newest = s;
+    keep_pages(kv, s, 1);
+    link_kept(kv, s);
 }
 
-uint32_t kv_free_pages(const struct kv *kv) {
-    uint32_t held = 0;
-    for (uint32_t i = 0; i < kv->n_pages; i++) held += kv->refs[i] > 0;
-    for (const struct kv_seq *s = kv->newest; s; s = s->next)
-        for (uint32_t i = 0; i < s->n_pages; i++) held -= kv->refs[s->pages[i]] == 1; /* a page of two kept sequences counts as held: a lower bound */
-    return kv->n_pages - held;
-}
+uint32_t kv_need(const struct kv *kv, const struct kv_seq *s, uint32_t n) { return n ? pages_for(s->n_tok + n) - s->n_pages + tail_shared(kv, s) : 0; }
+uint32_t kv_free_pages(const struct kv *kv) { return kv->n_free + kv->n_idle; }
 uint32_t kv_pages(const struct kv *kv) { return kv->n_pages; }

@@ -29,6 +29,7 @@ gllm_status kv_append(struct kv *kv, struct kv_seq *s, const int32_t *tokens, ui
 gllm_status kv_fork(struct kv *kv, const struct kv_seq *from, struct kv_seq **out, gllm_error *err); /* shares all pages */
 void kv_truncate(struct kv *kv, struct kv_seq *s, uint32_t n_tok); /* forgets the tokens from n_tok on */
 void kv_end(struct kv *kv, struct kv_seq *s, bool keep); /* NULL ok */
-uint32_t kv_free_pages(const struct kv *kv); /* those of kept sequences counted as free */
+uint32_t kv_need(const struct kv *kv, const struct kv_seq *s, uint32_t n); /* pages that kv_append of n tokens takes of the free ones */
+uint32_t kv_free_pages(const struct kv *kv); /* those that only kept sequences hold counted as free */
 uint32_t kv_pages(const struct kv *kv);
 #endif

@@ -148,6 +148,7 @@ static gllm_status write_step(struct model *m, const struct batch *b, gllm_error
         if (pos > c->n_pos) return err_set(err, GLLM_TOO_LONG, "a sequence of %u tokens, expected at most %u positions", len, c->n_pos);
         w[l->starts + q] = b->starts[q];
         w[l->pool_from + q] = b->pool_from[q];
+        w[l->seen + q] = b->seen ? b->seen[q] : 0;
     }
     w[l->starts + b->n_seq] = b->n_tok;
     w[STEP_N_TOK] = b->n_tok;
@@ -241,6 +242,24 @@ void model_close(struct model *m) {
     free(m);
 }
 
+gllm_status model_share(struct model **out, const struct model *m, struct backend *be, gllm_error *err) {
+    struct model *one = *out = malloc(sizeof *one);
+    if (!one) return err_nomem(err, "model");
+    *one = *m;
+    one->backend = be;
+    one->session = NULL;
+    one->decoder = NULL;
+    one->token_bytes = NULL;
+    return GLLM_OK;
+}
+
+void model_unshare(struct model *m) {
+    if (!m) return;
+    decoder_close(m->decoder);
+    session_close(m);
+    free(m);
+}
+
 uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *ops) {
     uint64_t n = 0;
     for (size_t i = 0; i < b->count; i++) n += ops->weight_bytes(&b->list[i].desc);
@@ -252,4 +271,11 @@ uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint3
     if (deepest < c->d_ff) deepest = c->d_ff;
     if (deepest < c->d_model) deepest = c->d_model;
     return (n_tok * (forward_floats(c) + deepest) + (uint64_t)n_seq * 2 * c->d_model) * sizeof(float) + step_layout_make(n_tok, n_seq).words * 4ull;
+}
+
+uint64_t model_working_bytes(const struct model *m) {
+    const struct model_cfg *c = &m->files.cfg;
+    uint64_t n = m->session ? model_activation_bytes(c, m->session->layout.cap_tok, m->session->layout.cap_seq) : 0;
+    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(c, decoder_options_of(m->decoder));
+    return n;
 }

@@ -88,6 +88,10 @@ struct model {
 /* Moves `files` into the model also on failure. The backend is borrowed until model_close. */
 gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err);
 void model_close(struct model *m);
+/* The same model once more, with a session and a decoder of its own on `be`, which shares m->backend (backend.h): it has another owner, and they run at once. It reads what m
+ * holds, and is given back by model_unshare before m is closed. */
+gllm_status model_share(struct model **out, const struct model *m, struct backend *be, gllm_error *err);
+void model_unshare(struct model *m); /* NULL ok */
 
 /* A packed batch on the host: sequences one after the other. */
 struct batch {
@@ -96,6 +100,7 @@ struct batch {
     const uint8_t *types;       /* [n_tok] */
     const uint32_t *starts;     /* [n_seq + 1] */
     const uint32_t *pool_from;  /* [n_seq] */
+    const uint32_t *seen;       /* [n_seq] how many first tokens the others attend to; 0: all; NULL: all of all */
 };
 /* Runs one forward without a cache. pooling 0: the model's own (a generator has none); else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
  * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.
@@ -108,6 +113,7 @@ const struct tape *model_tape(const struct model *m);
 /* Device memory for weights; for the buffers of a forward of n_tok tokens in n_seq sequences. */
 uint64_t model_weight_bytes(const struct bindings *b, const struct backend_ops *ops);
 uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint32_t n_seq);
+uint64_t model_working_bytes(const struct model *m); /* that its session and decoder have allocated */
 /* Collects what `f` needs into `b` without a device, for inspection; the slots are scratch in the arena. */
 gllm_status model_collect(struct model *m, gllm_error *err);
 const char *pool_name(enum pool_kind k); /* "mean"; static */

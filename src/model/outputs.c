@@ -72,7 +72,7 @@ static gllm_status read_projector(struct model_files *f, gllm_error *err) {
     if (!dim || !weights_find(f->weights, "multi_vector_projector.weight")) return GLLM_OK;
     o->available |= OUTPUT_TOKENS;
     o->token_dim = dim;
-    o->projector = "multi_vector_projector";
+    o->projector = "multi_vector_projector", o->projector_bias = true;
     return GLLM_OK;
 }
 
@@ -88,7 +88,7 @@ static gllm_status read_splade(struct model_files *f, const struct hf_module *m,
 gllm_status outputs_read(struct model_files *f, gllm_error *err) {
     struct outputs_cfg *o = &f->outputs;
     bool pools = !f->dir.n_modules;
-    *o = (struct outputs_cfg){0};
+    *o = (struct outputs_cfg){.query = {.marker = -1}, .document = {.marker = -1}};
     if (f->generates || f->classifier.n_labels || weights_gguf(f->weights)) {
         o->available = OUTPUT_DENSE;
         return GLLM_OK;
@@ -100,25 +100,12 @@ gllm_status outputs_read(struct model_files *f, gllm_error *err) {
         pools |= m->kind == HF_POOLING || m->kind == HF_STATIC;
         if (m->kind == HF_SPLADE) TRY(read_splade(f, m, err));
     }
-    TRY(late_read(f, err));
+    TRY(late_read(f, &pools, err));
     if (pools || !o->available) o->available |= OUTPUT_DENSE; /* mean pooling where the files name nothing */
     return GLLM_OK;
 }
 
 /* ---- weights ---- */
-
-/* `name` of w as rows x cols, or as a vector of rows when cols is 0. */
-static gllm_status take(struct model *m, const struct weights *w, const char *name, uint32_t rows, uint32_t cols, struct weight **slot, gllm_error *err) {
-    const struct tensor *t = weights_find(w, name);
-    char found[200];
-    if (!t) return err_set(err, GLLM_FORMAT, "%s: %s: no such tensor", weights_shard_name(w, 0), name);
-    if (t->rank != (cols ? 2u : 1u) || t->shape[0] != rows || (cols && t->shape[1] != cols))
-        return err_set(err, GLLM_FORMAT, "%s: %s: shape %s, expected [%u%s%.0u]", weights_shard_name(w, t->shard), name, tensor_shape_text(t->shape, t->rank, found, sizeof found), rows, cols ? "," : "", cols);
-    if (!dtype_is_weight(t->dtype)) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected a floating-point type", name, dtype_traits(t->dtype)->name);
-    struct weight_desc desc = {.name = t->name, .role = cols ? WEIGHT_MATRIX : WEIGHT_VECTOR, .cols = cols ? cols : rows, .n_parts = 1, .parts = {{.data = t->data, .dtype = t->dtype, .rows = rows}}};
-    if (cols) TRY(adapter_take(m->adapter, &m->arena, name, cols, &desc.parts[0], err));
-    return bind_add(&m->bindings, slot, &desc, t, err);
-}
 
 static gllm_status open_beside(struct model *m, const char *name, struct weights **out, gllm_error *err) {
     char *path = path_join(m->files.dir.weights_dir, name);
@@ -131,8 +118,9 @@ static gllm_status take_beside(struct model *m, const char *name, struct weights
     TRY(open_beside(m, name, file, err));
     const struct tensor *t = weights_find(*file, "weight");
     if (!rows && t && t->rank == 2 && t->shape[0] && t->shape[0] <= 1 << 16) m->files.outputs.token_dim = rows = (uint32_t)t->shape[0];
-    TRY(take(m, *file, "weight", rows, m->files.cfg.d_model, &out->w, err));
-    return take(m, *file, "bias", rows, 0, &out->bias, err);
+    gllm_status status = bind_tensor(&m->bindings, *file, "weight", rows, m->files.cfg.d_model, &out->w, err);
+    if (status == GLLM_OK) status = bind_tensor(&m->bindings, *file, "bias", rows, 0, &out->bias, err);
+    return status == GLLM_OK ? GLLM_OK : err_wrap(err, status, "%s", name);
 }
 
 static const struct binding *bound_to(const struct bindings *b, struct weight *const *slot) {
@@ -172,7 +160,7 @@ static gllm_status take_vocabulary(struct model *m, struct output_heads *h, gllm
 static gllm_status take_named(struct model *m, const char *stem, const char *suffix, uint32_t rows, uint32_t cols, struct weight **slot, gllm_error *err) {
     char name[256];
     snprintf(name, sizeof name, "%s%s", stem, suffix);
-    return take(m, m->files.weights, name, rows, cols, slot, err);
+    return bind_tensor(&m->bindings, m->files.weights, name, rows, cols, slot, err);
 }
 
 static gllm_status take_mlm(struct model *m, struct output_heads *h, gllm_error *err) {
@@ -191,7 +179,8 @@ static gllm_status take_tokens(struct model *m, struct output_heads *h, gllm_err
     const struct outputs_cfg *o = &m->files.outputs;
     if (!o->projector) return take_beside(m, "colbert_linear.pt", &h->token_file, 0, &h->token, err);
     TRY(take_named(m, o->projector, ".weight", o->token_dim, m->files.cfg.d_model, &h->token.w, err));
-    return take_named(m, o->projector, ".bias", o->token_dim, 0, &h->token.bias, err);
+    if (o->projector_bias) TRY(take_named(m, o->projector, ".bias", o->token_dim, 0, &h->token.bias, err));
+    return GLLM_OK;
 }
 
 gllm_status outputs_collect(struct model *m, gllm_error *err) {

@@ -47,6 +47,10 @@ long=$(printf 'whale %.0s' {1..100})
 status 0 "$gllm" embed $model "$long"; ok "truncation is told" says "cut to"
 status 1 "$gllm" embed $model "$long" --truncate none; ok "truncate none" says "tokens, expected at most"
 status 0 "$gllm" similar $model a a b; ok "similar" grep -q '^1.000000' "$work/out"
+late=tests/golden/outputs/colbert-filled
+status 0 "$gllm" rerank $late "the sea" "the whale" times --raw-scores; cut -f1 "$work/out" | sort >"$work/reranked"
+status 0 "$gllm" similar $late "the sea" "the whale" times; ok "similar: late interaction scores as rerank does" cmp -s "$work/reranked" <(cut -f1 "$work/out" | sort)
+status 0 "$gllm" similar tests/golden/outputs/splade-bert "the whale" "the whale" --exact; ok "similar: the products of sparse vectors (the reference's weights, squared and summed)" grep -q '^82.7145' "$work/out"
 status 0 "$gllm" tokenize $model "the whale"; ok "ids" grep -q '^\[2,.*,3\]$' "$work/out"
 generator=tests/golden/decoders/llama
 echo 'root ::= "w5 w7" " w9"?' >"$work/grammar"

@@ -28,6 +28,17 @@ static gllm_status cpu_probe(uint32_t device, struct backend_caps *caps) {
     return device == 0 ? GLLM_OK : GLLM_DEVICE;
 }
 
+static gllm_status open_with(struct backend **out, const struct cpu_backend *like, uint32_t threads, gllm_error *err) {
+    struct cpu_backend *be = malloc(sizeof *be);
+    if (!be) return err_nomem(err, "backend cpu");
+    *be = *like;
+    be->n_threads = threads;
+    gllm_status status = pool_open(&be->pool, be->n_threads, err);
+    if (status != GLLM_OK) free(be);
+    else *out = &be->base;
+    return status;
+}
+
 static gllm_status cpu_open(struct backend **out, const struct backend_options *opt, gllm_error *err) {
     *out = NULL;
     if (opt->device != 0) return err_set(err, GLLM_DEVICE, "backend cpu has one device, found device %u", opt->device);
@@ -35,16 +46,14 @@ static gllm_status cpu_open(struct backend **out, const struct backend_options *
         return err_set(err, GLLM_UNSUPPORTED, "precision %s: backend cpu offers f32, and int8 activations for quantised weights by default", opt->precision == GLLM_PRECISION_BF16 ? "bf16" : "int8");
     const struct cpu_kernels *k;
     TRY(cpu_kernels_choose(opt->isa, &k, err));
-    struct cpu_backend *be = calloc(1, sizeof *be);
-    if (!be) return err_nomem(err, "backend cpu");
-    be->base.ops = &backend_cpu;
-    be->kernels = k;
-    be->exact = opt->precision == GLLM_PRECISION_F32;
-    be->n_threads = opt->threads ? opt->threads : cpu_count();
-    gllm_status status = pool_open(&be->pool, be->n_threads, err);
-    if (status != GLLM_OK) free(be);
-    else *out = &be->base;
-    return status;
+    return open_with(out, &(struct cpu_backend){.base.ops = &backend_cpu, .kernels = k, .exact = opt->precision == GLLM_PRECISION_F32}, opt->threads ? opt->threads : cpu_count(), err);
+}
+
+static gllm_status cpu_share(struct backend *backend, uint32_t threads, struct backend **out, gllm_error *err) {
+    struct cpu_backend like = *(const struct cpu_backend *)backend;
+    *out = NULL;
+    like.slabs = NULL; /* they stay be's */
+    return open_with(out, &like, threads, err);
 }
 
 static void cpu_close(struct backend *backend) {
@@ -209,7 +218,7 @@ static gllm_status cpu_prof(struct backend *be, struct plan *p, bool on, double 
 }
 
 const struct backend_ops backend_cpu = {
-    .name = "cpu", .probe = cpu_probe, .open = cpu_open, .close = cpu_close, .describe = cpu_describe, .mem_info = cpu_mem_info,
+    .name = "cpu", .probe = cpu_probe, .open = cpu_open, .share = cpu_share, .close = cpu_close, .describe = cpu_describe, .mem_info = cpu_mem_info,
     .trim = cpu_trim, .alloc = hostmem_alloc, .buffer_free = hostmem_free, .write = hostmem_write, .read = hostmem_read,
     .copy = hostmem_copy, .fill = hostmem_fill, .weight_prepare = cpu_weight_prepare, .weight_free = cpu_weight_free,
     .weight_bytes = cpu_weight_bytes, .weight_borrows = cpu_weight_borrows, .exec = cpu_exec, .plan = cpu_plan, .run = cpu_run,

@@ -32,6 +32,14 @@ static gllm_status ref_open(struct backend **out, const struct backend_options *
     return GLLM_OK;
 }
 
+static gllm_status ref_share(struct backend *be, uint32_t threads, struct backend **out, gllm_error *err) {
+    (void)threads; /* it has one */
+    *out = malloc(sizeof **out);
+    if (!*out) return err_nomem(err, "backend ref");
+    **out = *be;
+    return GLLM_OK;
+}
+
 static void ref_close(struct backend *be) { free(be); }
 static void ref_describe(struct backend *be, struct backend_caps *caps) {
     (void)be;
@@ -128,7 +136,7 @@ static gllm_status ref_prof(struct backend *be, struct plan *p, bool on, double 
 }
 
 const struct backend_ops backend_ref = {
-    .name = "ref", .probe = ref_probe, .open = ref_open, .close = ref_close, .describe = ref_describe, .mem_info = ref_mem_info,
+    .name = "ref", .probe = ref_probe, .open = ref_open, .share = ref_share, .close = ref_close, .describe = ref_describe, .mem_info = ref_mem_info,
     .trim = ref_trim, .alloc = hostmem_alloc, .buffer_free = hostmem_free, .write = hostmem_write, .read = hostmem_read,
     .copy = hostmem_copy, .fill = hostmem_fill, .weight_prepare = ref_weight_prepare, .weight_free = ref_weight_free,
     .weight_bytes = ref_weight_bytes, .weight_borrows = ref_weight_borrows, .exec = ref_exec, .plan = ref_plan, .run = ref_run,
