@@ -581,26 +581,30 @@ class Processes(HubTest):
         rng, kills, finished = random.Random(SEED), 0, 0
         repo = self.hub.repos["org/big"]
         self.hub.chunk, self.hub.pause = 1 << 15, 0.001
-        states = [None]
-        for generation in range(3):
-            repo.files["model.safetensors"], repo.files["config.json"] = noise(100 + generation, 3 << 20), b'{"generation": %d}' % generation
-            states.append(dict(repo.files))
-            for _ in range(12):
-                p = self.start("pull", "org/big")
-                try:
-                    p.wait(rng.random() * 0.35)
-                    finished += 1
-                except subprocess.TimeoutExpired:
-                    p.kill()
-                    kills += 1
-                p.communicate()
-                found = tree(self.folder("org--big")) if os.path.exists(self.folder("org--big")) else None
-                if found:
-                    json.loads(found.pop(".gllm.json"))
-                self.assertIn(found, states[-2:], "a state between")
-            self.pull("org/big")
-            self.check_whole("org--big", repo.files)
-        self.assertGreater(kills, 10, "killed %d, finished %d" % (kills, finished))
+        began = time.monotonic()
+        self.pull("org/big")
+        whole = time.monotonic() - began  # what a fetch takes here
+        self.run_program("rm", "org/big")
+        before, now = None, dict(repo.files)
+        while kills < 30:
+            p = self.start("pull", "org/big")
+            try:
+                p.wait(rng.random() * whole)
+                finished += 1
+            except subprocess.TimeoutExpired:
+                p.kill()
+                kills += 1
+            p.communicate()
+            found = tree(self.folder("org--big")) if os.path.exists(self.folder("org--big")) else None
+            if found:
+                json.loads(found.pop(".gllm.json"))
+            self.assertIn(found, (before, now), "a state between")
+            if found == now:  # the next revision
+                before = now
+                repo.files["model.safetensors"], repo.files["config.json"] = noise(100 + kills + finished, 3 << 20), b'{"after": %d}' % (kills + finished)
+                now = dict(repo.files)
+        self.pull("org/big")
+        self.check_whole("org--big", now)
         print("kill -9: %d, finished before: %d (GLLM_TEST_SEED=%d)" % (kills, finished, SEED))
 
 
