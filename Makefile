@@ -18,7 +18,7 @@ build = @mkdir -p build && echo "make: building build/$(1)" && \
 	{ cmake --preset $(1) $(STRICT) >build/$(1).log 2>&1 && cmake --build build/$(1) -j $(JOBS) >>build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }; } && \
 	{ grep -A4 'warning:' build/$(1).log || true; }
 
-.PHONY: all build setup models demo test check layers clang fuzz bench asan tsan install uninstall clean help
+.PHONY: all build setup models demo test check layers clang fuzz wheel bench asan tsan install uninstall clean help
 all: setup build ## set up and build the release: build/release/gllm (the default)
 
 build:
@@ -72,6 +72,11 @@ fuzz: ## each fuzz target with libFuzzer, FUZZ_RUNS executions
 	    build/fuzz/tests/$$name -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=20 -rss_limit_mb=4096 -verbosity=0 -artifact_prefix=build/fuzz/ \
 	        build/fuzz/corpus/$$name tests/fuzz/corpus/$${name#fuzz_} || exit 1; \
 	done
+
+wheel: setup ## the Python package with the library inside: build/wheel/gllm-*.whl
+	$(call build,release)
+	@GLLM_LIBRARY=$(CURDIR)/build/release/libgllm.so python3 -m pip wheel -q --no-deps -w build/wheel ./python
+	@ls build/wheel/gllm-*.whl
 
 bench: setup ## the speed here: MiniLM, 128 tokens in batches and alone, 16 tokens alone
 	$(call build,release)

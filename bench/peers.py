@@ -164,7 +164,7 @@ def write_gguf(m, path):
     g.add_context_length(c["max_position_embeddings"]); g.add_embedding_length(c["hidden_size"]); g.add_block_count(c["num_hidden_layers"])
     g.add_feed_forward_length(c["intermediate_size"]); g.add_head_count(c["num_attention_heads"]); g.add_layer_norm_eps(c["layer_norm_eps"])
     g.add_causal_attention(False); g.add_pooling_type(gguf.PoolingType.MEAN); g.add_tokenizer_model("bert"); g.add_token_type_count(c["type_vocab_size"])
-    g.add_token_list(m.pieces); g.add_bos_token_id(m.cls); g.add_sep_token_id(m.sep); g.add_unk_token_id(m.unk); g.add_pad_token_id(c.get("pad_token_id", 0))
+    g.add_token_list([p[2:] if p.startswith("##") else p if p[0] == "[" and p[-1] == "]" and len(p) > 2 else "\u2581" + p for p in m.pieces]); g.add_bos_token_id(m.cls); g.add_sep_token_id(m.sep); g.add_unk_token_id(m.unk); g.add_pad_token_id(c.get("pad_token_id", 0))
     e = "embeddings."
     names = {"token_embd": e + "word_embeddings", "position_embd": e + "position_embeddings", "token_types": e + "token_type_embeddings", "token_embd_norm": e + "LayerNorm"}
     for i in range(c["num_hidden_layers"]):

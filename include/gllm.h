@@ -50,7 +50,8 @@ GLLM_API const char *gllm_version_string(void); /* "0.1.0"; static */
     X(TIMEOUT, -9, "timed out")                        \
     X(BUSY, -10, "queue is full")                      \
     X(CLOSED, -11, "client is closing")                \
-    X(NOT_FOUND, -12, "model not found")
+    X(NOT_FOUND, -12, "model not found")               \
+    X(DOWNLOAD, -13, "cannot be fetched")
 typedef enum gllm_status {
 #define X(name, value, text) GLLM_##name = value,
     GLLM_STATUS_MAP(X)
@@ -89,11 +90,23 @@ typedef enum gllm_kv_cache { GLLM_KV_CACHE_AUTO, GLLM_KV_CACHE_F16, GLLM_KV_CACH
 
 typedef enum gllm_load { GLLM_LOAD_NOW, GLLM_LOAD_LAZY } gllm_load; /* LAZY: at the first request; its files are looked for and read at once */
 
+typedef struct gllm_pull_state { /* how far a fetch is; texts are borrowed until the call returns */
+    const char *repo, *file;         /* ORG/NAME; the file whose bytes came last, "" at first */
+    uint64_t file_bytes, file_total; /* file_total 0: not known */
+    uint64_t bytes, total;           /* of all files, with what was here before; total 0: not known yet */
+    uint64_t n_done, n_files;
+} gllm_pull_state;
+/* On the thread that fetches, some times a second. False ends it: GLLM_CANCELED; what has come stays, and the next fetch goes on from there. */
+typedef bool (*gllm_pull_fn)(void *user, const gllm_pull_state *s);
+
+/* Whether a model that is not on this machine is fetched when it is opened. AUTO: when its name is an alias or ORG/NAME, but not with $HF_HUB_OFFLINE. */
+typedef enum gllm_fetch { GLLM_FETCH_AUTO, GLLM_FETCH_NEVER } gllm_fetch;
+
 /* ---- client: models, and for each the worker thread that owns it -------------------------------------- */
 typedef struct gllm_options {
     size_t struct_size;
     const char *model;   /* directory, .gguf file, an alias of gllm_models_list with or without :QUANT, ORG/NAME or NAME of a model under the model
-                            folder or in the Hugging Face cache ($HF_HUB_CACHE, $HF_HOME); required */
+                            folder or in the Hugging Face cache ($HF_HUB_CACHE, $HF_HOME), else to be fetched; required */
     const char *home;    /* model folder's parent; NULL: $GLLM_HOME, else ~/.gllm */
     const char *backend; /* "auto" "cpu" "ref" …; NULL or "auto": $GLLM_BACKEND, else the best that answers */
     uint32_t threads;    /* compute threads; 0: $GLLM_THREADS, else the processors this process may use */
@@ -115,12 +128,16 @@ typedef struct gllm_options {
     uint32_t cache_tokens;  /* generators: tokens that the caches of all answers in flight hold together; 0: n_ctx */
     uint64_t memory_budget; /* bytes for all models of the client: before one is loaded above it, those longest unused go, but never pinned or busy ones;
                                0: no limit. Read by gllm_client_open alone */
+    const char *adapter;    /* of a model that holds one for each of several tasks (jina-embeddings-v4: retrieval, text-matching, code), its name; NULL: its first */
+    gllm_fetch fetch;            /* of a model that is not here, as gllm_pull does; `log` hears of retries */
+    gllm_pull_fn fetch_progress; /* NULL: none */
+    void *fetch_user;
 } gllm_options;
 GLLM_API void gllm_options_init_sized(gllm_options *o, size_t size);
 static inline void gllm_options_init(gllm_options *o) { gllm_options_init_sized(o, sizeof *o); }
 
 /* Finds, checks and loads the model, then starts its worker thread. The strings of `opt` are copied.
- * GLLM_NOT_FOUND (no such model here), GLLM_FORMAT / GLLM_IO (a file is bad), GLLM_UNSUPPORTED (an architecture,
+ * GLLM_NOT_FOUND (no such model here, nor where it could be fetched), GLLM_DOWNLOAD (it could not be fetched), GLLM_FORMAT / GLLM_IO (a file is bad), GLLM_UNSUPPORTED (an architecture,
  * precision or backend that this build lacks), GLLM_DEVICE, GLLM_NOMEM. */
 GLLM_API gllm_status gllm_client_open(gllm_client **out, const gllm_options *opt, gllm_error *err);
 /* Calls of other threads that still wait end with GLLM_CLOSED, the running one is finished; when the last of them has returned, so does
@@ -180,6 +197,10 @@ typedef struct gllm_usage {
 /* Called on the worker thread after each packed batch; false cancels the request (GLLM_CANCELED). */
 typedef bool (*gllm_progress_fn)(void *user, size_t done, size_t total);
 
+typedef struct gllm_ids { /* one text as token ids */
+    const int32_t *ptr;
+    size_t count;
+} gllm_ids;
 typedef struct gllm_embed_request { /* borrowed for the call */
     size_t struct_size;
     const gllm_str *inputs; /* [n_inputs]; invalid UTF-8 is GLLM_INVALID and names the input and the byte */
@@ -198,6 +219,8 @@ typedef struct gllm_embed_request { /* borrowed for the call */
     uint32_t outputs;         /* gllm_output bits, all from one forward; one that the model lacks: GLLM_UNSUPPORTED. 0: the first that it has.
                                  For token vectors input_type QUERY says that the texts are queries, else they are documents */
     const char *model; /* by its name in the client; NULL: the first */
+    const gllm_ids *ids; /* [n_inputs] in place of `inputs`: taken as they are, without prompt or special tokens; one that is empty or names an id outside the
+                            vocabulary is GLLM_INVALID. NULL: none */
 } gllm_embed_request;
 GLLM_API void gllm_embed_request_init_sized(gllm_embed_request *r, size_t size);
 static inline void gllm_embed_request_init(gllm_embed_request *r) { gllm_embed_request_init_sized(r, sizeof *r); }
@@ -320,8 +343,11 @@ GLLM_API void gllm_classes_free(gllm_classes *r);
 typedef enum gllm_finish {
     GLLM_FINISH_STOP,    /* an end token, a stop string, or the end of what a grammar allows */
     GLLM_FINISH_LENGTH,  /* max_tokens, or the context is full (context_full) */
-    GLLM_FINISH_CANCELED /* the callback returned false */
+    GLLM_FINISH_CANCELED, /* the callback returned false */
+    GLLM_FINISH_TOOL_CALLS /* with split_answer: as STOP, and the answer calls tools */
 } gllm_finish;
+/* What a piece of an answer is. TEXT: of the answer as the model wrote it; the others come with split_answer. */
+typedef enum gllm_part { GLLM_PART_TEXT, GLLM_PART_CONTENT, GLLM_PART_REASONING, GLLM_PART_CALL, GLLM_PART_ARGUMENTS } gllm_part;
 typedef struct gllm_token_logprob {
     int32_t id;
     float logprob; /* natural logarithm, of the model's own distribution: no temperature, penalty or bias */
@@ -335,6 +361,10 @@ typedef struct gllm_chunk { /* borrowed until the callback returns */
     gllm_str text;  /* whole characters; empty while a character or a possible stop string is incomplete, and during the prompt */
     int32_t token;  /* -1: none came with this call */
     float logprob;  /* with logprobs */
+    gllm_part part; /* CALL: a call of a tool begins, and text is the tool's name; ARGUMENTS: the next piece of its arguments, which together are a JSON object.
+                       A token that makes several parts makes several chunks, the first of which tells it */
+    uint32_t call;  /* CALL, ARGUMENTS: which call of the answer, from 0 */
+    size_t n_top; const gllm_token_logprob *top; /* with n_top: the most likely tokens there, best first */
 } gllm_chunk;
 /* Called on the worker thread, at least once a prompt chunk and once a token; false ends the answer (GLLM_FINISH_CANCELED). */
 typedef bool (*gllm_chunk_fn)(void *user, const gllm_chunk *chunk);
@@ -381,10 +411,22 @@ typedef struct gllm_generate_request { /* borrowed for the call. Exactly one of 
     const char *json_schema; /* the text of a JSON schema; the answer is JSON that is valid under it, without needless white space */
     bool json;               /* the answer is a JSON object */
     const char *model; /* by its name in the client; NULL: the first */
+    /* With messages: the answer is taken apart into reasoning, content and calls of tools, in the form that the chat template shows. What begins like a call
+     * and is none stays content. Calls are read only where `tools` are given. */
+    bool split_answer;
+    bool hold_calls;         /* chunks tell a call only when it is whole and its arguments are a JSON object; without on_chunk it is always so */
+    bool single_call;        /* at most one call: the answer ends behind it */
+    const char *tool_choice; /* with split_answer. NULL, "auto": the model calls or not; "none": tools are left out of the prompt; "required": the answer is one call or
+                                more, with arguments that are valid under the tools' schemas; else the name of the tool to call, and the answer is that one
+                                call. Where an answer cannot be held to the template's form of calls, the last two are GLLM_UNSUPPORTED */
 } gllm_generate_request;
 GLLM_API void gllm_generate_request_init_sized(gllm_generate_request *r, size_t size);
 static inline void gllm_generate_request_init(gllm_generate_request *r) { gllm_generate_request_init_sized(r, sizeof *r); }
 
+typedef struct gllm_tool_call {
+    const char *name;
+    gllm_str arguments; /* JSON object, as the model wrote it; NUL-terminated beyond its length */
+} gllm_tool_call;
 typedef struct gllm_completion { /* one block */
     gllm_str text;             /* NUL-terminated beyond its length */
     size_t n_tokens;           /* the end token is not counted */
@@ -399,6 +441,10 @@ typedef struct gllm_completion { /* one block */
     double prefill_ms, decode_ms;
     const char *model;
     double queue_ms;           /* from the call to the first forward */
+    gllm_str content, reasoning; /* with split_answer, else empty; NUL-terminated beyond their lengths */
+    size_t n_tool_calls;
+    const gllm_tool_call *tool_calls; /* [n_tool_calls] */
+    uint32_t reasoning_tokens; /* of n_tokens */
 } gllm_completion;
 /* Continues a prompt. A prompt and seed give the same text alone and beside other calls. GLLM_INVALID names a parameter out of range, or what
  * is wrong in a grammar (line:column) or schema (JSON pointer); GLLM_UNSUPPORTED: a schema's keyword that a grammar cannot hold to, by its pointer;
@@ -567,6 +613,33 @@ typedef struct gllm_models { /* one block */
 /* What has an alias, and what lies below the model folder (home as in gllm_options) and in the Hugging Face cache. Opens no model. */
 GLLM_API gllm_status gllm_models_list(gllm_models **out, const char *home, gllm_error *err);
 GLLM_API void gllm_models_free(gllm_models *m);
+
+/* ---- models from a hub ---------------------------------------------------------------------------------- */
+typedef struct gllm_pull_request {
+    size_t struct_size;
+    const char *model;    /* an alias, ALIAS:QUANT, ORG/NAME or ORG/NAME:FILE; required */
+    const char *quant;    /* what would follow a colon in `model`: "awq", "Q4_K_M"; NULL: nothing */
+    const char *revision; /* branch, tag or commit; NULL: the one that counts, mostly main */
+    const char *home;     /* as in gllm_options */
+    gllm_pull_fn progress; /* NULL: none */
+    void *progress_user;
+    gllm_log_fn log;      /* hears of retries, and of another process that is waited for; NULL: silent */
+    void *log_user;
+} gllm_pull_request;
+GLLM_API void gllm_pull_request_init_sized(gllm_pull_request *r, size_t size);
+static inline void gllm_pull_request_init(gllm_pull_request *r) { gllm_pull_request_init_sized(r, sizeof *r); }
+/* Fetches the files that a model needs, all of one commit, into HOME/models/ORG--NAME: nothing else of the repository, and nothing that is there
+ * already. Unfinished files go on where they ended; sizes and SHA-256 are checked; the folder appears, or changes, in one step when all is
+ * right. A model that lies whole in the Hugging Face cache is not fetched again, unless a revision is asked for. From $HF_ENDPOINT (https://huggingface.co,
+ * or a server that speaks as it or as ModelScope does), with $HF_TOKEN or the token that the HF command line keeps, through the proxies that libcurl reads from the
+ * environment; $HF_HUB_DOWNLOAD_TIMEOUT seconds without a byte count as a broken connection (20). libcurl is loaded at the first call.
+ * *path (may be NULL): the folder or the GGUF file, freed with gllm_text_free.
+ * GLLM_NOT_FOUND: no such repository, revision or form; GLLM_DOWNLOAD: gated, refused, not reached, or sums that are wrong; GLLM_IO: no space, or a
+ * folder that cannot be written; GLLM_UNSUPPORTED: no weights that are read here, or no libcurl; GLLM_INVALID: no such name, or several GGUF files and none chosen. */
+GLLM_API gllm_status gllm_pull(const gllm_pull_request *r, char **path, gllm_error *err);
+/* Removes a model from the model folder, with what an unfinished fetch left; MODEL:FILE one GGUF file. *bytes (may be NULL) is what that freed. Whoever
+ * has the model open keeps it until it closes it. GLLM_NOT_FOUND; GLLM_BUSY: a process fetches it; GLLM_UNSUPPORTED: it lies in the Hugging Face cache. */
+GLLM_API gllm_status gllm_models_remove(const char *model, const char *home, uint64_t *bytes, gllm_error *err);
 
 /* What a model of a client runs on; loads it. Strings live as long as the model is in the client. GLLM_CLOSED: it is closing. */
 typedef struct gllm_client_info {

@@ -11,23 +11,29 @@ static void left_text(char *out, size_t size, double seconds) {
 }
 
 /* "embedded 1200  [=====>      ]  47 %  310/s  4 s left", cut from the bar outwards to what the terminal holds. */
-static void show(const struct cli_bar *bar, size_t all, double share, double seconds, unsigned columns) {
-    char count[64], rest[64] = "", left[32];
-    double rate = (double)all / seconds;
-    snprintf(count, sizeof count, "%s %zu", bar->what, all);
-    size_t at = (size_t)snprintf(rest, sizeof rest, "  %.*f/s", rate < 10 ? 1 : 0, rate);
+void cli_bar_show(const char *done, const char *rate, double share, double seconds, unsigned columns) {
+    char rest[96], left[32];
+    snprintf(rest, sizeof rest, "  %s", rate);
     if (share > 0) {
         left_text(left, sizeof left, seconds * (1 - share) / share);
-        snprintf(rest, sizeof rest, "  %.0f %%  %.*f/s  %s", 100 * share, rate < 10 ? 1 : 0, rate, left);
+        snprintf(rest, sizeof rest, "  %.0f %%  %s  %s", 100 * share, rate, left);
     }
-    at = strlen(count) + strlen(rest) + 4;
+    const size_t at = strlen(done) + strlen(rest) + 4;
     int room = columns > at + 1 ? (int)(columns - at - 1) : 0, full;
     if (room > WIDEST) room = WIDEST;
     full = (int)(room * share + 0.5);
     if (at - 4 >= columns) *rest = '\0';
     if (share > 0 && room >= 6)
-        fprintf(stderr, "\r\033[K%s  [%.*s%*s]%s", count, full, "========================", room - full, "", rest);
-    else fprintf(stderr, "\r\033[K%s%s", count, rest);
+        fprintf(stderr, "\r\033[K%s  [%.*s%*s]%s", done, full, "========================", room - full, "", rest);
+    else fprintf(stderr, "\r\033[K%s%s", done, rest);
+}
+
+static void show(const struct cli_bar *bar, size_t all, double share, double seconds, unsigned columns) {
+    char count[64], speed[32];
+    const double rate = (double)all / seconds;
+    snprintf(count, sizeof count, "%s %zu", bar->what, all);
+    snprintf(speed, sizeof speed, "%.*f/s", rate < 10 ? 1 : 0, rate);
+    cli_bar_show(count, speed, share, seconds, columns);
 }
 
 bool cli_progress(void *user, size_t done, size_t total) {

@@ -48,6 +48,7 @@ extern const struct cli_option cli_table[]; /* ends with a NULL name */
 
 struct cli_options {
     const char *backend, *out, *prompt, *prompt_name, *jsonl, *pair, *parity;
+    const char *adapter;
     int format, normalize, pooling, output, truncate, precision, kv_cache;
     const char *system, *chat_template, *tools, *grammar, *json_schema;
     struct cli_list stop, template_args, logit_bias;
@@ -57,6 +58,12 @@ struct cli_options {
     uint32_t top_n;
     const char *instruction;
     bool raw, each, raw_scores, as_judge, local;
+    const char *host, *key_file, *cors_origin; /* serve */
+    uint32_t max_queue, max_body, max_items, max_connections, request_timeout, idle_timeout, drain_timeout, memory_budget, unload_after;
+    struct cli_share port;
+    bool public_bind, auto_truncate, pin, lazy;
+    int log;
+    const char *revision, *quant;
     bool json, exact, quiet, verbose, null, pieces, no_special, parse_special, decode, tensors, help;
     const char **operands; /* what is no option: MODEL, then texts; owned, freed by cli_options_free */
     size_t n_operands;
@@ -122,6 +129,21 @@ struct cli_bar {
 };
 bool cli_progress(void *bar, size_t done, size_t total); /* a gllm_progress_fn */
 void cli_bar_clear(struct cli_bar *bar);
+/* The line itself: what was done, how fast, and after `share` of it (0: not known) in so many seconds how long it will take. */
+void cli_bar_show(const char *done, const char *rate, double share, double seconds, unsigned columns);
+
+/* ---- pull.c: models that are fetched, by name or when they are opened ---- */
+struct cli_fetch {
+    const struct cli_options *options;
+    double start_ms, shown_ms;
+    uint64_t first_bytes, told; /* what was there at first; tenths that a file or pipe was told of */
+    bool begun, shown;
+    char repo[128];
+};
+bool cli_fetch_progress(void *fetch, const gllm_pull_state *s); /* a gllm_pull_fn */
+void cli_fetch_clear(struct cli_fetch *f);
+/* For gllm_options, in every verb that opens a model: the bar, and what to say when it is stopped. One at a time. */
+void cli_fetch_options(const struct cli_options *o, gllm_options *out);
 
 /* ---- input.c ---- */
 struct cli_input { /* texts, in order; standard input is read in batches */
@@ -191,6 +213,7 @@ struct cli_printer {
 void cli_printer_begin(struct cli_printer *p, gllm_str prompt);
 bool cli_printer_add(struct cli_printer *p, const char *text, size_t len); /* false: the output is broken */
 void cli_printer_end(struct cli_printer *p);
+void cli_put_safe(const char *s, size_t len); /* to standard output, control characters as pictures: U+2400 + c for C0, U+FFFD for U+0080 to U+009F */
 
 /* ---- completion_json.c: the bodies that OpenAI's routes answer with ---- */
 int cli_print_completion(gllm_client *client, const gllm_completion *c, bool chat);
@@ -242,12 +265,15 @@ int verb_embed(const struct cli_options *o);
 int verb_rerank(const struct cli_options *o);
 int verb_classify(const struct cli_options *o);
 int verb_models(const struct cli_options *o);
+int verb_pull(const struct cli_options *o);
+int verb_rm(const struct cli_options *o);
 int verb_similar(const struct cli_options *o);
 int verb_tokenize(const struct cli_options *o);
 int verb_info(const struct cli_options *o);
 int verb_bench(const struct cli_options *o);
 int verb_doctor(const struct cli_options *o);
 int verb_run(const struct cli_options *o);
+int verb_serve(const struct cli_options *o);
 int verb_perplexity(const struct cli_options *o);
 int cli_bench_generate(const struct cli_options *o, const gllm_model_info *info); /* bench of a generator */
 int cli_parity(const struct cli_options *o); /* doctor --parity MODEL */

@@ -90,6 +90,7 @@ void cli_overview(FILE *f) {
     fputs("  man         ", f);
     cli_wrap(f, "The manual page, for man -l -.", 14);
     fputc('\n', f);
-    cli_wrap(f, "MODEL is a directory, a .gguf file, an alias of 'gllm models', or ORG/NAME or NAME under $GLLM_HOME/models (default ~/.gllm/models). "
+    cli_wrap(f, "MODEL is a directory, a .gguf file, an alias of 'gllm models', or ORG/NAME or NAME under $GLLM_HOME/models (default ~/.gllm/models); "
+                "an alias or ORG/NAME that is not there is fetched. "
                 "'gllm VERB --help' tells a verb's options.", 0);
 }

@@ -122,6 +122,7 @@ int verb_info(const struct cli_options *o) {
     gllm_model_info *i;
     gllm_error err = {0};
     cli_model_options(o, &opt);
+    opt.fetch = GLLM_FETCH_NEVER; /* gllm pull does that: a question should cost nothing */
     if (gllm_inspect(&i, &opt, o->ctx, o->batch, &err) != GLLM_OK) return cli_fail(&err);
     if (o->json) print_json(i, o->tensors);
     else print_text(i, o->tensors);

@@ -10,7 +10,7 @@ const struct cli_verb cli_verbs[] = {
      "gllm embed all-MiniLM-L6-v2 \"a quiet street\" \"a silent road\"\n"
      "gllm embed all-MiniLM-L6-v2 --format npy --out v.npy < texts.txt\n",
      verb_embed, 1, SIZE_MAX},
-    {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one.", "jpid",
+    {"similar", "similar MODEL TEXT TEXT… [options]", "The cosine of the first text with each other one; of sparse vectors the product, of token vectors MaxSim.", "jpid",
      "gllm similar all-MiniLM-L6-v2 \"feline\" \"a cat\" \"a car\"\n", verb_similar, 1, SIZE_MAX},
     {"rerank", "rerank MODEL QUERY [DOCUMENT…] [options]", "Documents by relevance; they are arguments or lines of standard input.", "jkuixd",
      "gllm rerank ms-marco-MiniLM-L6-v2 \"why is the sky blue\" \"Rayleigh scattering\" \"a blue car\"\n"
@@ -29,6 +29,10 @@ const struct cli_verb cli_verbs[] = {
      "gllm run model.gguf \"Name three rivers.\" --temperature 0.7\n"
      "gllm run model.gguf --raw \"The capital of France is\"\n",
      verb_run, 1, 2},
+    {"serve", "serve MODEL… [options]", "Answers over HTTP: embeddings, reranking, chat. The first MODEL is the default; NAME=MODEL names one.", "hpxvd",
+     "gllm serve all-MiniLM-L6-v2\n"
+     "gllm serve embed=bge-small-en chat=model.gguf --host 0.0.0.0 --api-key-file keys\n",
+     verb_serve, 1, SIZE_MAX},
     {"perplexity", "perplexity MODEL [FILE] [options]", "How likely a model finds a text.", "lxvd",
      "gllm perplexity model.gguf text.txt\n"
      "gllm perplexity model.gguf --each < text.txt\n",
@@ -41,6 +45,15 @@ const struct cli_verb cli_verbs[] = {
      "gllm models --local\n"
      "gllm models --json | jq '.data[] | select(.task == \"rerank\").id'\n",
      verb_models, 0, 0},
+    {"pull", "pull MODEL… [options]", "Fetches models, and tells where each lies.", "f",
+     "gllm pull bge-small-en\n"
+     "gllm pull qwen3-8b --quant awq\n"
+     "gllm pull Qwen/Qwen3-4B-GGUF:Q4_K_M\n",
+     verb_pull, 1, SIZE_MAX},
+    {"rm", "rm MODEL… [options]", "Removes models from the model folder.", "",
+     "gllm rm bge-small-en\n"
+     "gllm rm Qwen/Qwen3-4B-GGUF:Q4_K_M\n",
+     verb_rm, 1, SIZE_MAX},
     {"bench", "bench MODEL [options]", "Measures, with the machine's own peaks beside it.", "jcbvd",
      "gllm bench all-MiniLM-L6-v2 --length 128 --batch 32\n"
      "gllm bench model.gguf --prompt 512 --gen 64\n",
@@ -52,7 +65,6 @@ const struct cli_verb cli_verbs[] = {
      verb_doctor, 0, 0},
     {0},
 };
-static const char *const LATER[] = {"pull", "rm", "serve", NULL};
 
 static const struct cli_verb *find(const char *name) {
     for (const struct cli_verb *v = cli_verbs; v->name; v++)
@@ -64,9 +76,6 @@ static int unknown(const char *word) {
     enum { N_VERBS = sizeof cli_verbs / sizeof *cli_verbs - 1 };
     const char *names[N_VERBS + 4] = {[N_VERBS] = "completion", "man", "help"};
     for (unsigned i = 0; i < N_VERBS; i++) names[i] = cli_verbs[i].name;
-    for (const char *const *l = LATER; *l; l++)
-        if (!strcmp(word, *l))
-            return cli_usage("%s is not in this version (%s); gllm --help tells what is", word, gllm_version_string());
     if (*word == '-') return cli_usage("found %s where a verb is expected: gllm VERB MODEL [INPUT…] [options]", word);
     const char *hint = cli_nearest(word, names);
     if (hint) return cli_usage("unknown verb \"%s\"; did you mean %s?", word, hint);

@@ -1,4 +1,5 @@
 /* models.c - gllm models: what has an alias and what is on this machine; and doctor --parity's list of families. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -76,14 +77,21 @@ int verb_models(const struct cli_options *o) {
 }
 
 /* The aliases of a family, folded to the terminal's width. */
-static void print_aliases(const gllm_models *list, const char *family) {
-    char text[1024] = "";
-    size_t at = 0;
-    for (size_t i = 0; i < list->count; i++)
-        if (!strcmp(list->items[i].family, family) && !strchr(list->items[i].alias, ':') && at < sizeof text)
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? ", " : "", list->items[i].alias);
-    fputs("    ", stdout);
-    cli_wrap(stdout, text, 4);
+static int print_aliases(const gllm_models *list, const char *family) {
+    char *text = NULL;
+    size_t n = 0;
+    const char *gap = "";
+    FILE *f = open_memstream(&text, &n);
+    if (!f) return cli_no_memory();
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].family, family) || strchr(list->items[i].alias, ':')) continue;
+        fprintf(f, "%s%s", gap, list->items[i].alias);
+        gap = ", ";
+    }
+    const bool failed = fclose(f);
+    if (!failed) fputs("    ", stdout), cli_wrap(stdout, text, 4);
+    free(text);
+    return failed ? cli_no_memory() : EXIT_OK;
 }
 
 static void print_json_families(const gllm_models *list) {
@@ -109,14 +117,15 @@ int cli_families(const struct cli_options *o) {
     gllm_models *list;
     gllm_error err = {0};
     if (gllm_models_list(&list, NULL, &err) != GLLM_OK) return cli_fail(&err);
+    int status = EXIT_OK;
     if (o->json) print_json_families(list);
-    for (size_t i = 0; i < list->n_families && !o->json; i++) {
+    for (size_t i = 0; !status && i < list->n_families && !o->json; i++) {
         const gllm_model_family *f = &list->families[i];
         const bool held = *f->golden;
         printf("%s%-16s%s  %-18s  %s%s%s%s\n", cli_style(stdout, held ? STYLE_GOOD : STYLE_BAD), f->name, cli_style(stdout, STYLE_PLAIN), f->model_type, held ? "tests/golden/" : "no golden",
                f->golden, held ? ", values of " : "", f->made_with);
-        print_aliases(list, f->name);
+        status = print_aliases(list, f->name);
     }
     gllm_models_free(list);
-    return cli_flush(stdout, "standard output");
+    return status ? status : cli_flush(stdout, "standard output");
 }

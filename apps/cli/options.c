@@ -65,8 +65,30 @@ const struct cli_option cli_table[] = {
     COUNT('b', "depth", "D", 1, 1 << 20, depth, "generators: tokens before both (0)"),
     TEXT('q', "parity", CLI_MODEL, "[MODEL]", parity, "compare the backend with ref on MODEL, exit 1 beyond the bound; alone: the values that each family is held to"),
     TEXT('q', "bound", CLI_REAL, "X", bound, "largest difference allowed (1e-5 in f32)"),
+    TEXT('h', "host", CLI_FILE, "HOST", host, "listen on this address or name, or on unix:PATH (127.0.0.1)"),
+    SHARE('h', "port", "N", 65535, port, "0: any that is free, told (8080)"),
+    TEXT('h', "api-key-file", CLI_FILE, "FILE", key_file, "callers need one of its keys; read again on SIGHUP"),
+    FLAG('h', 0, "public", public_bind, "listen beyond this machine without keys"),
+    TEXT('h', "cors-origin", CLI_FILE, "ORIGIN", cors_origin, "pages from there may call, *: all"),
+    TEXT('h', "prompt-name", CLI_TEXT, "NAME", prompt_name, "the model's prompt of embeddings that name none"),
+    FLAG('h', 0, "auto-truncate", auto_truncate, "cut long texts, and tell it, where a request does not say"),
+    COUNT('h', "max-queue", "N", 1, 1 << 20, max_queue, "jobs waiting for a model before 429 (1024)"),
+    COUNT('h', "max-body", "MB", 1, 4096, max_body, "largest request (32)"),
+    COUNT('h', "max-items", "N", 1, 1 << 20, max_items, "most texts in a request (2048)"),
+    COUNT('h', "max-connections", "N", 1, 1 << 20, max_connections, "(10000)"),
+    COUNT('h', "request-timeout", "S", 1, 1 << 20, request_timeout, "longest time with the models (600)"),
+    COUNT('h', "idle-timeout", "S", 1, 1 << 20, idle_timeout, "a silent connection, or a request that does not come (60)"),
+    COUNT('h', "drain-timeout", "S", 1, 1 << 20, drain_timeout, "at the end, for requests in flight (30)"),
+    COUNT('h', "memory-budget", "MB", 1, UINT32_MAX, memory_budget, "for all models; the longest unused goes first"),
+    COUNT('h', "unload-after", "S", 1, UINT32_MAX, unload_after, "give a model's memory back when nobody asks"),
+    FLAG('h', 0, "pin", pin, "never unload"),
+    FLAG('h', 0, "lazy", lazy, "load a model at its first request"),
+    PICK('h', "log", CLI_CHOICE, "FORM", "text|json|none", log, "a line for each request on standard error"),
     FLAG('o', 0, "local", local, "only what is on this machine"),
+    TEXT('f', "revision", CLI_TEXT, "REV", revision, "a branch, tag or commit in place of main"),
+    TEXT('f', "quant", CLI_TEXT, "FORM", quant, "a quantised form: awq, gguf, Q4_K_M; as MODEL:FORM"),
     PICK('d', "backend", CLI_NAME, "NAME", "auto|cpu|ref|cuda|rocm|metal|wgpu", backend, ""),
+    TEXT('d', "adapter", CLI_TEXT, "TASK", adapter, "of a model that holds one for each of several tasks; else its first"),
     COUNT('d', "threads", "N", 1, 4096, threads, "compute threads"),
     PICK('d', "precision", CLI_CHOICE, "P", "auto|f32|bf16|int8", precision, "of activations in products"),
     FLAG('d', 0, "exact", exact, "what the reference library computes: f32 everywhere"),
@@ -79,7 +101,7 @@ static const char *const EXCLUSIVE[][2] = {
     {"json", "format"}, {"prompt", "prompt-name"}, {"exact", "precision"},     {"jsonl", "null"},
     {"raw", "system"},  {"raw", "chat-template"},  {"raw", "template-arg"},   {"raw", "tools"},
     {"quiet", "verbose"}, {"decode", "pieces"},    {"decode", "no-special"}, {"decode", "pair"},
-    {"grammar", "json-schema"},
+    {"grammar", "json-schema"}, {"public", "api-key-file"}, {"pin", "unload-after"},
 };
 
 bool cli_takes(const struct cli_verb *v, const struct cli_option *o) { return o->group == 'a' || strchr(v->groups, o->group); }
@@ -295,11 +317,6 @@ void cli_options_free(struct cli_options *o) {
     free(o->operands);
 }
 
-static void log_to_stderr(void *user, gllm_log_level level, const char *line) {
-    const struct cli_options *o = user;
-    if (level <= GLLM_LOG_WARN ? !o->quiet : o->verbose) fprintf(stderr, "gllm: %s\n", line);
-}
-
 void cli_model_options(const struct cli_options *o, gllm_options *out) {
     gllm_options_init(out);
     out->model = o->operands[0];
@@ -309,6 +326,6 @@ void cli_model_options(const struct cli_options *o, gllm_options *out) {
     out->precision = (gllm_precision)o->precision;
     out->n_ctx = o->ctx;
     out->kv_cache = (gllm_kv_cache)o->kv_cache;
-    out->log = log_to_stderr;
-    out->log_user = (void *)(uintptr_t)o;
+    out->adapter = o->adapter;
+    cli_fetch_options(o, out);
 }

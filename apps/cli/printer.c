@@ -22,8 +22,7 @@ void cli_printer_begin(struct cli_printer *p, gllm_str prompt) {
     if (p->terminal && prompt.ptr && ends_with_open(prompt)) style(p, true);
 }
 
-/* Control characters as pictures: U+2400 + c for C0, U+FFFD for U+0080 to U+009F. */
-static void put_safe(struct cli_printer *p, const char *s, size_t len) {
+void cli_put_safe(const char *s, size_t len) {
     for (size_t i = 0; i < len; i++) {
         const unsigned char c = (unsigned char)s[i], next = i + 1 < len ? (unsigned char)s[i + 1] : 0;
         if (c == 0x7f) fputs("\u2421", stdout);
@@ -32,8 +31,13 @@ static void put_safe(struct cli_printer *p, const char *s, size_t len) {
             fputs("\ufffd", stdout);
             i++;
         } else putchar(c);
-        p->last = (char)c;
     }
+}
+
+static void put_safe(struct cli_printer *p, const char *s, size_t len) {
+    if (!len) return;
+    cli_put_safe(s, len);
+    p->last = s[len - 1];
 }
 
 static void put_held(struct cli_printer *p) {

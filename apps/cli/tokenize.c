@@ -1,6 +1,7 @@
 /* tokenize.c - gllm tokenize: one JSON array of ids a text, and --decode as the way back. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -51,7 +52,9 @@ static int decode(gllm_client *c, gllm_str text) {
     }
     if (!status && gllm_detokenize(c, NULL, ids, n, true, &out, &err) != GLLM_OK) status = cli_fail(&err);
     else if (!status) {
-        puts(out);
+        if (isatty(STDOUT_FILENO)) cli_put_safe(out, strlen(out));
+        else fputs(out, stdout);
+        putchar('\n');
         gllm_text_free(out);
     }
     free(ids);

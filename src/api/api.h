@@ -1,12 +1,18 @@
 /* api.h - what the files behind gllm.h share. Only this layer touches public structs and reads the environment. */
 #ifndef GLLM_API_API_H
 #define GLLM_API_API_H
+#include <stdlib.h>
+
 #include "base/arena.h"
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
 #include "text/chat.h"
 
+static inline const char *env(const char *name) { /* NULL: not set, or empty */
+    const char *v = getenv(name);
+    return v && *v ? v : NULL;
+}
 /* What every *_init_sized does: a caller's struct of `size` bytes becomes the defaults [full], zeros beyond what this library knows. */
 void api_init_sized(void *out, size_t size, const void *defaults, size_t full);
 /* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
@@ -21,7 +27,9 @@ struct api_places { /* where models lie; owned, api_places_free also after an er
 };
 gllm_status api_places(const char *home, struct api_places *out, gllm_error *err);
 void api_places_free(struct api_places *p);
-gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err); /* where opt->model lies; *path owned (free) */
+gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err); /* where opt->model lies, fetched if need be; *path owned (free) */
+/* opt->model from a hub, when the options and the environment let it be fetched; `err` says already that it is not here. */
+gllm_status api_fetch(const gllm_options *o, const char *home, char **path, gllm_error *err);
 const char *api_backend(const gllm_options *o); /* opt->backend, else $GLLM_BACKEND, else "auto" */
 uint32_t api_context(const gllm_options *o, const struct model *m); /* tokens that a generator's cache holds; tells the log of a cut */
 /* What a generator's cache holds, told to the model's log where it is q8_0. GLLM_INVALID, GLLM_UNSUPPORTED as gllm_kv_cache says. */

@@ -47,7 +47,8 @@ static enum pool_kind pooling_of(gllm_pooling p) {
 }
 
 static gllm_status check(const gllm_embed_request *r, gllm_error *err) {
-    if (!r->n_inputs || !r->inputs) return err_set(err, GLLM_INVALID, "inputs: found none, expected at least one text");
+    if (!r->n_inputs || !(r->inputs || r->ids)) return err_set(err, GLLM_INVALID, "inputs: found none, expected at least one text");
+    if (r->inputs && r->ids) return err_set(err, GLLM_INVALID, "inputs and ids: found both, expected one of them");
     if (r->n_inputs > UINT32_MAX) return err_set(err, GLLM_INVALID, "inputs: found %zu, expected at most %u", r->n_inputs, UINT32_MAX);
     if ((unsigned)r->pooling > GLLM_POOLING_WEIGHTED_MEAN || (unsigned)r->truncate > GLLM_TRUNCATE_NONE || (unsigned)r->normalize > GLLM_NORMALIZE_OFF || (unsigned)r->input_type > GLLM_INPUT_DOCUMENT)
         return err_set(err, GLLM_INVALID, "pooling %d, truncate %d, normalize %d or input_type %d is unknown", (int)r->pooling, (int)r->truncate, (int)r->normalize, (int)r->input_type);
@@ -112,8 +113,22 @@ struct embed_job {
     bool *cut;
 };
 
+static gllm_status copy_ids(gllm_job *job, const gllm_ids **list, size_t n, gllm_error *err) {
+    if (!*list) return GLLM_OK;
+    gllm_ids *ids = arena_array(&job->arena, n, sizeof *ids);
+    for (size_t i = 0; ids && i < n; i++) {
+        int32_t *own = arena_array(&job->arena, (*list)[i].count, sizeof *own);
+        if (!own) return err_nomem(err, "request");
+        if ((*list)[i].count) memcpy(own, (*list)[i].ptr, (*list)[i].count * sizeof *own);
+        ids[i] = (gllm_ids){own, (*list)[i].count};
+    }
+    *list = ids;
+    return ids ? GLLM_OK : err_nomem(err, "request");
+}
+
 static gllm_status copy(gllm_job *job, gllm_error *err) {
     gllm_embed_request *r = &((struct embed_job *)job)->r;
+    TRY(copy_ids(job, &r->ids, r->n_inputs, err));
     TRY(job_copy_strs(job, &r->inputs, r->n_inputs, err));
     TRY(job_copy_text(job, &r->prompt_name, err));
     return job_copy_str(job, &r->prompt, err);
@@ -125,15 +140,15 @@ static gllm_status submit(gllm_job *job, gllm_error *err) {
     const struct model *m = job->use.model;
     const char *name = job->use.slot->name;
     struct embed_call *call = &j->call;
-    *call = (struct embed_call){.inputs = api_strs(&job->arena, r->inputs, r->n_inputs), .n_inputs = r->n_inputs, .pooling = pooling_of(r->pooling), .truncate = r->truncate, .dimensions = r->dimensions,
+    *call = (struct embed_call){.inputs = r->ids ? NULL : api_strs(&job->arena, r->inputs, r->n_inputs), .ids = r->ids, .n_inputs = r->n_inputs, .pooling = pooling_of(r->pooling), .truncate = r->truncate, .dimensions = r->dimensions,
                                 .queries = r->input_type == GLLM_INPUT_QUERY, .progress = r->progress, .progress_user = r->progress_user,
                                 .normalize = r->normalize == GLLM_NORMALIZE_ON || (r->normalize == GLLM_NORMALIZE_MODEL && m->head.normalize)};
-    if (!call->inputs) return err_nomem(err, "embeddings");
+    if (!call->inputs && !call->ids) return err_nomem(err, "embeddings");
     TRY(embed_outputs(m, r->outputs, &call->outputs, err));
     if (call->outputs & OUTPUT_DENSE) TRY(embed_dim(m, call->pooling, &call->dim, err));
     else if (r->dimensions || r->pooling) return err_set(err, GLLM_INVALID, "dimensions or pooling: %s gives no pooled vector to cut here", name);
     TRY(check_dimensions(m, r->dimensions, call->dim, err));
-    TRY(prompt_of(&m->files.dir, r, &call->prompt, err));
+    if (!r->ids) TRY(prompt_of(&m->files.dir, r, &call->prompt, err));
     j->answer = answer_new(r->n_inputs, r->dimensions ? r->dimensions : call->dim, name, call, &j->cut);
     if (!j->answer) return err_nomem(err, "embeddings");
     job_bind(job, &call->task);

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/job.h"
+#include "api/split.h"
 #include "base/arena.h"
 #include "base/utf8.h"
 #include "engine/generate.h"
@@ -16,12 +17,14 @@ struct completion {
     gllm_completion base; /* first: the pointer that the caller has */
     struct arena arena;
     struct generate_call call;
+    struct split split;
 };
 
 void gllm_completion_free(gllm_completion *r) {
     struct completion *c = (struct completion *)r;
     if (!c) return;
     generate_call_free(&c->call);
+    split_free(&c->split);
     arena_free(&c->arena);
     free(c);
 }
@@ -35,7 +38,8 @@ struct generate_job {
 
 static bool tell(void *user, const char *text, size_t len, int32_t token, const struct sampled *s) {
     const gllm_generate_request *r = user;
-    const gllm_chunk chunk = {.struct_size = sizeof chunk, .text = {text, len}, .token = token, .logprob = s ? s->logprob : 0};
+    const gllm_chunk chunk = {.struct_size = sizeof chunk, .text = {text, len}, .token = token, .logprob = s ? s->logprob : 0,
+                              .n_top = s ? s->n_top : 0, .top = s ? (const gllm_token_logprob *)(const void *)s->top : NULL};
     return r->on_chunk(r->user, &chunk);
 }
 
@@ -82,11 +86,12 @@ static gllm_status encode(const struct model *m, gllm_str text, bool parse_speci
 }
 
 /* The prompt, or the messages. */
-static gllm_status encode_request(const struct model *m, const gllm_generate_request *r, struct encoding *e, gllm_error *err) {
+static gllm_status encode_request(const struct model *m, const gllm_generate_request *r, struct completion *c, struct encoding *e, gllm_error *err) {
     struct jinja_text text;
     if (!r->n_messages) return encode(m, r->prompt, r->parse_special, e, err);
     TRY(api_chat_render(m, r, &text, err));
-    gllm_status status = api_chat_encode(m, &text, e, err);
+    gllm_status status = r->split_answer ? split_open(&c->split, m, r, &text, &c->call, err) : GLLM_OK;
+    if (status == GLLM_OK) status = api_chat_encode(m, &text, e, err);
     jinja_text_free(&text);
     return status;
 }
@@ -98,9 +103,9 @@ static gllm_status submit(gllm_job *job, gllm_error *err) {
     if (!c) return err_nomem(err, "completion");
     TRY(fill_params(r, c, err));
     TRY(fill_constraint(r, c, err));
-    TRY(encode_request(job->use.model, r, &j->prompt, err));
-    c->call.prompt = j->prompt.ids, c->call.n_prompt = j->prompt.count;
     if (r->on_chunk) c->call.on_text = tell, c->call.user = r;
+    TRY(encode_request(job->use.model, r, c, &j->prompt, err));
+    c->call.prompt = j->prompt.ids, c->call.n_prompt = j->prompt.count;
     job_bind(job, &c->call.task);
     return engine_generate_submit(job->use.engine, &c->call, err);
 }
@@ -119,6 +124,7 @@ static gllm_status finish(gllm_job *job, gllm_error *err) {
                                 .top = (const gllm_token_logprob *)(const void *)g->top, .finish = g->finish, .context_full = g->context_full, .stop_index = g->stop_hit,
                                 .prompt_tokens = g->n_prompt, .cached_tokens = g->n_cached, .prefill_ms = g->prefill_ms, .decode_ms = g->decode_ms, .model = model,
                                 .queue_ms = job_queue_ms(job)};
+    TRY(split_finish(&c->split, &c->arena, &c->base, err));
     job->result = &c->base;
     j->completion = NULL;
     return GLLM_OK;
@@ -139,7 +145,7 @@ static gllm_status copy_messages(gllm_job *job, gllm_generate_request *r, gllm_e
 
 static gllm_status copy(gllm_job *job, gllm_error *err) {
     gllm_generate_request *r = &((struct generate_job *)job)->r;
-    const char **texts[] = {&r->tools, &r->template_args, &r->chat_template, &r->grammar, &r->json_schema};
+    const char **texts[] = {&r->tools, &r->template_args, &r->chat_template, &r->grammar, &r->json_schema, &r->tool_choice};
     gllm_logit_bias *bias = arena_array(&job->arena, r->n_logit_bias, sizeof *bias);
     if (!bias) return err_nomem(err, "request");
     if (r->logit_bias) r->logit_bias = memcpy(bias, r->logit_bias, r->n_logit_bias * sizeof *bias);
@@ -160,8 +166,9 @@ static const struct job_kind GENERATE = {sizeof(struct generate_job), copy, subm
 
 static gllm_status check(const gllm_generate_request *r, gllm_error *err) {
     if (r->prompt.ptr && r->n_messages) return err_set(err, GLLM_INVALID, "found a prompt and messages, expected one of them");
-    if (!r->n_messages && (r->tools || r->template_args || r->chat_template || r->continue_final))
-        return err_set(err, GLLM_INVALID, "%s goes with messages, and there are none", r->tools ? "tools" : r->template_args ? "template_args" : r->chat_template ? "chat_template" : "continue_final");
+    if (!r->n_messages && (r->split_answer || r->tools || r->template_args || r->chat_template || r->continue_final))
+        return err_set(err, GLLM_INVALID, "%s goes with messages, and there are none", r->split_answer ? "split_answer" : r->tools ? "tools" : r->template_args ? "template_args" : r->chat_template ? "chat_template" : "continue_final");
+    if (r->tool_choice && !(r->split_answer && r->tools)) return err_set(err, GLLM_INVALID, "tool_choice goes with split_answer and tools");
     return GLLM_OK;
 }
 
@@ -171,6 +178,7 @@ static gllm_status generate_job(const char *where, gllm_client *c, const gllm_ge
     gllm_generate_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
     TRY(check(&r, err));
+    if (r.tool_choice && !strcmp(r.tool_choice, "none")) r.tools = NULL;
     struct generate_job *j = job_new(&GENERATE, c, r.model);
     if (!j) return err_nomem(err, "job");
     j->r = r;

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/number.h"
+#include "model/adapter.h"
 #include "model/bind_quant.h"
 
 struct info { /* the public struct first */
@@ -52,7 +53,7 @@ gllm_status api_plan(const gllm_options *o, const struct model *m, const struct 
         struct engine_options e = {.n_ctx = (uint32_t)n_tok, .cache_tokens = ctx ? 0 : o->cache_tokens, .workers = workers};
         TRY(api_kv_dtype(o, m, &e.kv_dtype, err));
         const struct decoder_options d = engine_decoder_options(&e);
-        p->activation_bytes = workers * decoder_activation_bytes(c, &d);
+        p->activation_bytes = workers * decoder_activation_bytes(&m->files, &d);
         p->cache_bytes = workers * decoder_cache_bytes(c, &d);
         p->cache_dtype = dtype_traits(d.kv_dtype)->name;
     }
@@ -179,6 +180,7 @@ gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_
     struct info *i = NULL;
     gllm_status status = api_locate(&o, &path, err);
     if (status == GLLM_OK) status = api_files_open(&files, path, &log, err);
+    if (status == GLLM_OK && (status = tasks_choose(&files, o.adapter, err)) != GLLM_OK) model_files_close(&files);
     if (status == GLLM_OK) status = model_open(&m, &files, NULL, &log, err);
     if (status == GLLM_OK && !(i = calloc(1, sizeof *i))) status = err_nomem(err, "model info");
     if (status == GLLM_OK) status = fill(i, m, o.model, err);

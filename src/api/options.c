@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "base/file.h"
 #include "hub/locate.h"
+#include "model/adapter.h"
 
 enum { DEFAULT_BATCH_TOKENS = 512, DEFAULT_QUEUE = 1024 };
 /* A reranker's holds the longest prompt that is advised, or a block of documents. */
@@ -25,11 +26,6 @@ gllm_str *api_strs(struct arena *a, const gllm_str *texts, size_t n) {
     gllm_str *list = arena_array(a, n, sizeof *list);
     for (size_t i = 0; list && i < n; i++) list[i] = (gllm_str){texts[i].ptr, api_str_len(texts[i])};
     return list;
-}
-
-static const char *env(const char *name) {
-    const char *v = getenv(name);
-    return v && *v ? v : NULL;
 }
 
 gllm_status api_home(const char *home, char **out, gllm_error *err) {
@@ -67,6 +63,7 @@ gllm_status api_locate(const gllm_options *o, char **path, gllm_error *err) {
     *path = NULL;
     gllm_status status = api_places(o->home, &p, err);
     if (status == GLLM_OK) status = hub_locate(o->model, p.home, p.cache, path, err);
+    if (status == GLLM_NOT_FOUND) status = api_fetch(o, p.home, path, err);
     api_places_free(&p);
     return status;
 }
@@ -106,8 +103,9 @@ gllm_status api_model_open(const gllm_options *o, const char *path, const struct
     if (strcmp(ops->name, "cpu")) b.isa = NULL;
     struct model_files files;
     TRY(api_files_open(&files, path, log, err));
-    struct backend *be;
-    gllm_status status = ops->open(&be, &b, err);
+    struct backend *be = NULL;
+    gllm_status status = tasks_choose(&files, o->adapter, err);
+    if (status == GLLM_OK) status = ops->open(&be, &b, err);
     if (status != GLLM_OK) {
         model_files_close(&files);
         return status;

@@ -24,6 +24,19 @@ static gllm_status check(const char *what, const void *texts, size_t n, gllm_sco
     return GLLM_OK;
 }
 
+/* Whatever the way to a score: bytes are counted in the caller's text, before a prompt is put around it. */
+static gllm_status check_texts(const gllm_rerank_request *r, gllm_error *err) {
+    gllm_status status = utf8_check(r->query.ptr, api_str_len(r->query), err);
+    if (status != GLLM_OK) return err_wrap(err, status, "query");
+    status = utf8_check(r->instruction.ptr, api_str_len(r->instruction), err);
+    if (status != GLLM_OK) return err_wrap(err, status, "instruction");
+    for (size_t i = 0; i < r->n_documents; i++) {
+        status = utf8_check(r->documents[i].ptr, api_str_len(r->documents[i]), err);
+        if (status != GLLM_OK) return err_wrap(err, status, "document %zu", i);
+    }
+    return GLLM_OK;
+}
+
 /* Texts with their lengths, and room for results; in the job's arena. */
 struct scored {
     const gllm_str *texts, *pairs;
@@ -87,8 +100,6 @@ static gllm_status rank_classified(struct rerank_job *j, gllm_error *err) {
     if (k->n_labels > 1) return err_set(err, GLLM_UNSUPPORTED, "%s has %u labels: it classifies, and a reranker has one", j->job.use.slot->name, k->n_labels);
     TRY(no_causal_options(&j->job, r, err));
     const gllm_str query = {r->query.ptr, api_str_len(r->query)};
-    size_t bad;
-    if (query.ptr && !utf8_valid(query.ptr, query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)query.ptr[bad]);
     j->call.classified = (struct classify_call){.query = &query, .n = r->n_documents, .truncate = r->truncate, .progress = r->progress, .progress_user = r->progress_user};
     return submit_classify(&j->job, &j->call.classified, r->documents, NULL, &j->s, err);
 }
@@ -170,6 +181,7 @@ static gllm_status rerank_job(const char *where, gllm_client *c, const gllm_rera
     gllm_rerank_request_init(&r);
     api_copy_sized(&r, sizeof r, request, request->struct_size);
     TRY(check("documents", r.documents, r.n_documents, r.scores, r.truncate, err));
+    TRY(check_texts(&r, err));
     struct rerank_job *j = job_new(&RERANK, c, r.model);
     if (!j) return err_nomem(err, "job");
     j->r = r;

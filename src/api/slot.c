@@ -8,6 +8,7 @@
 #include "api/client.h"
 #include "api/job.h"
 #include "base/clock.h"
+#include "model/adapter.h"
 
 enum { FRESH_MS = 3000 }; /* a failed load is not tried again before */
 
@@ -29,9 +30,9 @@ static gllm_status own(const char **text, gllm_error *err) {
 static gllm_status copy_options(struct slot *s, const gllm_options *o, gllm_error *err) {
     gllm_options *c = &s->opt;
     *c = *o;
-    c->model = c->home = c->backend = c->name = NULL;
-    const char **to[] = {&c->model, &c->home, &c->backend, &c->name};
-    const char *const from[] = {o->model, o->home, o->backend, o->name};
+    c->model = c->home = c->backend = c->name = c->adapter = NULL;
+    const char **to[] = {&c->model, &c->home, &c->backend, &c->name, &c->adapter};
+    const char *const from[] = {o->model, o->home, o->backend, o->name, o->adapter};
     for (unsigned i = 0; i < sizeof to / sizeof *to; i++) {
         *to[i] = from[i];
         TRY(own(to[i], err));
@@ -49,8 +50,13 @@ static gllm_status survey(struct slot *s, gllm_error *err) {
     const struct log silent = {0}; /* the load tells it all */
     TRY(backend_choose(api_backend(&s->opt), &silent, &ops, err));
     TRY(api_files_open(&files, s->path, &silent, err));
+    gllm_status status = tasks_choose(&files, s->opt.adapter, err);
+    if (status != GLLM_OK) {
+        model_files_close(&files);
+        return status;
+    }
     TRY(model_open(&m, &files, NULL, &silent, err));
-    gllm_status status = api_plan(&s->opt, m, ops, 0, 0, &plan, err);
+    status = api_plan(&s->opt, m, ops, 0, 0, &plan, err);
     if (status == GLLM_OK) s->task = api_task(&m->files), s->plan = plan.total_bytes;
     model_close(m);
     return status;
@@ -78,7 +84,7 @@ done:
 
 void slot_free(struct slot *s) {
     if (!s) return;
-    void *owned[] = {(void *)s->opt.model, (void *)s->opt.home, (void *)s->opt.backend, (void *)s->opt.name, s->name, s->path};
+    void *owned[] = {(void *)s->opt.model, (void *)s->opt.home, (void *)s->opt.backend, (void *)s->opt.name, (void *)s->opt.adapter, s->name, s->path};
     for (unsigned i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     free(s);
 }

@@ -40,12 +40,20 @@ struct weight_scale {
     enum dtype dtype; /* F32, F16 or BF16 */
     uint32_t row_block, col_block;
 };
+/* What an adapter adds to a matrix: weight[r][c] = value[r][c] + scale sum_k b[r][k] a[k][c], the sum rounded to f32. */
+struct weight_delta {
+    const void *a, *b; /* [rank, cols], [rows, rank], any alignment */
+    enum dtype a_dtype, b_dtype; /* F32, F16 or BF16 */
+    uint32_t rank;
+    float scale;
+};
 struct weight_part {
     const void *data; /* row-major [rows, cols], any alignment; NULL: zeros. Where there are codes: those */
     enum dtype dtype; /* dtype_is_weight(), rows are whole blocks; not read where there are codes */
     uint32_t rows;    /* for a WEIGHT_VECTOR: number of values in this part */
     struct weight_scale scale; /* of the part's own rows; none for a WEIGHT_VECTOR */
     const struct weight_codes *codes; /* borrowed as data is: what the values are computed from; NULL: they stand in data. None for a WEIGHT_VECTOR */
+    const struct weight_delta *delta; /* borrowed likewise; NULL: none. Only of a WEIGHT_MATRIX */
 };
 struct weight_desc {
     const char *name; /* for messages */

@@ -132,6 +132,8 @@ gllm_status step_check(const struct tape *t, gllm_error *err) {
         if (starts[i] > starts[i + 1]) return err_set(err, GLLM_INVALID, "step: sequence %u begins at token %u and ends at %u", i, starts[i], starts[i + 1]);
         if (starts[i + 1] - starts[i] > s[STEP_MAX_LEN])
             return err_set(err, GLLM_INVALID, "step: sequence %u has %u tokens, the longest is said to have %u", i, starts[i + 1] - starts[i], s[STEP_MAX_LEN]);
+        if (s[t->layout.seen + i] > starts[i + 1] - starts[i])
+            return err_set(err, GLLM_INVALID, "step: sequence %u has %u tokens, %u of them are said to be seen", i, starts[i + 1] - starts[i], s[t->layout.seen + i]);
     }
     if (s[STEP_N_OUT] > t->layout.cap_out) return err_set(err, GLLM_INVALID, "step: %u gathered rows, expected at most %u", s[STEP_N_OUT], t->layout.cap_out);
     for (uint32_t i = 0; i < s[STEP_N_OUT]; i++)
@@ -161,6 +163,17 @@ static gllm_status scale_check(const struct weight_desc *d, uint32_t part, gllm_
     return GLLM_OK;
 }
 
+static bool plain_float(enum dtype d) { return d == DTYPE_F32 || d == DTYPE_F16 || d == DTYPE_BF16; }
+
+static gllm_status delta_check(const struct weight_desc *d, uint32_t part, gllm_error *err) {
+    const struct weight_delta *x = d->parts[part].delta;
+    if (!x) return GLLM_OK;
+    if (d->role != WEIGHT_MATRIX || !d->parts[part].data) return err_set(err, GLLM_INVALID, "%s: part %u has a delta, expected that of a matrix with values alone", d->name, part);
+    if (!x->a || !x->b || !x->rank || !plain_float(x->a_dtype) || !plain_float(x->b_dtype))
+        return err_set(err, GLLM_INVALID, "%s: delta of part %u: rank %u, expected 1 or more and values of F32, F16 or BF16", d->name, part, x->rank);
+    return GLLM_OK;
+}
+
 gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err) {
     uint64_t total = 0;
     if ((unsigned)d->role > WEIGHT_VECTOR) return err_set(err, GLLM_INVALID, "%s: role %d is unknown", d->name, (int)d->role);
@@ -173,6 +186,7 @@ gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_
             return err_set(err, GLLM_UNSUPPORTED, "%s: part %u has dtype %s, expected a floating-point or quantised type", d->name, i, (unsigned)p->dtype < DTYPE_COUNT ? dtype_traits(p->dtype)->name : "unknown");
         const uint32_t block = p->data && !p->codes ? dtype_traits(p->dtype)->block : 1, width = d->role == WEIGHT_VECTOR ? p->rows : d->cols;
         TRY(scale_check(d, i, err));
+        TRY(delta_check(d, i, err));
         if (width % block) return err_set(err, GLLM_INVALID, "%s: part %u has rows of %u values, %s needs a multiple of %u", d->name, i, width, dtype_traits(p->dtype)->name, block);
         total += p->rows;
     }
@@ -184,13 +198,30 @@ gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_
     return GLLM_OK;
 }
 
-void weight_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out) {
-    if (p->codes) {
-        codes_row(p->codes, cols, row, out);
-        return;
+enum { DELTA_COLS = 256 }; /* columns at once: a row of `a` among them stays in the nearest cache */
+
+static void delta_row(const struct weight_delta *x, uint32_t cols, uint32_t row, float *out) {
+    const uint8_t *a = x->a, *b = (const uint8_t *)x->b + row * dtype_row_bytes(x->b_dtype, x->rank);
+    float sum[DELTA_COLS], line[DELTA_COLS], factor;
+    for (uint32_t first = 0; first < cols; first += DELTA_COLS) {
+        const uint32_t n = cols - first < DELTA_COLS ? cols - first : DELTA_COLS;
+        memset(sum, 0, sizeof sum);
+        for (uint32_t k = 0; k < x->rank; k++) {
+            dtype_to_f32(x->b_dtype, b + dtype_row_bytes(x->b_dtype, k), &factor, 1);
+            dtype_to_f32(x->a_dtype, a + k * dtype_row_bytes(x->a_dtype, cols) + dtype_row_bytes(x->a_dtype, first), line, n);
+            for (uint32_t c = 0; c < n; c++) sum[c] += factor * line[c];
+        }
+        for (uint32_t c = 0; c < n; c++) out[first + c] += x->scale * sum[c];
     }
-    dtype_to_f32(p->dtype, (const uint8_t *)p->data + row * dtype_row_bytes(p->dtype, cols), out, cols);
-    weight_scale_row(p, cols, row, out);
+}
+
+void weight_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out) {
+    if (p->codes) codes_row(p->codes, cols, row, out);
+    else {
+        dtype_to_f32(p->dtype, (const uint8_t *)p->data + row * dtype_row_bytes(p->dtype, cols), out, cols);
+        weight_scale_row(p, cols, row, out);
+    }
+    if (p->delta) delta_row(p->delta, cols, row, out);
 }
 
 void weight_scale_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out) {

@@ -30,7 +30,7 @@ static inline unsigned char *kv_head(const struct kv_cache *c, uint32_t page, ui
     return ((struct hostmem *)c->buf)->data + (uint64_t)page * kv_page_bytes(c->dtype, c->n_kv, c->d_head) + head * kv_page_bytes(c->dtype, 1, c->d_head);
 }
 gllm_status weight_desc_check(const struct weight_desc *d, uint32_t *rows, gllm_error *err);
-/* out[0..cols) = row `row` of a part with data, as f32, its scale applied. */
+/* out[0..cols) = row `row` of a part with data, as f32, its scale and its delta applied. */
 void weight_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out);
 void weight_scale_row(const struct weight_part *p, uint32_t cols, uint32_t row, float *out); /* applies the scale alone */
 /* All parts of a weight as f32, row-major: [rows, cols], or [cols] of a vector. */

@@ -6,14 +6,15 @@
 struct step_layout step_layout_cached(uint32_t cap_tok, uint32_t cap_seq, uint32_t cap_out, uint32_t cap_pages) {
     struct step_layout l = {.cap_tok = cap_tok, .cap_seq = cap_seq, .cap_out = cap_out, .cap_pages = cap_pages};
     const uint64_t paged = cap_pages ? 2 * (uint64_t)cap_seq + 1 + cap_pages : 0;
-    if (STEP_HEADER_WORDS + 4 * (uint64_t)cap_tok + 2 * (uint64_t)cap_seq + 1 + cap_out + paged > UINT32_MAX) return l;
+    if (STEP_HEADER_WORDS + 4 * (uint64_t)cap_tok + 3 * (uint64_t)cap_seq + 1 + cap_out + paged > UINT32_MAX) return l;
     l.tokens = STEP_HEADER_WORDS;
     l.pos = l.tokens + cap_tok;
     l.types = l.pos + cap_tok;
     l.seq = l.types + cap_tok;
     l.starts = l.seq + cap_tok;
     l.pool_from = l.starts + cap_seq + 1;
-    l.out_rows = l.pool_from + cap_seq;
+    l.seen = l.pool_from + cap_seq;
+    l.out_rows = l.seen + cap_seq;
     l.words = l.past = l.out_rows + cap_out;
     if (!cap_pages) return l;
     l.page_first = l.past + cap_seq;

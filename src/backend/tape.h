@@ -15,6 +15,7 @@
  *   tokens[cap_tok]  pos[cap_tok]  types[cap_tok]  seq[cap_tok]     by token, sequences one after the other
  *   starts[cap_seq + 1]   first token of each sequence, starts[n_seq] = n_tok
  *   pool_from[cap_seq]    tokens of the sequence that pooling leaves out at its start
+ *   seen[cap_seq]         op_attention: only so many first tokens of the sequence are keys, the others see without being seen; 0: all
  *   out_rows[cap_out]     tokens whose rows op_gather takes: rows by EXTENT_OUT
  * and where there is a cache (cap_pages > 0)
  *   past[cap_seq]             tokens of the sequence that the cache holds already; its new ones follow them
@@ -24,7 +25,7 @@
 enum { STEP_N_TOK, STEP_N_SEQ, STEP_MAX_LEN, STEP_N_OUT, STEP_HEADER_WORDS = 16 };
 struct step_layout {
     uint32_t cap_tok, cap_seq, cap_out, cap_pages;
-    uint32_t tokens, pos, types, seq, starts, pool_from, out_rows, past, page_first, pages, words;
+    uint32_t tokens, pos, types, seq, starts, pool_from, seen, out_rows, past, page_first, pages, words;
 };
 struct step_layout step_layout_make(uint32_t cap_tok, uint32_t cap_seq); /* words 0: above 2^32 words, no layout */
 struct step_layout step_layout_cached(uint32_t cap_tok, uint32_t cap_seq, uint32_t cap_out, uint32_t cap_pages); /* likewise */
@@ -87,11 +88,14 @@ struct op_attention {
 struct key_range {
     uint32_t first, end;
 };
-/* What query i of a sequence of `len` tokens sees. */
-static inline struct key_range attention_keys(const struct op_attention *a, uint32_t i, uint32_t len) {
+/* What query i of a sequence of `len` tokens sees, of which the first `seen` are keys. The host has seen to it that there is one. */
+static inline struct key_range attention_keys(const struct op_attention *a, uint32_t i, uint32_t len, uint32_t seen) {
     const uint32_t back = !a->window ? len : a->causal ? a->window - 1 : a->window;
-    return (struct key_range){i > back ? i - back : 0, a->causal ? i + 1 : a->window && a->window < len - i ? i + a->window + 1 : len};
+    const uint32_t end = a->causal ? i + 1 : a->window && a->window < len - i ? i + a->window + 1 : len;
+    return (struct key_range){i > back ? i - back : 0, end < seen ? end : seen};
 }
+/* How many tokens of sequence s, which has `len`, are keys. */
+static inline uint32_t step_seen(const uint32_t *step, const struct step_layout *l, uint32_t s, uint32_t len) { return step[l->seen + s] ? step[l->seen + s] : len; }
 /* Over the tokens of sequence s from pool_from[s] on (when none is left, zero):
  * MAX, MEAN, sum / sqrt(n), sum(k x_k) / sum(k) with k = 1.. counted from the sequence's first token, LAST.
  * CLS is the first token at or after pool_from, the sequence's first when none is left (sentence-transformers 6).

@@ -53,6 +53,11 @@ bool utf8_valid(const char *s, size_t len, size_t *bad) {
     return true;
 }
 
+gllm_status utf8_check(const char *s, size_t len, gllm_error *err) {
+    size_t bad;
+    return utf8_valid(s, len, &bad) ? GLLM_OK : err_set(err, GLLM_INVALID, "byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)s[bad]);
+}
+
 size_t utf8_count(const char *s, size_t len) {
     size_t n = 0;
     for (size_t i = 0; i < len; i++) n += ((unsigned char)s[i] & 0xC0) != 0x80;

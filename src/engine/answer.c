@@ -93,7 +93,9 @@ gllm_status answer_begin(struct answer *a, const struct model *m, gllm_error *er
     a->begun = clock_ms();
     TRY(keep_text(a, "", 0, err));
     TRY(token_stream_open(&a->stream, m->files.tokenizer, true, err));
+    token_stream_show(a->stream, c->shows, c->shows_user);
     TRY(stop_open(&a->stop, c->stop, c->n_stop, err));
+    if (c->sampler.n_top > m->files.cfg.n_vocab) c->sampler.n_top = m->files.cfg.n_vocab; /* as many as there are, for each token */
     TRY(sampler_open(&a->sampler, &c->sampler, m->files.cfg.n_vocab, err));
     for (uint32_t i = 0; i < c->n_prompt; i++) TRY(sampler_accept(a->sampler, c->prompt[i], false, err));
     return GLLM_OK;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/reply.h"
 #include "text/gbnf.h"
 #include "text/json_schema.h"
 #include "text/matcher.h"
@@ -23,6 +24,7 @@ struct constraint {
 };
 
 static gllm_status read_grammar(struct grammar **out, const struct constraint_spec *spec, gllm_error *err) {
+    if (spec->kind == CONSTRAINT_CALLS) return reply_grammar_read(out, spec->text, spec->len, err);
     return spec->kind == CONSTRAINT_GBNF ? gbnf_read(out, spec->text, spec->len, err) : json_schema_read(out, spec->text, spec->len, err);
 }
 

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "text/token_bytes.h"
 
-enum constraint_kind { CONSTRAINT_NONE, CONSTRAINT_GBNF, CONSTRAINT_SCHEMA };
+enum constraint_kind { CONSTRAINT_NONE, CONSTRAINT_GBNF, CONSTRAINT_SCHEMA, CONSTRAINT_CALLS /* reply_demand_text */ };
 struct constraint_spec { /* borrowed for constraint_open */
     enum constraint_kind kind;
     const char *text;

@@ -48,19 +48,23 @@ struct writing {
     uint32_t limit;               /* tokens of a text, with all that is added */
     uint32_t fill;                /* queries are filled up to so many tokens */
     int32_t filler;
+    bool unseen;                  /* the others do not attend to what fills them up */
+    int32_t marker;               /* a token after the first marker_at of the text, which says that it is a query or a document; -1: none */
+    uint32_t marker_at;
 };
 
 static struct writing writing_of(const struct model_files *f, const struct embed_call *c) {
     const struct outputs_cfg *o = &f->outputs;
-    struct writing w = {.frame = &f->frame, .limit = f->max_tokens};
+    struct writing w = {.frame = &f->frame, .limit = f->max_tokens, .marker = -1};
     if (!(c->outputs & OUTPUT_TOKENS)) return w;
     const struct late_side *side = c->queries ? &o->query : &o->document;
     if (side->max_tokens && side->max_tokens < w.limit) w.limit = side->max_tokens;
-    if (c->queries && o->expand.length) w.fill = o->expand.length, w.filler = o->expand.token;
+    w.marker = side->marker, w.marker_at = o->marker_at;
+    if (c->queries && o->expand.length) w.fill = o->expand.length, w.filler = o->expand.token, w.unseen = o->expand.unseen;
     return w;
 }
 
-static uint32_t added(const struct writing *w) { return w->frame->n_before + w->frame->n_after; }
+static uint32_t added(const struct writing *w) { return w->frame->n_before + w->frame->n_after + (w->marker >= 0); }
 
 /* Takes out the token that has no vector, then cuts: what is left counts for the limit. */
 static void drop(struct encoding *e, int32_t dropped, const struct encode_options *opt) {
@@ -73,24 +77,49 @@ static void drop(struct encoding *e, int32_t dropped, const struct encode_option
     e->count = opt->max_tokens;
 }
 
-/* The encoding as the next text: [before] ids [after], then fillers. */
+/* The encoding as the next text: [before] ids [after], a marker among them, then fillers. */
 static gllm_status add_text(struct packed *p, const struct writing *w, const struct encoding *e, gllm_error *err) {
     const struct encoding none = {0};
     const bool rewritten = added(w) || w->frame->dropped >= 0;
     TRY(packed_add(p, rewritten ? &none : e, err));
     if (rewritten) {
         TRY(packed_append(p, w->frame->before, w->frame->n_before, err));
-        TRY(packed_append(p, e->ids, e->count, err));
+        const uint32_t first = w->marker < 0 ? 0 : w->marker_at < e->count ? w->marker_at : e->count;
+        TRY(packed_append(p, e->ids, first, err));
+        if (w->marker >= 0) TRY(packed_append(p, &w->marker, 1, err));
+        TRY(packed_append(p, e->ids + first, e->count - first, err));
         TRY(packed_append(p, w->frame->after, w->frame->n_after, err));
     }
+    const uint32_t own = (uint32_t)(p->start[p->n] - p->start[p->n - 1]);
+    if (w->unseen && own < w->fill) p->seen[p->n - 1] = own;
     while (p->start[p->n] - p->start[p->n - 1] < w->fill) TRY(packed_append(p, &w->filler, 1, err));
     return GLLM_OK;
 }
 
+/* Ids that came in place of texts: nothing is added, and they are cut like texts. */
+static gllm_status add_ids(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
+    const struct encoding none = {0};
+    const uint32_t limit = m->files.max_tokens;
+    for (size_t i = 0; i < c->n_inputs; i++) {
+        const gllm_ids *in = &c->ids[i];
+        const uint32_t n = in->count < limit ? (uint32_t)in->count : limit;
+        if (!in->count || in->count > UINT32_MAX) return err_set(err, GLLM_INVALID, "input %zu has %zu token ids, expected at least 1", i, in->count);
+        for (size_t k = 0; k < in->count; k++)
+            if (in->ptr[k] < 0 || (uint32_t)in->ptr[k] >= m->files.cfg.n_vocab)
+                return err_set(err, GLLM_INVALID, "input %zu: token id %d is outside the vocabulary of %u", i, in->ptr[k], m->files.cfg.n_vocab);
+        if (c->truncate == GLLM_TRUNCATE_NONE && in->count > limit) return err_set(err, GLLM_TOO_LONG, "input %zu has %zu tokens, expected at most %u", i, in->count, limit);
+        TRY(packed_add(p, &none, err));
+        TRY(packed_append(p, in->ptr + (c->truncate == GLLM_TRUNCATE_START ? in->count - n : 0), n, err));
+        c->tokens[i] = n, c->full_tokens[i] = (uint32_t)in->count;
+    }
+    return GLLM_OK;
+}
+
 gllm_status embed_encode(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err) {
+    if (c->ids) return add_ids(m, c, p, err);
     const struct writing w = writing_of(&m->files, c);
     const bool drops = w.frame->dropped >= 0;
-    struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit > added(&w) ? w.limit - added(&w) : 1,
+    struct encode_options opt = {.add_special = !w.frame->bare, .parse_special = true, .lowercase = m->files.dir.do_lower_case, .max_tokens = w.limit - added(&w), /* at least 1 */
                                  .side = c->truncate == GLLM_TRUNCATE_START ? TOKENIZER_CUT_START : TOKENIZER_CUT_END};
     struct encode_options whole = opt;
     struct encoding e = {0};

@@ -6,6 +6,7 @@
 struct embed_call { /* texts and prompt are borrowed for the submit alone */
     struct task task;
     const gllm_str *inputs; /* lengths resolved, UTF-8 checked here */
+    const gllm_ids *ids;   /* [n_inputs] in place of inputs, taken as they are; NULL: none */
     size_t n_inputs;
     gllm_str prompt;       /* glued before each; len 0: none */
     uint32_t dimensions;   /* 0: all */

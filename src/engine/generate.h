@@ -20,6 +20,8 @@ struct generate_call {
     size_t n_stop;
     bool ignore_eos;
     struct constraint_spec constraint; /* of the answer; the end of its text is an end, too */
+    bool (*shows)(const void *user, const char *text, size_t len); /* which special tokens are part of the text, by their spelling; NULL: none */
+    const void *shows_user;
     generate_fn on_text;   /* may be NULL; also called with an empty text for a token whose text is held back */
     void *user;
     /* results; the arrays are the caller's to free */

@@ -7,8 +7,9 @@
 
 bool maxsim_has(const struct model *m) { return m->files.outputs.available & OUTPUT_TOKENS; }
 
-static gllm_str prompt_of(const struct hfdir *d, const char *name) {
+static gllm_str prompt_of(const struct hfdir *d, const char *name, const char *other) {
     const struct hf_prompt *p = hfdir_prompt(d, name);
+    if (!p) p = hfdir_prompt(d, other);
     return p ? (gllm_str){p->text, strlen(p->text)} : (gllm_str){0};
 }
 
@@ -53,8 +54,8 @@ static void end_maxsim(struct task *t) { release((struct maxsim_call *)t); }
 static gllm_status encode(const struct model *m, struct maxsim_call *c, gllm_error *err) {
     const struct model_files *f = &m->files;
     uint32_t tokens, full;
-    struct embed_call query = {.inputs = &c->query, .n_inputs = 1, .outputs = OUTPUT_TOKENS, .queries = true, .prompt = prompt_of(&f->dir, "query"), .tokens = &tokens, .full_tokens = &full};
-    struct embed_call all = {.inputs = c->documents, .n_inputs = c->n, .outputs = OUTPUT_TOKENS, .prompt = prompt_of(&f->dir, "document"), .truncate = c->truncate, .tokens = c->tokens,
+    struct embed_call query = {.inputs = &c->query, .n_inputs = 1, .outputs = OUTPUT_TOKENS, .queries = true, .prompt = prompt_of(&f->dir, "query", ""), .tokens = &tokens, .full_tokens = &full};
+    struct embed_call all = {.inputs = c->documents, .n_inputs = c->n, .outputs = OUTPUT_TOKENS, .prompt = prompt_of(&f->dir, "document", "passage"), .truncate = c->truncate, .tokens = c->tokens,
                              .full_tokens = c->full_tokens};
     for (int i = 0; i < 2; i++) TRY(gathered_begin(&c->vectors[i], f, 1, !i, err));
     gllm_status status = embed_encode(m, &query, &c->run.packed, err);

@@ -10,6 +10,7 @@ void packed_free(struct packed *p) {
     free(p->ids);
     free(p->types);
     free(p->start);
+    free(p->seen);
     *p = (struct packed){0};
 }
 
@@ -20,6 +21,9 @@ static bool reserve(struct packed *p, size_t tokens) {
         if (!start) return false;
         if (!p->start) start[0] = 0;
         p->start = start;
+        uint32_t *seen = realloc(p->seen, room * sizeof *seen);
+        if (!seen) return false;
+        p->seen = seen;
         p->room = room;
     }
     const size_t need = p->start[p->n] + tokens;
@@ -40,6 +44,7 @@ gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *e
         memcpy(p->ids + at, e->ids, e->count * sizeof *e->ids);
         memcpy(p->types + at, e->types, e->count);
     }
+    p->seen[p->n] = 0;
     p->start[++p->n] = at + e->count;
     return GLLM_OK;
 }
@@ -130,11 +135,11 @@ static float *floats(bool wanted, size_t rows, size_t cols, bool *failed) {
 struct pass { /* pieces [0, n) as one packed forward */
     int32_t *ids;
     uint8_t *types;
-    uint32_t *starts, *pool_from;
+    uint32_t *starts, *pool_from, *seen;
     struct outputs out;
 };
 static void pass_free(struct pass *p) {
-    void *all[] = {p->ids, p->types, p->starts, p->pool_from, p->out.dense, p->out.sparse, p->out.tokens};
+    void *all[] = {p->ids, p->types, p->starts, p->pool_from, p->seen, p->out.dense, p->out.sparse, p->out.tokens};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
@@ -144,11 +149,11 @@ static gllm_status pass_new(struct pass *p, const struct model *m, const struct 
     bool failed = false;
     for (size_t i = 0; i < n; i++) n_tok += text_tokens(run_of(pieces[i].task), pieces[i].text);
     *p = (struct pass){.ids = malloc((n_tok + 1) * sizeof *p->ids), .types = malloc(n_tok + 1), .starts = malloc((n + 1) * sizeof *p->starts), .pool_from = malloc((n + 1) * sizeof *p->pool_from),
-                       .out.wanted = outputs_of(like)};
+                       .seen = malloc((n + 1) * sizeof *p->seen), .out.wanted = outputs_of(like)};
     p->out.dense = floats(p->out.wanted & OUTPUT_DENSE, n, like->dim, &failed);
     p->out.sparse = floats(p->out.wanted & OUTPUT_SPARSE, 1, outputs_sparse_floats(m, (uint32_t)n_tok, (uint32_t)n), &failed);
     p->out.tokens = floats(p->out.wanted & OUTPUT_TOKENS, n_tok, m->files.outputs.token_dim, &failed);
-    if (failed || !p->ids || !p->types || !p->starts || !p->pool_from) return err_nomem(err, "batch");
+    if (failed || !p->ids || !p->types || !p->starts || !p->pool_from || !p->seen) return err_nomem(err, "batch");
     p->starts[0] = 0;
     for (size_t i = 0; i < n; i++) {
         const struct packed *from = &run_of(pieces[i].task)->packed;
@@ -157,6 +162,7 @@ static gllm_status pass_new(struct pass *p, const struct model *m, const struct 
         if (count) memcpy(p->types + p->starts[i], from->types + first, count);
         p->starts[i + 1] = p->starts[i] + (uint32_t)count;
         p->pool_from[i] = from->pool_from;
+        p->seen[i] = from->seen[pieces[i].text];
     }
     return GLLM_OK;
 }
@@ -179,7 +185,7 @@ static gllm_status forward(struct worker *w, const struct text_piece *pieces, si
     struct pass p;
     gllm_status status = pass_new(&p, w->model, pieces, n, err);
     if (status == GLLM_OK) {
-        const struct batch b = {.n_tok = p.starts[n], .n_seq = (uint32_t)n, .tokens = p.ids, .types = p.types, .starts = p.starts, .pool_from = p.pool_from};
+        const struct batch b = {.n_tok = p.starts[n], .n_seq = (uint32_t)n, .tokens = p.ids, .types = p.types, .starts = p.starts, .pool_from = p.pool_from, .seen = p.seen};
         status = model_run_outputs(w->model, &b, run_of(pieces->task)->pooling, &p.out, err);
         if (status == GLLM_OK) engine_count(w->engine, b.n_tok, b.n_seq);
     }

@@ -9,6 +9,7 @@ struct packed { /* all-zero at first; packed_free at last */
     size_t *start;      /* [n + 1] where each text begins in ids */
     size_t n, capacity, room;
     uint32_t pool_from; /* tokens that pooling leaves out at the start of each text */
+    uint32_t *seen;     /* [n] how many of a text's first tokens the others attend to; 0: all */
 };
 gllm_status packed_add(struct packed *p, const struct encoding *e, gllm_error *err); /* as the next text */
 gllm_status packed_append(struct packed *p, const int32_t *ids, uint32_t n, gllm_error *err); /* to the last text, which there is */

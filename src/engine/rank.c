@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
 #include "engine/generate.h"
 #include "engine/pack.h"
 #include "engine/rank_list.h"
@@ -131,17 +130,6 @@ static void leave_pairs(struct model *m, struct task *t) {
 
 /* ---- on the caller's thread ---- */
 
-static gllm_status check_texts(const struct rank_call *c, gllm_error *err) {
-    const struct rank_question *q = &c->question;
-    size_t bad;
-    if (q->query.ptr && !utf8_valid(q->query.ptr, q->query.len, &bad)) return err_set(err, GLLM_INVALID, "query: byte %zu is not UTF-8 (0x%02x)", bad, (unsigned char)q->query.ptr[bad]);
-    if (q->instruction.ptr && !utf8_valid(q->instruction.ptr, q->instruction.len, &bad)) return err_set(err, GLLM_INVALID, "instruction: byte %zu is not UTF-8", bad);
-    for (size_t i = 0; i < c->n; i++)
-        if (c->documents[i].len && !utf8_valid(c->documents[i].ptr, c->documents[i].len, &bad))
-            return err_set(err, GLLM_INVALID, "document %zu: byte %zu is not UTF-8 (0x%02x)", i, bad, (unsigned char)c->documents[i].ptr[bad]);
-    return GLLM_OK;
-}
-
 static gllm_status encode_pairs(const struct model_files *f, struct pairs *p, struct rank_prompt *prompt, uint32_t limit, gllm_error *err) {
     struct rank_call *c = p->c;
     struct encoding e = {0};
@@ -207,7 +195,6 @@ static gllm_status check_model(const struct model_files *f, bool judge, gllm_err
 gllm_status engine_rank_submit(struct engine *e, struct rank_call *c, gllm_error *err) {
     const struct model_files *f = &engine_model(e)->files;
     TRY(check_model(f, c->question.judge, err));
-    TRY(check_texts(c, err));
     c->question.judge &= f->ranker.kind == RANKER_NONE;
     return f->ranker.kind == RANKER_LIST ? rank_list_submit(e, c, err) : rank_pairs(e, c, err);
 }

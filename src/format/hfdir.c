@@ -164,15 +164,15 @@ static gllm_status read_splade(struct hf_module *m, const json_t *root, const ch
     return m->splade.twice || !strcmp(act, "relu") ? GLLM_OK : err_set(err, GLLM_UNSUPPORTED, "%s: activation_function: found \"%.80s\", expected relu or log1p_relu", name, act);
 }
 
-static gllm_status read_words(struct hfdir *d, struct hf_module *m, const json_t *list, const char *name, gllm_error *err) {
+static gllm_status read_words(struct hfdir *d, const json_t *list, const char *name, const char ***words, size_t *n_words, gllm_error *err) {
     const size_t n = json_array_size(list);
     if (n > MAX_PROMPTS) return err_set(err, GLLM_FORMAT, "%s: skiplist_words: found %zu, expected at most %d", name, n, MAX_PROMPTS);
-    m->mask.words = arena_array(&d->arena, n, sizeof *m->mask.words);
-    if (!m->mask.words) return err_nomem(err, name);
-    for (size_t i = 0; i < n; i++) {
-        const char *word = json_string_value(json_array_get(list, i));
-        if (!word) return err_set(err, GLLM_FORMAT, "%s: skiplist_words: found %s, expected a string", name, json_kind(json_array_get(list, i)));
-        if (!(m->mask.words[m->mask.n_words++] = arena_strdup(&d->arena, word))) return err_nomem(err, name);
+    const char **all = *words = arena_array(&d->arena, n, sizeof *all);
+    if (!all) return err_nomem(err, name);
+    for (*n_words = 0; *n_words < n; ++*n_words) {
+        const json_t *v = json_array_get(list, *n_words);
+        if (!json_is_string(v)) return err_set(err, GLLM_FORMAT, "%s: skiplist_words: found %s, expected a string", name, json_kind(v));
+        if (!(all[*n_words] = arena_strdup(&d->arena, json_string_value(v)))) return err_nomem(err, name);
     }
     return GLLM_OK;
 }
@@ -191,7 +191,7 @@ static gllm_status read_mask(struct hfdir *d, struct hf_module *m, const json_t 
         if (task && !strcmp(task, "query")) m->mask.queries = true;
         else if (!task || strcmp(task, "document")) return err_set(err, GLLM_UNSUPPORTED, "%s: skiplist_tasks: found \"%.40s\", expected query or document", name, task ? task : json_kind(json_array_get(tasks, i)));
     }
-    return read_words(d, m, words, name, err);
+    return read_words(d, words, name, &m->mask.words, &m->mask.n_words, err);
 }
 
 /* ---- modules.json ---- */
@@ -213,7 +213,6 @@ static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char 
     enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
     const char *name = class_name(type);
     unsigned k = 0;
-    if (!strncmp(type, "pylate.", 7)) return err_set(err, GLLM_UNSUPPORTED, "%s: module type: found \"%.120s\": save the model as sentence-transformers' MultiVectorEncoder", file, type);
     while (k < N_KINDS && strcmp(KINDS[k].name, name)) k++;
     TRY(join(&d->arena, d->dir, path, &m->path, err));
     if (!strcmp(name, "Transformer") || !strcmp(name, "MLMTransformer") || !strcmp(name, "StaticEmbedding")) {
@@ -234,6 +233,7 @@ static gllm_status read_module(struct hfdir *d, struct hf_module *m, const char 
                          "%s: module type: found \"%.120s\", expected Transformer, StaticEmbedding, Pooling, SpladePooling, Dense, Normalize, LogitScore or MultiVectorMask", file, type);
     else if (!config) status = err_set(err, GLLM_NOT_FOUND, "%s: no such file, expected the configuration of module %s", config_path, name);
     else status = KINDS[k].read(m, config, config_path, err);
+    m->per_token |= m->kind == HF_DENSE && !strncmp(type, "pylate.", 7);
     json_decref(config);
     return status;
 }
@@ -346,6 +346,34 @@ static gllm_status keep(struct arena *a, const char *text, const char **out, gll
     return !text || *out ? GLLM_OK : err_nomem(err, text);
 }
 
+/* PyLate's flat keys: prefixes, lengths, and queries that are filled up unless do_query_expansion is false. What stands in the Transformer's own file counts more. */
+static gllm_status read_pylate(struct hfdir *d, const json_t *root, const char *file, gllm_error *err) {
+    static const char *const KEYS[] = {"query_prefix", "document_prefix", "query_length", "document_length", "skiplist_words", "do_query_expansion", "attend_to_expansion_tokens"};
+    enum { N_KEYS = sizeof KEYS / sizeof *KEYS, DEFAULT_LENGTH = 32 };
+    struct hf_late *l = &d->late;
+    uint32_t query = 0, document = 0;
+    bool expand = true, attend = false;
+    const char *type = NULL, *prefix[2] = {NULL, NULL};
+    json_t *words;
+    TRY(json_str(root, file, "model_type", &type, err));
+    l->there = type && !strcmp(type, "ColBERT");
+    for (unsigned i = 0; i < N_KEYS; i++) l->there |= json_object_get(root, KEYS[i]) != NULL;
+    if (!l->there) return GLLM_OK;
+    for (unsigned i = 0; i < 2; i++) TRY(json_str(root, file, KEYS[i], &prefix[i], err));
+    TRY(json_u32(root, file, "query_length", &query, err));
+    TRY(json_u32(root, file, "document_length", &document, err));
+    TRY(json_flag(root, file, "do_query_expansion", &expand, err));
+    TRY(json_flag(root, file, "attend_to_expansion_tokens", &attend, err));
+    TRY(json_array_at(root, file, "skiplist_words", &words, err));
+    if (words) TRY(read_words(d, words, file, &l->words, &l->n_words, err));
+    if (query > 1 << 16 || document > 1 << 24) return err_set(err, GLLM_FORMAT, "%s: query_length %u, document_length %u: expected at most 65536 and 16777216", file, query, document);
+    if (!d->document_length) d->document_length = document;
+    if (!d->query_length) d->query_length = query;
+    if (expand && !d->expansion.length) d->expansion = (struct hf_expansion){.length = query ? query : DEFAULT_LENGTH, .attend = attend};
+    TRY(keep(&d->arena, prefix[0], &l->query_prefix, err));
+    return keep(&d->arena, prefix[1], &l->document_prefix, err);
+}
+
 static gllm_status read_prompts(struct hfdir *d, const json_t *root, const char *file, gllm_error *err) {
     json_t *prompts, *value;
     const char *name, *text = NULL;
@@ -370,7 +398,8 @@ static gllm_status read_prompts(struct hfdir *d, const json_t *root, const char 
     TRY(keep(&d->arena, text, &d->similarity, err));
     text = NULL;
     TRY(json_str(root, file, "activation_fn", &text, err));
-    return keep(&d->arena, text, &d->activation, err);
+    TRY(keep(&d->arena, text, &d->activation, err));
+    return read_pylate(d, root, file, err);
 }
 
 /* `license: NAME` between the two lines of dashes that open a README. Best effort: no README is no licence. */

@@ -52,6 +52,12 @@ struct hf_expansion { /* of a query, for late interaction: it is filled up with 
     bool attend;       /* the others attend to them as to any */
     const char *token; /* NULL: the mask token */
 };
+struct hf_late { /* late interaction as PyLate's first versions wrote it, in config_sentence_transformers.json */
+    bool there;
+    const char *query_prefix, *document_prefix; /* NULL: not said */
+    const char **words; /* [n_words] vocabulary entries whose vectors documents leave out; NULL: not said */
+    size_t n_words;
+};
 struct hfdir {
     struct arena arena;
     const char *dir, *name;  /* as given; last path component */
@@ -65,6 +71,7 @@ struct hfdir {
     bool fill_mask;          /* likewise: the tokens' logits over the vocabulary are what the modules take */
     uint32_t query_length, document_length; /* likewise; 0: max_seq_length */
     struct hf_expansion expansion;          /* likewise */
+    struct hf_late late;
     struct hf_prompt *prompts; /* config_sentence_transformers.json, in file order */
     size_t n_prompts;
     const char *default_prompt_name; /* NULL: none */

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 
-enum { MAX_PROTOCOL = 5, NAME_ROOM = 200 };
+enum { MAX_PROTOCOL = 5, NAME_ROOM = 200, MAX_STACK = 1 << 16 /* writers put a thousand items at once into a dict */, COST_FREE = 1 << 16, COST_PER_BYTE = 16 };
 
 struct slot { /* of the stack */
     struct pickle_value value;
@@ -24,6 +24,8 @@ struct reader {
     size_t n_stack, stack_room;
     struct pickle_value *memo;
     size_t n_memo, memo_room;
+    struct pickle_items *empty; /* of every empty tuple */
+    uint64_t cost;              /* bytes that values took so far, but for the stack */
 };
 
 const char *pickle_kind_name(enum pickle_kind k) {
@@ -33,7 +35,15 @@ const char *pickle_kind_name(enum pickle_kind k) {
 
 static gllm_status malformed(struct reader *r, const char *what) { return err_set(r->err, GLLM_FORMAT, "%s: byte %zu: %s", r->file, r->at, what); }
 
+/* What a pickle makes is bounded by its own length: a tensor's entry of 70 bytes makes some 600. */
+static gllm_status spend(struct reader *r, size_t n, size_t each) {
+    const uint64_t most = COST_FREE + (uint64_t)COST_PER_BYTE * r->in.size;
+    r->cost += (uint64_t)n * each;
+    return r->cost <= most ? GLLM_OK : err_set(r->err, GLLM_FORMAT, "%s: byte %zu: found values of more than %llu bytes in a pickle of %zu, refused", r->file, r->at, (unsigned long long)most, r->in.size);
+}
+
 static gllm_status push(struct reader *r, struct pickle_value v, bool mark) {
+    if (r->n_stack == MAX_STACK) return err_set(r->err, GLLM_FORMAT, "%s: byte %zu: found more than %d values on the stack, refused", r->file, r->at, MAX_STACK);
     if (r->n_stack == r->stack_room) {
         const size_t room = 2 * r->stack_room + 64;
         struct slot *stack = realloc(r->stack, room * sizeof *stack);
@@ -59,18 +69,21 @@ static gllm_status pop(struct reader *r, struct pickle_value *out) {
     return GLLM_OK;
 }
 
-static struct pickle_items *items_new(struct reader *r, size_t n) {
-    struct pickle_items *items = arena_alloc(r->arena, sizeof *items);
-    if (!items) return NULL;
-    items->list = n ? arena_array(r->arena, n, sizeof *items->list) : NULL;
-    items->room = (uint32_t)n;
-    return n && !items->list ? NULL : items;
+static gllm_status items_new(struct reader *r, size_t n, struct pickle_items **out) {
+    struct pickle_value *list = NULL;
+    TRY(spend(r, 1, sizeof **out));
+    TRY(spend(r, n, sizeof *list));
+    struct pickle_items *items = *out = arena_alloc(r->arena, sizeof *items);
+    if (!items || (n && !(list = arena_array(r->arena, n, sizeof *list)))) return err_nomem(r->err, r->file);
+    *items = (struct pickle_items){.list = list, .room = (uint32_t)n};
+    return GLLM_OK;
 }
 
 /* n values from the stack's top, in order, appended. Room doubles, so that appending one at a time stays linear. */
 static gllm_status items_add(struct reader *r, struct pickle_items *items, size_t n) {
     if (items->count + n > items->room) {
         const size_t room = 2 * (items->count + n);
+        TRY(spend(r, room, sizeof *items->list));
         struct pickle_value *list = arena_array(r->arena, room, sizeof *list);
         if (!list) return err_nomem(r->err, r->file);
         if (items->count) memcpy(list, items->list, items->count * sizeof *list);
@@ -82,8 +95,9 @@ static gllm_status items_add(struct reader *r, struct pickle_items *items, size_
 }
 
 static gllm_status push_items(struct reader *r, enum pickle_kind kind, size_t n) {
-    struct pickle_items *items = items_new(r, n);
-    if (!items) return err_nomem(r->err, r->file);
+    struct pickle_items *items = kind == PICKLE_TUPLE && !n ? r->empty : NULL;
+    if (!items) TRY(items_new(r, n, &items));
+    if (kind == PICKLE_TUPLE && !n) r->empty = items;
     if (n > r->n_stack) return malformed(r, "the stack is empty");
     for (size_t i = 0; i < n; i++)
         if (r->stack[r->n_stack - 1 - i].mark) return malformed(r, "the stack is empty");
@@ -118,6 +132,7 @@ static gllm_status memo_put(struct reader *r, uint64_t at) {
     if (at > r->n_memo + 1) return malformed(r, "a place of the memo far beyond its end"); /* writers count up, from 0 or 1 */
     if (at >= r->memo_room) {
         const size_t room = 2 * r->memo_room + 64;
+        TRY(spend(r, room - r->memo_room, sizeof *r->memo));
         struct pickle_value *memo = realloc(r->memo, room * sizeof *memo);
         if (!memo) return err_nomem(r->err, r->file);
         r->memo = memo, r->memo_room = room;
@@ -180,8 +195,8 @@ static gllm_status reduce(struct reader *r) {
     if (f.kind != PICKLE_NAME || args.kind != PICKLE_TUPLE) return refuse_use(r, "REDUCE of", f.kind != PICKLE_NAME ? &f : &args);
     if (r->names[f.i].makes_dict && !args.items->count) return push_items(r, PICKLE_DICT, 0);
     if (!r->names[f.i].callable) return refuse_use(r, "REDUCE of", &f);
-    struct pickle_items *call = items_new(r, 0);
-    if (!call) return err_nomem(r->err, r->file);
+    struct pickle_items *call = NULL;
+    TRY(items_new(r, 0, &call));
     *call = *args.items;
     call->name = (uint32_t)f.i;
     return push(r, (struct pickle_value){.kind = PICKLE_CALL, .items = call}, false);

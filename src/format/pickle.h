@@ -1,7 +1,8 @@
 /* pickle.h - the part of Python's pickle language that a dictionary of tensors needs, read into values. Nothing is ever called.
  *
  * Values are passed around, never walked, so that neither loops through the memo nor shared tuples cost more than their instructions.
- * One instruction makes at most one value: memory is bounded by the pickle's length, which is bounded by PICKLE_MAX. */
+ * One instruction makes at most one value, and values beside the stack may take 16 bytes for each of the pickle (and 64 KiB): memory is bounded by the
+ * pickle's length, which is bounded by PICKLE_MAX. */
 #ifndef GLLM_FORMAT_PICKLE_H
 #define GLLM_FORMAT_PICKLE_H
 #include <stdbool.h>

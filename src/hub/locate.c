@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "hub/cache.h"
+#include "hub/gguf_name.h"
 #include "hub/registry.h"
 
 /* ---- folders of models ---- */
@@ -40,7 +41,7 @@ static char *find_repo(const char *models, const char *cache, const char *repo, 
     const char *slash = strchr(repo, '/');
     snprintf(folder, sizeof folder, "%.*s--%s", (int)(slash - repo), repo, slash + 1);
     char *found = find_by_name(models, folder, there, there_size);
-    return found || !cache ? found : cache_snapshot(cache, repo, (int)(slash - repo), slash + 1);
+    return found || !cache ? found : cache_snapshot(cache, repo);
 }
 
 static char *find_known(const char *models, const char *cache, const struct registry_ref *ref, char *there, size_t there_size) {
@@ -67,15 +68,14 @@ static gllm_status absent(const char *model, const char *models, const char *the
                    hint ? "; did you mean " : "", hint ? hint : "", hint ? "?" : "");
 }
 
-/* A folder by what it is called: ALIAS, ORG/NAME or NAME, and what follows a colon. *fallback: the file that counts when `choice` is none and
- * there are several. */
-static gllm_status by_name(const char *model, const char *home, const char *cache, char **out, const char **choice, const char **fallback, gllm_error *err) {
+gllm_status hub_locate_folder(const char *model, const char *home, const char *cache, char **out, const char **choice, const char **fallback, gllm_error *err) {
     const char *colon = strchr(model, ':');
     char *head = colon ? strndup(model, (size_t)(colon - model)) : strdup(model), *models = path_join(home, "models"), there[200] = "";
     const char *slash = head ? strchr(head, '/') : NULL;
     const bool repo = slash && slash != head && slash[1] && !strchr(slash + 1, '/');
     struct registry_ref ref = {0};
     gllm_status status = GLLM_OK;
+    *out = NULL;
     if (!head || !models) status = err_nomem(err, model);
     else if (slash && !repo) status = err_set(err, GLLM_NOT_FOUND, "%s: no such model: no directory of that name", head);
     else status = registry_resolve(head, colon ? colon + 1 : NULL, &ref, err);
@@ -99,40 +99,61 @@ static bool ends_in(const char *name, const char *end) {
     return n > k && !strcasecmp(name + n - k, end);
 }
 
-/* A whole file or the first part of a split one; not the image encoder that may lie beside a model. */
-static int is_model_file(const struct dirent *e) {
-    const char *of = strstr(e->d_name, "-of-");
-    const bool later_part = of && ends_in(e->d_name, ".gguf") && of - e->d_name >= 6 && strspn(of - 5, "0123456789") == 5 && strncmp(of - 6, "-00001", 6);
-    return ends_in(e->d_name, ".gguf") && e->d_name[0] != '.' && !later_part && strncasecmp(e->d_name, "mmproj", 6);
-}
+static int is_gguf(const struct dirent *e) { return gguf_name_is(e->d_name); }
+static int is_folder(const struct dirent *e) { return e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN); }
 
-/* `choice` is the file's name, with or without .gguf, or a whole word of it such as Q4_K_M; case is ignored. */
-static bool is_exactly(const char *name, const char *choice) {
-    const size_t k = strlen(choice);
-    return !strcasecmp(name, choice) || (!strncasecmp(name, choice, k) && !strcasecmp(name + k, ".gguf"));
-}
-static bool has_word(const char *name, const char *choice) {
-    const size_t k = strlen(choice);
-    for (const char *p = name; *p; p++)
-        if (!strncasecmp(p, choice, k) && (p == name || strchr("-._", p[-1])) && (p[k] == '.' || p[k] == '-')) return true;
-    return false;
-}
-
-static gllm_status choose(const char *dir, struct dirent **list, int n, const char *choice, const char *fallback, char **out, gllm_error *err) {
-    if (!choice && n > 1) choice = fallback;
-    char names[400] = "";
-    const char *hit = NULL;
-    int hits = 0, exact = 0;
-    size_t at = 0;
+/* The GGUF files of dir/below, "" for dir itself, in the order of the alphabet. */
+static gllm_status add_files(struct hub_gguf_files *f, const char *dir, const char *below, gllm_error *err) {
+    struct dirent **list = NULL;
+    char *path = path_join(dir, below);
+    const int n = path ? scandir(path, &list, is_gguf, alphasort) : 0;
+    const char **names = n > 0 ? realloc(f->names, (f->n + (size_t)n) * sizeof *names) : f->names;
+    gllm_status status = path && (names || n <= 0) ? GLLM_OK : err_nomem(err, dir);
+    if (names) f->names = names;
     for (int i = 0; i < n; i++) {
-        const char *name = list[i]->d_name;
-        if (at < sizeof names) at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", name);
-        if (choice && is_exactly(name, choice)) exact++, hit = name;
-        else if (!exact && (!choice || has_word(name, choice))) hits++, hit = name;
+        char *name = status != GLLM_OK ? NULL : *below ? path_join(below, list[i]->d_name) : strdup(list[i]->d_name);
+        if (name) f->names[f->n++] = name;
+        else if (status == GLLM_OK) status = err_nomem(err, dir);
+        free(list[i]);
     }
-    if (exact || hits == 1) return (*out = path_join(dir, hit)) ? GLLM_OK : err_nomem(err, dir);
-    if (choice) return err_set(err, GLLM_NOT_FOUND, "%s: found %d GGUF files that \"%.100s\" names, expected one of: %s", dir, hits, choice, n ? names : "no GGUF file is there");
-    return err_set(err, GLLM_INVALID, "%s: found %d GGUF files, expected one or a choice as in NAME:FILE or NAME:Q4_K_M: %s", dir, n, names);
+    free(list);
+    free(path);
+    return status;
+}
+
+gllm_status hub_gguf_files(struct hub_gguf_files *f, const char *dir, gllm_error *err) {
+    struct dirent **folders = NULL;
+    *f = (struct hub_gguf_files){0};
+    const int n = scandir(dir, &folders, is_folder, alphasort);
+    gllm_status status = add_files(f, dir, "", err);
+    for (int i = 0; i < n; i++) {
+        if (status == GLLM_OK) status = add_files(f, dir, folders[i]->d_name, err);
+        free(folders[i]);
+    }
+    free(folders);
+    if (status == GLLM_OK && !(f->models = malloc((f->n + 1) * sizeof *f->models))) status = err_nomem(err, dir);
+    for (size_t i = 0; status == GLLM_OK && i < f->n; i++)
+        if (gguf_name_is_model(f->names[i])) f->models[f->n_models++] = f->names[i];
+    if (status != GLLM_OK) hub_gguf_files_free(f);
+    return status;
+}
+
+void hub_gguf_files_free(struct hub_gguf_files *f) {
+    for (size_t i = 0; i < f->n; i++) free((char *)(uintptr_t)f->names[i]);
+    free(f->names);
+    free(f->models);
+    *f = (struct hub_gguf_files){0};
+}
+
+static gllm_status choose(const char *dir, const struct hub_gguf_files *f, const char *choice, const char *fallback, char **out, gllm_error *err) {
+    char names[400] = "";
+    size_t at = 0, hits;
+    if (!choice && f->n_models > 1) choice = fallback;
+    const size_t hit = gguf_name_choose(f->models, f->n_models, choice, &hits);
+    if (hit < f->n_models) return (*out = path_join(dir, f->models[hit])) ? GLLM_OK : err_nomem(err, dir);
+    for (size_t i = 0; i < f->n_models && at < sizeof names; i++) at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", f->models[i]);
+    if (choice) return err_set(err, GLLM_NOT_FOUND, "%s: found %zu GGUF files that \"%.100s\" names, expected one of: %s", dir, hits, choice, f->n_models ? names : "no GGUF file is there");
+    return err_set(err, GLLM_INVALID, "%s: found %zu GGUF files, expected one or a choice as in NAME:FILE or NAME:Q4_K_M: %s", dir, f->n_models, names);
 }
 
 static bool holds(const char *dir, const char *name) {
@@ -149,16 +170,15 @@ static gllm_status open_folder(char **out, const char *choice, const char *fallb
     static const char *const OWN[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "modules.json"};
     for (unsigned i = 0; !choice && i < sizeof OWN / sizeof *OWN; i++)
         if (holds(dir, OWN[i])) return GLLM_OK;
-    struct dirent **list = NULL;
-    const int n = scandir(dir, &list, is_model_file, alphasort);
+    struct hub_gguf_files files;
+    TRY(hub_gguf_files(&files, dir, err));
     gllm_status status = GLLM_OK;
-    if (n > 0 || choice) {
+    if (files.n_models || choice) {
         *out = NULL;
-        status = choose(dir, list, n > 0 ? n : 0, choice, fallback, out, err);
+        status = choose(dir, &files, choice, fallback, out, err);
         free(dir);
     }
-    for (int i = 0; i < n; i++) free(list[i]);
-    free(list);
+    hub_gguf_files_free(&files);
     return status;
 }
 
@@ -189,7 +209,7 @@ gllm_status hub_locate(const char *model, const char *home, const char *cache, c
     *out = NULL;
     if (!model || !*model) return err_set(err, GLLM_INVALID, "no model given; expected a directory, ORG/NAME or NAME");
     gllm_status status = by_path(model, out, &choice, &file, err);
-    if (status == GLLM_OK && !*out) status = by_name(model, home, cache, out, &choice, &fallback, err);
+    if (status == GLLM_OK && !*out) status = hub_locate_folder(model, home, cache, out, &choice, &fallback, err);
     if (status == GLLM_OK && !file) status = open_folder(out, choice, fallback, err);
     if (status != GLLM_OK) {
         free(*out);

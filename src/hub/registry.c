@@ -46,16 +46,25 @@ static const char *pop(const char *path, size_t *end, size_t *len) {
     return path + start;
 }
 
-const struct registry_model *registry_by_path(const char *path) {
-    size_t end = strlen(path), len;
+/* By the last folder of path[0, end), or the one whose snapshot that is. */
+static const struct registry_model *by_last_folder(const char *path, size_t end) {
+    size_t len;
     const char *name = pop(path, &end, &len);
-    if (len > 5 && !strncasecmp(name + len - 5, ".gguf", 5)) name = pop(path, &end, &len);
     const struct registry_model *m = by_folder(name, len);
     if (m) return m;
     name = pop(path, &end, &len);
     if (len != 9 || strncmp(name, "snapshots", 9)) return NULL;
     name = pop(path, &end, &len);
     return by_folder(name, len);
+}
+
+const struct registry_model *registry_by_path(const char *path) {
+    size_t end = strlen(path), above = end, len;
+    const char *name = pop(path, &above, &len);
+    if (len <= 5 || strncasecmp(name + len - 5, ".gguf", 5)) return by_last_folder(path, end);
+    const struct registry_model *m = by_last_folder(path, above);
+    pop(path, &above, &len); /* a GGUF file may lie one folder deeper: Q8_0/FILE.gguf */
+    return m ? m : by_last_folder(path, above);
 }
 
 /* Edits that make one text of the other: a letter changed, put in or left out; case is ignored. Above `limit` any larger number. */
@@ -103,6 +112,17 @@ static gllm_status refuse_quant(const struct registry_model *m, const char *quan
     return err_set(err, GLLM_NOT_FOUND, "%s:%.*s: no such form is known; there is %s", m->aliases[0], len, quant, at ? there : "the model itself only");
 }
 
+static const struct registry_variant *variant_of(const struct registry_model *m, const char *quant, size_t len) {
+    for (const struct registry_variant *v = m->variants; v && v->quant; v++)
+        if (strlen(v->quant) == len && !strncasecmp(v->quant, quant, len)) return v;
+    return NULL;
+}
+
+static bool names_file(const char *rest) {
+    const size_t n = strlen(rest);
+    return n > 5 && !strcasecmp(rest + n - 5, ".gguf");
+}
+
 gllm_status registry_resolve(const char *head, const char *rest, struct registry_ref *out, gllm_error *err) {
     *out = (struct registry_ref){.choice = rest};
     if (strchr(head, '/')) {
@@ -111,9 +131,9 @@ gllm_status registry_resolve(const char *head, const char *rest, struct registry
     }
     out->model = registry_by_alias(head);
     const size_t len = rest ? strcspn(rest, ":") : 0;
-    if (!out->model || !is_quant(rest ? rest : "", len)) return GLLM_OK;
-    for (const struct registry_variant *v = out->model->variants; v && v->quant && !out->variant; v++)
-        if (strlen(v->quant) == len && !strncasecmp(v->quant, rest, len)) out->variant = v;
-    out->choice = rest[len] ? rest + len + 1 : NULL;
-    return out->variant ? GLLM_OK : refuse_quant(out->model, rest, (int)len, err);
+    if (!out->model || !rest) return GLLM_OK;
+    const bool form = is_quant(rest, len); /* else a GGUF file or a word of its name, of the repository of these */
+    out->variant = variant_of(out->model, form ? rest : "gguf", form ? len : strlen("gguf"));
+    if (form) out->choice = rest[len] ? rest + len + 1 : NULL;
+    return out->variant || (!form && names_file(rest)) ? GLLM_OK : refuse_quant(out->model, rest, (int)len, err);
 }

@@ -49,7 +49,7 @@ struct registry_ref { /* what "ALIAS[:QUANT][:FILE]" or "ORG/NAME[:FILE]" means 
     const struct registry_variant *variant; /* NULL: as it is */
     const char *choice;                     /* FILE, borrowed from the text; NULL: none */
 };
-/* `head`: the text before the first colon, `rest`: what follows it, or NULL. GLLM_NOT_FOUND lists the quantised forms that exist when `rest`
- * asks for another. */
+/* `head`: the text before the first colon, `rest`: what follows it, or NULL. ALIAS:Q4_K_M is ALIAS:gguf:Q4_K_M. GLLM_NOT_FOUND lists the quantised forms
+ * that exist when `rest` asks for another. */
 gllm_status registry_resolve(const char *head, const char *rest, struct registry_ref *out, gllm_error *err);
 #endif

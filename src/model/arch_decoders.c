@@ -9,7 +9,7 @@ const struct arch ARCH_DECODERS[] = {
     {.name = "llama", .model_types = {"llama"}, .gguf = {"llama", "mistral3"}, .gguf_interleaved = true, .names = &NAMES_LLAMA, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4)}},
     {.name = "llama_bidirec", .model_types = {"llama_bidirec"}, .names = &NAMES_LLAMA, .cfg = {BOTH_WAYS(ACT_SILU, 1e-6f), ROPE(1e4)}},
     {.name = "mistral", .model_types = {"mistral"}, .names = &NAMES_LLAMA, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .window_rule = WINDOW_ALL}},
-    {.name = "qwen2", .model_types = {"qwen2"}, .gguf = {"qwen2"}, .names = &NAMES_LLAMA, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .window_rule = WINDOW_FROM_LAYER, .window_step = 28}},
+    {.name = "qwen2", .model_types = {"qwen2", "qwen2_5_vl_text", "qwen2_5_vl", "jina_embeddings_v4"}, .gguf = {"qwen2", "qwen2vl"}, .names = &NAMES_LLAMA, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .window_rule = WINDOW_FROM_LAYER, .window_step = 28}},
     {.name = "qwen3",
      .model_types = {"qwen3"},
      .gguf = {"qwen3"},

@@ -1,6 +1,7 @@
 #include "model/bind.h"
 
 #include "backend/hostmem.h"
+#include "model/adapter.h"
 #include "model/bind_quant.h"
 #include "model/rope.h"
 
@@ -102,6 +103,7 @@ static gllm_status take(struct binder *s, struct weight **slot, enum weight_role
         if (!b->desc.name) return err_nomem(err, full);
         if (role != WEIGHT_VECTOR && quant_has_codes(s->w, full)) TRY(add_codes(s, b, full, rows[i], cols, err));
         else TRY(add_part(s, b, t, full, rows[i], cols, err));
+        if (role == WEIGHT_MATRIX) TRY(adapter_take(s->b->adapter, s->b->arena, full + strlen(s->prefix), cols, &b->desc.parts[b->desc.n_parts - 1], err));
     }
     return GLLM_OK;
 }
@@ -411,6 +413,11 @@ gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct
     const char *name = "linear";
     TRY(take(&s, &out->w, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &m->dense.out_dim, m->dense.in_dim, err));
     return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
+}
+
+gllm_status bind_tensor(struct bindings *b, const struct weights *w, const char *name, uint32_t rows, uint32_t cols, struct weight **slot, gllm_error *err) {
+    struct binder s = {.b = b, .w = w};
+    return take(&s, slot, cols ? WEIGHT_MATRIX : WEIGHT_VECTOR, &name, 1, 0, "", NULL, &rows, cols, err);
 }
 
 gllm_status bind_add(struct bindings *b, struct weight **slot, const struct weight_desc *desc, const struct tensor *t, gllm_error *err) {

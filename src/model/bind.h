@@ -15,10 +15,12 @@ struct binding {
     const struct tensor *tensors[WEIGHT_MAX_PARTS]; /* whose pages may be dropped once prepared; NULL: none */
     struct weight **slot;                           /* where the prepared weight goes */
 };
+struct adapter;
 struct bindings {
     struct binding *list;
     size_t count, capacity;
     struct arena *arena; /* names and tables computed at bind time */
+    struct adapter *adapter; /* what is added to matrices (adapter.h); NULL: nothing */
 };
 struct model_weights {
     struct weight *word, *pos, *type, *embd_proj, *embd_proj_bias, *rel, *head, *freq[N_ROPES], *score_dense, *score_dense_bias, *score_out, *score_out_bias;
@@ -38,6 +40,8 @@ gllm_status bind_ranker(struct bindings *b, const struct weights *w, const struc
 /* Frequencies of rotary positions for a context of n_ctx tokens, and their scale. A rope that no layer uses is left out. */
 gllm_status bind_ropes(struct bindings *b, const struct model_cfg *cfg, uint32_t n_ctx, struct model_weights *out, gllm_error *err);
 gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err);
+/* The tensor `name` of w as a matrix [rows, cols], or as a vector [rows] where cols is 0. */
+gllm_status bind_tensor(struct bindings *b, const struct weights *w, const char *name, uint32_t rows, uint32_t cols, struct weight **slot, gllm_error *err);
 /* A weight by its description, whose data is that of `t` (NULL: of nobody's). */
 gllm_status bind_add(struct bindings *b, struct weight **slot, const struct weight_desc *desc, const struct tensor *t, gllm_error *err);
 gllm_status bind_prepare(const struct bindings *b, const struct weights *w, struct backend *be, gllm_error *err);

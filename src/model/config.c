@@ -106,8 +106,9 @@ gllm_status config_read(const json_t *config, const char *name, struct arena *a,
     const json_t *root = config;
     json_t *text = NULL;
     TRY(json_object_at(config, name, "text_config", &text, err)); /* a model of text and images: its text part */
-    if (text && json_object_get(text, "model_type")) config = text;
+    if (text && (json_object_get(text, "model_type") || json_object_get(text, "num_hidden_layers"))) config = text;
     TRY(json_str(config, name, "model_type", &type, err));
+    if (!type) TRY(json_str(root, name, "model_type", &type, err));
     TRY(json_str(config, name, "position_embedding_type", &positions, err));
     char known[512];
     arch_list(known, sizeof known);

@@ -33,7 +33,7 @@ static gllm_status read_rope(const json_t *o, const char *name, const struct mod
     static const struct {
         const char *name;
         enum rope_kind kind;
-    } KINDS[] = {{"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR}, {"dynamic", ROPE_DYNAMIC}, {"llama3", ROPE_LLAMA3}, {"yarn", ROPE_YARN}, {"longrope", ROPE_LONGROPE}, {"su", ROPE_LONGROPE}, {"ntk", ROPE_NTK}};
+    } KINDS[] = {{"default", ROPE_DEFAULT}, {"mrope", ROPE_DEFAULT} /* of several axes, which are equal for text */, {"linear", ROPE_LINEAR}, {"dynamic", ROPE_DYNAMIC}, {"llama3", ROPE_LLAMA3}, {"yarn", ROPE_YARN}, {"longrope", ROPE_LONGROPE}, {"su", ROPE_LONGROPE}, {"ntk", ROPE_NTK}};
     const char *type = NULL;
     TRY(json_str(o, name, "rope_type", &type, err));
     if (!type) TRY(json_str(o, name, "type", &type, err));

@@ -38,8 +38,9 @@ uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_opt
 
 static struct step_layout layout_of(const struct decoder_options *o) { return step_layout_cached(o->max_tok, o->max_seq, o->max_out, cache_pages(o) + o->max_seq); }
 
-uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt) {
-    const uint64_t row = (uint64_t)c->d_model + c->n_vocab;
+uint64_t decoder_activation_bytes(const struct model_files *f, const struct decoder_options *opt) {
+    const struct model_cfg *c = &f->cfg;
+    const uint64_t row = (uint64_t)c->d_model + (f->generates ? c->n_vocab : f->ranker.n_out + f->ranker.d_inside);
     return (opt->max_tok * forward_floats(c) + opt->max_out * row) * sizeof(float) + layout_of(opt).words * 4ull;
 }
 
@@ -219,7 +220,7 @@ static gllm_status write_step(struct decoder *d, const struct decoder_item *item
             w[l->out_rows + out] = rows ? rows[out] : at;
             out++;
         }
-        w[l->pool_from + s] = 0;
+        w[l->pool_from + s] = w[l->seen + s] = 0;
         if (it->n > w[STEP_MAX_LEN]) w[STEP_MAX_LEN] = it->n;
     }
     w[l->starts + n_items] = at;

@@ -39,5 +39,5 @@ gllm_status decoder_rank(struct decoder *d, const struct decoder_item *items, ui
 uint32_t decoder_page_room(const struct decoder *d); /* pages that the sequences of one step may have, a shared one counted for each */
 /* Device memory for the cache; for all other buffers of a decoder. */
 uint64_t decoder_cache_bytes(const struct model_cfg *c, const struct decoder_options *opt);
-uint64_t decoder_activation_bytes(const struct model_cfg *c, const struct decoder_options *opt);
+uint64_t decoder_activation_bytes(const struct model_files *f, const struct decoder_options *opt);
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
+#include "model/adapter.h"
 #include "model/chat_files.h"
 #include "model/classifier.h"
 #include "model/config.h"
@@ -16,16 +17,18 @@
 #include "model/ranker.h"
 #include "model/static.h"
 
+static uint32_t positions(const struct model_files *f) { return f->cfg.n_pos - (f->cfg.pos == POS_AFTER_PAD ? f->cfg.pad_id + 1 : 0); }
+
 /* sentence_bert_config's max_seq_length, else what the positions and the tokenizer's own limit allow. Never more than there are positions. */
 static uint32_t longest_input(const struct model_files *f, const struct log *log) {
-    const struct model_cfg *c = &f->cfg;
-    if (f->generates) return c->n_pos;
-    uint32_t positions = c->n_pos - (c->pos == POS_AFTER_PAD ? c->pad_id + 1 : 0), limit = f->dir.max_seq_length;
+    if (f->generates) return f->cfg.n_pos;
+    const uint32_t most = positions(f);
+    uint32_t limit = f->dir.max_seq_length;
     uint64_t own = tokenizer_model_max_length(f->tokenizer);
-    if (!limit) limit = own && own < positions ? (uint32_t)own : positions;
-    if (limit <= positions) return limit;
-    log_line(log, GLLM_LOG_WARN, "%s: max_seq_length %u is above the model's %u positions, which count", f->dir.name, limit, positions);
-    return positions;
+    if (!limit) limit = own && own < most ? (uint32_t)own : most;
+    if (limit <= most) return limit;
+    log_line(log, GLLM_LOG_WARN, "%s: max_seq_length %u is above the model's %u positions, which count", f->dir.name, limit, most);
+    return most;
 }
 
 static gllm_status open_directory(struct model_files *f, const char *dir, gllm_error *err) {
@@ -68,10 +71,24 @@ static gllm_status open_gguf(struct model_files *f, const char *path, const stru
     return n <= f->cfg.n_vocab ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: tokenizer.ggml.tokens: found %u, expected at most the %u rows of token_embd.weight", path, n, f->cfg.n_vocab);
 }
 
+/* What stands around a text leaves room for one token of it, and a query can be filled up as far as its files say. */
+static gllm_status check_room(const struct model_files *f, const char *path, gllm_error *err) {
+    const struct {
+        const char *key;
+        uint32_t limit; /* 0: none of its own */
+    } LIMITS[] = {{"max_seq_length", f->max_tokens}, {"query_length", f->outputs.query.max_tokens}, {"document_length", f->outputs.document.max_tokens}};
+    const uint32_t around = f->frame.bare ? f->frame.n_before + f->frame.n_after : tokenizer_special_count(f->tokenizer, false), fill = f->outputs.expand.length;
+    for (unsigned i = 0; i < sizeof LIMITS / sizeof *LIMITS; i++)
+        if ((!i || LIMITS[i].limit) && LIMITS[i].limit <= around)
+            return err_set(err, GLLM_FORMAT, "%s: %s: found %u, expected more than the %u special tokens", path, LIMITS[i].key, LIMITS[i].limit, around);
+    return fill <= positions(f) ? GLLM_OK : err_set(err, GLLM_FORMAT, "%s: query_expansion: length: found %u, expected at most the model's %u positions", path, fill, positions(f));
+}
+
 static gllm_status open_all(struct model_files *f, const char *path, const struct log *log, gllm_error *err) {
     f->frame.dropped = -1;
     TRY(dir_exists(path) ? open_directory(f, path, err) : open_gguf(f, path, log, err));
     if (!f->cfg.causal) TRY(classifier_read(f, err));
+    TRY(tasks_read(f, err));
     TRY(hints_apply(f, log, err));
     if (f->cfg.causal && !hfdir_pools(&f->dir)) {
         TRY(end_tokens_read(f, err));
@@ -83,9 +100,7 @@ static gllm_status open_all(struct model_files *f, const char *path, const struc
     TRY(outputs_read(f, err));
     TRY(frame_read(f, err));
     f->max_tokens = longest_input(f, log);
-    uint32_t special = tokenizer_special_count(f->tokenizer, false);
-    if (f->max_tokens <= special) return err_set(err, GLLM_FORMAT, "%s: max_seq_length: found %u, expected more than the %u special tokens", path, f->max_tokens, special);
-    return GLLM_OK;
+    return check_room(f, path, err);
 }
 
 gllm_status model_files_open_hinted(struct model_files *f, const char *path, const struct model_hints *hints, const struct log *log, gllm_error *err) {

@@ -167,7 +167,7 @@ static gllm_status fill_in(const struct source *s, const struct arch *arch, gllm
         return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found %g, expected the %g of the keys", s->name, full_key(s, "attention.value_length").text, width, get(s, "head_dim"));
     TRY(default_to(s, "rope_dimension_count", get(s, "head_dim"), err));
     TRY(default_to(s, "rope_theta", 1e4, err));
-    if (arch->cfg.attn_scale > 0) { /* Gemma: by head, but in the 27B models by d_model / heads */
+    if (arch->cfg.attn_scale > 0) { /* Gemma: by head, but in the 27B models by d_model / heads. Converters write no key for it, and llama.cpp knows them by their layers, too */
         const bool largest = get(s, "num_hidden_layers") == (arch->cfg.qk_norm ? 62 : 46);
         TRY(set(s, "query_pre_attn_scalar", json_real(largest ? by_width : get(s, "head_dim")), err));
     }

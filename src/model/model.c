@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/adapter.h"
 #include "model/decoder.h"
 #include "model/forward.h"
 #include "model/head.h"
@@ -147,6 +148,7 @@ static gllm_status write_step(struct model *m, const struct batch *b, gllm_error
         if (pos > c->n_pos) return err_set(err, GLLM_TOO_LONG, "a sequence of %u tokens, expected at most %u positions", len, c->n_pos);
         w[l->starts + q] = b->starts[q];
         w[l->pool_from + q] = b->pool_from[q];
+        w[l->seen + q] = b->seen ? b->seen[q] : 0;
     }
     w[l->starts + b->n_seq] = b->n_tok;
     w[STEP_N_TOK] = b->n_tok;
@@ -190,6 +192,8 @@ static gllm_status collect_body(struct model *m, gllm_error *err) {
 gllm_status model_collect(struct model *m, gllm_error *err) {
     struct model_files *f = &m->files;
     m->bindings.arena = &m->arena;
+    TRY(adapter_open(m, err));
+    m->bindings.adapter = m->adapter;
     TRY(collect_body(m, err));
     const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
     if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
@@ -201,7 +205,8 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
         TRY(weights_open(&m->dense_weights[i], f->dir.modules[i].path, err));
         TRY(bind_dense(&m->bindings, m->dense_weights[i], &f->dir.modules[i], &m->dense[i], err));
     }
-    return outputs_collect(m, err);
+    TRY(outputs_collect(m, err));
+    return adapter_check(m->adapter, err);
 }
 
 gllm_status model_open(struct model **out, struct model_files *files, struct backend *be, const struct log *log, gllm_error *err) {
@@ -231,6 +236,7 @@ void model_close(struct model *m) {
     free(m->bindings.list);
     for (size_t i = 0; m->dense_weights && i < m->files.dir.n_modules; i++) weights_close(m->dense_weights[i]);
     outputs_close(m->outputs);
+    adapter_close(m->adapter);
     model_files_close(&m->files);
     arena_free(&m->arena);
     free(m);

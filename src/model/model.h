@@ -22,6 +22,10 @@ struct classifier { /* of a model with a classification head */
     enum score_act model_act;   /* what the files say of a cross-encoder's scores; else sigmoid for one label, none for several */
     enum score_act class_act;   /* what makes probabilities of the logits, by problem_type */
 };
+struct tasks { /* of an embedder with an adapter for each (adapter.h) */
+    const char *const *names; /* [n], as the adapter's tensors call them */
+    uint32_t n, chosen;
+};
 struct input_frame { /* how a text becomes a model's input, beside what its tokenizer does */
     const int32_t *before, *after; /* [n_before], [n_after] in place of the special tokens that the tokenizer adds; none: those count */
     uint32_t n_before, n_after;
@@ -43,6 +47,7 @@ struct model_files { /* read and checked, no device yet */
     struct ranker ranker;     /* of a causal model that pools nothing */
     struct outputs_cfg outputs;
     struct input_frame frame;
+    struct tasks tasks;
     struct chat_source chat; /* of a causal model */
     struct model_hints hints;
 };
@@ -73,6 +78,7 @@ struct model {
     struct dense_weights *dense;      /* [modules] by module index */
     struct weights **dense_weights;   /* [modules] likewise, the files they lie in */
     struct head head;                 /* without modes: the model pools nothing */
+    struct adapter *adapter;          /* NULL: none; its files */
     struct output_heads *outputs;     /* NULL: nothing beside the pooled vector */
     struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
     struct decoder *decoder;          /* of a generator, opened at its first use */
@@ -94,6 +100,7 @@ struct batch {
     const uint8_t *types;       /* [n_tok] */
     const uint32_t *starts;     /* [n_seq + 1] */
     const uint32_t *pool_from;  /* [n_seq] */
+    const uint32_t *seen;       /* [n_seq] how many first tokens the others attend to; 0: all; NULL: all of all */
 };
 /* Runs one forward without a cache. pooling 0: the model's own (a generator has none); else that mode alone. out [n_seq, model dim] on the host, before the final normalisation.
  * Of a model with a classification head: its logits, out [n_seq, n_labels], before any activation; pooling is then 0.

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "format/weights.h"
+#include "model/adapter.h"
 #include "model/forward.h"
 #include "model/late.h"
 #include "model/model.h"
@@ -63,6 +64,18 @@ static gllm_status read_beside(struct model_files *f, gllm_error *err) {
     return GLLM_OK;
 }
 
+/* jina-embeddings-v4: a linear layer for each token beside the pooled vector. */
+static gllm_status read_projector(struct model_files *f, gllm_error *err) {
+    struct outputs_cfg *o = &f->outputs;
+    uint32_t dim = 0;
+    TRY(json_u32(f->dir.config, f->dir.name, "multi_vector_projector_dim", &dim, err));
+    if (!dim || !weights_find(f->weights, "multi_vector_projector.weight")) return GLLM_OK;
+    o->available |= OUTPUT_TOKENS;
+    o->token_dim = dim;
+    o->projector = "multi_vector_projector", o->projector_bias = true;
+    return GLLM_OK;
+}
+
 static gllm_status read_splade(struct model_files *f, const struct hf_module *m, gllm_error *err) {
     if (!f->arch.names->mlm_out) return err_set(err, GLLM_UNSUPPORTED, "%s: the masked language model's head of a %s model is not in this version", f->dir.dir, f->arch.name);
     if (!f->dir.fill_mask) return err_set(err, GLLM_UNSUPPORTED, "%s: SpladePooling after hidden states, expected transformer_task \"fill-mask\"", f->dir.dir);
@@ -75,35 +88,24 @@ static gllm_status read_splade(struct model_files *f, const struct hf_module *m,
 gllm_status outputs_read(struct model_files *f, gllm_error *err) {
     struct outputs_cfg *o = &f->outputs;
     bool pools = !f->dir.n_modules;
-    *o = (struct outputs_cfg){0};
+    *o = (struct outputs_cfg){.query = {.marker = -1}, .document = {.marker = -1}};
     if (f->generates || f->classifier.n_labels || weights_gguf(f->weights)) {
         o->available = OUTPUT_DENSE;
         return GLLM_OK;
     }
     TRY(read_beside(f, err));
+    TRY(read_projector(f, err));
     for (size_t i = 0; i < f->dir.n_modules; i++) {
         const struct hf_module *m = &f->dir.modules[i];
         pools |= m->kind == HF_POOLING || m->kind == HF_STATIC;
         if (m->kind == HF_SPLADE) TRY(read_splade(f, m, err));
     }
-    TRY(late_read(f, err));
+    TRY(late_read(f, &pools, err));
     if (pools || !o->available) o->available |= OUTPUT_DENSE; /* mean pooling where the files name nothing */
     return GLLM_OK;
 }
 
 /* ---- weights ---- */
-
-/* `name` of w as rows x cols, or as a vector of rows when cols is 0. */
-static gllm_status take(struct model *m, const struct weights *w, const char *name, uint32_t rows, uint32_t cols, struct weight **slot, gllm_error *err) {
-    const struct tensor *t = weights_find(w, name);
-    char found[200];
-    if (!t) return err_set(err, GLLM_FORMAT, "%s: %s: no such tensor", weights_shard_name(w, 0), name);
-    if (t->rank != (cols ? 2u : 1u) || t->shape[0] != rows || (cols && t->shape[1] != cols))
-        return err_set(err, GLLM_FORMAT, "%s: %s: shape %s, expected [%u%s%.0u]", weights_shard_name(w, t->shard), name, tensor_shape_text(t->shape, t->rank, found, sizeof found), rows, cols ? "," : "", cols);
-    if (!dtype_is_weight(t->dtype)) return err_set(err, GLLM_UNSUPPORTED, "%s: dtype %s, expected a floating-point type", name, dtype_traits(t->dtype)->name);
-    const struct weight_desc desc = {.name = t->name, .role = cols ? WEIGHT_MATRIX : WEIGHT_VECTOR, .cols = cols ? cols : rows, .n_parts = 1, .parts = {{.data = t->data, .dtype = t->dtype, .rows = rows}}};
-    return bind_add(&m->bindings, slot, &desc, t, err);
-}
 
 static gllm_status open_beside(struct model *m, const char *name, struct weights **out, gllm_error *err) {
     char *path = path_join(m->files.dir.weights_dir, name);
@@ -116,8 +118,9 @@ static gllm_status take_beside(struct model *m, const char *name, struct weights
     TRY(open_beside(m, name, file, err));
     const struct tensor *t = weights_find(*file, "weight");
     if (!rows && t && t->rank == 2 && t->shape[0] && t->shape[0] <= 1 << 16) m->files.outputs.token_dim = rows = (uint32_t)t->shape[0];
-    TRY(take(m, *file, "weight", rows, m->files.cfg.d_model, &out->w, err));
-    return take(m, *file, "bias", rows, 0, &out->bias, err);
+    gllm_status status = bind_tensor(&m->bindings, *file, "weight", rows, m->files.cfg.d_model, &out->w, err);
+    if (status == GLLM_OK) status = bind_tensor(&m->bindings, *file, "bias", rows, 0, &out->bias, err);
+    return status == GLLM_OK ? GLLM_OK : err_wrap(err, status, "%s", name);
 }
 
 static const struct binding *bound_to(const struct bindings *b, struct weight *const *slot) {
@@ -157,7 +160,7 @@ static gllm_status take_vocabulary(struct model *m, struct output_heads *h, gllm
 static gllm_status take_named(struct model *m, const char *stem, const char *suffix, uint32_t rows, uint32_t cols, struct weight **slot, gllm_error *err) {
     char name[256];
     snprintf(name, sizeof name, "%s%s", stem, suffix);
-    return take(m, m->files.weights, name, rows, cols, slot, err);
+    return bind_tensor(&m->bindings, m->files.weights, name, rows, cols, slot, err);
 }
 
 static gllm_status take_mlm(struct model *m, struct output_heads *h, gllm_error *err) {
@@ -171,6 +174,15 @@ static gllm_status take_mlm(struct model *m, struct output_heads *h, gllm_error 
     return take_vocabulary(m, h, err);
 }
 
+/* The tokens' own linear layer: among the body's weights, or BGE-M3's file beside them. */
+static gllm_status take_tokens(struct model *m, struct output_heads *h, gllm_error *err) {
+    const struct outputs_cfg *o = &m->files.outputs;
+    if (!o->projector) return take_beside(m, "colbert_linear.pt", &h->token_file, 0, &h->token, err);
+    TRY(take_named(m, o->projector, ".weight", o->token_dim, m->files.cfg.d_model, &h->token.w, err));
+    if (o->projector_bias) TRY(take_named(m, o->projector, ".bias", o->token_dim, 0, &h->token.bias, err));
+    return GLLM_OK;
+}
+
 gllm_status outputs_collect(struct model *m, gllm_error *err) {
     struct outputs_cfg *o = &m->files.outputs;
     if (!(o->available & ~OUTPUT_DENSE)) return GLLM_OK;
@@ -178,7 +190,7 @@ gllm_status outputs_collect(struct model *m, gllm_error *err) {
     if (!h) return err_nomem(err, "outputs");
     if (o->sparse == SPARSE_BY_TOKEN) TRY(take_beside(m, "sparse_linear.pt", &h->sparse_file, 1, &h->sparse, err));
     if (o->sparse == SPARSE_BY_VOCABULARY) TRY(take_mlm(m, h, err));
-    if (o->available & OUTPUT_TOKENS && o->first_token) TRY(take_beside(m, "colbert_linear.pt", &h->token_file, 0, &h->token, err));
+    if (o->available & OUTPUT_TOKENS && (o->first_token || o->projector)) TRY(take_tokens(m, h, err));
     return GLLM_OK;
 }
 

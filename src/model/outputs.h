@@ -2,7 +2,7 @@
  *
  *   sparse, by token       BGE-M3: relu(w h_i + b) of each token; an entry has the largest of its tokens
  *   sparse, by vocabulary  SPLADE: log(1 + relu(max_i logit_i[v])) of each entry v, the logits those of the masked language model's head
- *   tokens                 ColBERT: h_i through dense layers, scaled to length 1 */
+ *   tokens                 ColBERT, jina-embeddings-v4: h_i through dense layers, scaled to length 1 */
 #ifndef GLLM_MODEL_OUTPUTS_H
 #define GLLM_MODEL_OUTPUTS_H
 #include "model/bind.h"
@@ -11,6 +11,7 @@ enum { OUTPUT_DENSE = 1, OUTPUT_SPARSE = 2, OUTPUT_TOKENS = 4 }; /* bits */
 enum sparse_kind { SPARSE_NONE, SPARSE_BY_TOKEN, SPARSE_BY_VOCABULARY };
 struct late_side { /* a query or a document for late interaction */
     uint32_t max_tokens; /* 0: the model's limit */
+    int32_t marker;      /* a token at its start, after outputs_cfg's marker_at; -1: none */
 };
 struct outputs_cfg { /* from a model's files */
     uint32_t available; /* OUTPUT_* */
@@ -19,11 +20,15 @@ struct outputs_cfg { /* from a model's files */
     const int32_t *unweighed; /* [n_unweighed] SPARSE_BY_TOKEN: tokens that have no weight */
     uint32_t n_unweighed;
     uint32_t token_dim, first_token; /* of tokens: width; how many at a text's start have no vector */
+    const char *projector;   /* of tokens: a linear layer among the body's weights; NULL: none there */
+    bool projector_bias;
     bool mean_of_best;       /* MaxSim is divided by the number of the query's vectors */
     struct late_side query, document;
+    uint32_t marker_at;      /* special tokens before a marker */
     struct {
         uint32_t length; /* queries are filled up to so many tokens; 0: not */
         int32_t token;
+        bool unseen; /* the text's own tokens do not attend to them */
     } expand;
     const int32_t *skipped; /* [n_skipped] tokens whose vectors are left out, of documents and, with skip_queries, of queries */
     uint32_t n_skipped;

@@ -6,7 +6,7 @@
 #include "model/head.h"
 #include "model/side_files.h"
 
-enum { NO_LIMIT = 1 << 22, MODEL2VEC_TOKENS = 512 };
+enum { NO_LIMIT = 1 << 22, MODEL2VEC_TOKENS = 512, MAX_FOLDED = 1 << 30 };
 
 static bool has_module(const struct hfdir *d) { return d->n_modules && d->modules[0].kind == HF_STATIC; }
 
@@ -42,12 +42,23 @@ static gllm_status check_table(const struct model_files *f, const struct tensor 
 /* `mapping` gives as many tokens as it has entries, `weights` an entry for each. */
 static gllm_status check_folds(const struct model_files *f, const struct tensor *table, uint32_t *n_tokens, gllm_error *err) {
     const struct tensor *mapping = weights_find(f->weights, "mapping"), *scale = weights_find(f->weights, "weights");
-    *n_tokens = (uint32_t)(mapping ? mapping->shape[0] : table->shape[0]);
     if (mapping && (mapping->rank != 1 || !mapping->shape[0] || mapping->shape[0] > 1 << 24 || (mapping->dtype != DTYPE_I64 && mapping->dtype != DTYPE_I32)))
         return err_set(err, GLLM_FORMAT, "%s: mapping: expected whole numbers, one a token", f->dir.dir);
+    *n_tokens = (uint32_t)(mapping ? mapping->shape[0] : table->shape[0]);
     if (scale && (scale->rank != 1 || scale->shape[0] != *n_tokens || !dtype_is_weight(scale->dtype)))
         return err_set(err, GLLM_FORMAT, "%s: weights: expected %u floating-point numbers, one a token", f->dir.dir, *n_tokens);
     return GLLM_OK;
+}
+
+/* A mapping costs what the tokenizer can ask for, however long it is and however few rows it points to. */
+static gllm_status check_tokens(struct model_files *f, gllm_error *err) {
+    struct model_cfg *c = &f->cfg;
+    const uint32_t n = tokenizer_vocab_size(f->tokenizer);
+    if (n > c->n_vocab) return err_set(err, GLLM_FORMAT, "%s: the tokenizer has %u tokens, expected at most the %u of the table", f->dir.dir, n, c->n_vocab);
+    if (!n || !weights_find(f->weights, "mapping")) return GLLM_OK;
+    c->n_vocab = n;
+    if ((uint64_t)n * c->d_model <= MAX_FOLDED) return GLLM_OK;
+    return err_set(err, GLLM_UNSUPPORTED, "%s: mapping: found %u tokens with vectors of %u, expected at most %d values", f->dir.dir, n, c->d_model, MAX_FOLDED);
 }
 
 gllm_status static_open(struct model_files *f, gllm_error *err) {
@@ -62,8 +73,7 @@ gllm_status static_open(struct model_files *f, gllm_error *err) {
     c->n_head = c->n_kv = 1;
     c->n_pos = NO_LIMIT;
     TRY(tokenizer_open(&f->tokenizer, f->dir.weights_dir, err));
-    if (tokenizer_vocab_size(f->tokenizer) > c->n_vocab)
-        return err_set(err, GLLM_FORMAT, "%s: the tokenizer has %u tokens, expected at most the %u of the table", f->dir.dir, tokenizer_vocab_size(f->tokenizer), c->n_vocab);
+    TRY(check_tokens(f, err));
     f->frame.bare = true;
     f->dir.max_seq_length = NO_LIMIT;
     if (has_module(&f->dir)) return GLLM_OK;

@@ -46,7 +46,7 @@ static void q8_0(const uint8_t *b, float *out) {
 
 void quant_to_q8_0(const float *x, uint8_t *block) {
     float top = 0;
-    for (int i = 0; i < BLOCK; i++) top = fmaxf(top, fabsf(x[i]));
+    for (int i = 0; i < BLOCK; i++) top = fabsf(x[i]) <= top || isnan(top) ? top : fabsf(x[i]); /* a NaN stays */
     const uint16_t d = f16_from_f32(top / 127.0f);
     const float inverse = f16_to_f32(d) > 0 ? 1.0f / f16_to_f32(d) : 0;
     block[0] = (uint8_t)d, block[1] = (uint8_t)(d >> 8);

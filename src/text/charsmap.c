@@ -6,13 +6,16 @@
  *          offset | ext | leaf | label   offset = bits 10…31, shifted left by 8 when ext is set; a leaf's value (bits 0…30 of the
  *                                        unit at n ^ offset) is where its text begins
  *
- * Indexes come from the file and are checked at each step: a unit that points outside is a rule that is not there. */
+ * Indexes come from the file and are checked at each step: a unit that points outside is a rule that is not there. Units may point in circles, so no
+ * rule is for more than RULE_BYTES; the longest of SentencePiece's own is for 12. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/utf8.h"
 #include "text/parts.h"
+
+enum { RULE_BYTES = 256 };
 
 struct charsmap {
     uint32_t *units;
@@ -77,7 +80,7 @@ static size_t offset(uint32_t unit) { return (size_t)(unit >> 10) << ((unit & 1u
 static bool rule(const struct charsmap *c, const char *s, size_t len, bool longest, const char **text, size_t *n, size_t *used) {
     size_t at = offset(c->units[0]);
     bool found = false;
-    for (size_t i = 0; i < len && s[i]; i++) {
+    for (size_t i = 0; i < len && i < RULE_BYTES && s[i]; i++) {
         unsigned char byte = (unsigned char)s[i];
         at ^= byte;
         if (at >= c->n_units || (c->units[at] & (1u << 31 | 0xFF)) != byte) return found;

@@ -24,7 +24,7 @@ static gllm_status no_default(const struct chat_source *s, gllm_error *err) {
     return err_set(err, GLLM_UNSUPPORTED, "the model has chat templates, but no default: name one of%s", names);
 }
 
-static gllm_status choose(const struct chat_source *s, const struct chat_request *r, struct chat_string *out, gllm_error *err) {
+gllm_status chat_choose(const struct chat_source *s, const struct chat_request *r, struct chat_string *out, gllm_error *err) {
     const struct chat_string *t = r->template ? find(s, r->template, r->template_len) : NULL;
     if (r->template && !t) {
         *out = (struct chat_string){"chat template", r->template, r->template_len};
@@ -167,7 +167,7 @@ gllm_status chat_render(const struct chat_source *source, const struct chat_requ
     struct chat_string chosen = {0};
     struct jinja *t;
     *out = (struct jinja_text){0};
-    TRY(choose(source, r, &chosen, err));
+    TRY(chat_choose(source, r, &chosen, err));
     TRY(jinja_open(&t, chosen.text, chosen.len, chosen.name, err));
     json_t *messages = json_array();
     gllm_status status = messages ? render(source, r, t, messages, out, err) : err_nomem(err, "messages");

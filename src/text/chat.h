@@ -26,6 +26,8 @@ struct chat_request { /* borrowed for the call */
     bool continue_final;    /* the text ends within the last message, which the model goes on with; else with the head of an answer */
     struct tm now;          /* what strftime_now shows */
 };
+/* The template that a request is rendered with: of `request` template and tools alone are read. *out is borrowed. Errors as chat_render. */
+gllm_status chat_choose(const struct chat_source *source, const struct chat_request *request, struct chat_string *out, gllm_error *err);
 /* GLLM_UNSUPPORTED: the model has no template (or none by default, and the message lists their names); GLLM_FORMAT: the template is none;
  * GLLM_INVALID: the messages are malformed, the template refuses them, or its bounds are reached. */
 gllm_status chat_render(const struct chat_source *source, const struct chat_request *request, struct jinja_text *out, gllm_error *err);

@@ -320,13 +320,19 @@ static const struct jinja_filter FILTERS[] = {
     {"round", round_, 2, {"precision", "method"}}, {NULL, NULL, 0, {0}},
 };
 
-gllm_status jinja_filter_call(struct jinja_run *r, struct jinja_str name, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
+static const struct jinja_filter *find_filter(struct jinja_str name) {
     const struct jinja_filter *const tables[] = {FILTERS, JINJA_SEQ_FILTERS};
     for (unsigned k = 0; k < 2; k++)
-        for (const struct jinja_filter *f = tables[k]; f->name; f++) {
-            if (!jinja_is(name, f->name)) continue;
-            if (f->most != JINJA_ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
-            return f->fn(r, v, args, out);
-        }
-    return jinja_fail(r, "found the filter \"%.*s\", which does not exist", JINJA_SHOWN(name));
+        for (const struct jinja_filter *f = tables[k]; f->name; f++)
+            if (jinja_is(name, f->name)) return f;
+    return NULL;
+}
+
+bool jinja_filter_exists(struct jinja_str name) { return find_filter(name) != NULL; }
+
+gllm_status jinja_filter_call(struct jinja_run *r, struct jinja_str name, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out) {
+    const struct jinja_filter *f = find_filter(name);
+    if (!f) return jinja_fail(r, "found the filter \"%.*s\", which does not exist", JINJA_SHOWN(name));
+    if (f->most != JINJA_ANY_NUMBER) TRY(jinja_args_check(r, args, f->name, 0, f->most, f->names));
+    return f->fn(r, v, args, out);
 }

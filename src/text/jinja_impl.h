@@ -286,6 +286,7 @@ struct jinja_filter {
     const char *names[6];     /* of the arguments, in order, ended by NULL; none: they are the filter's business */
 };
 extern const struct jinja_filter JINJA_SEQ_FILTERS[]; /* ended by a NULL name */
+bool jinja_filter_exists(struct jinja_str name);
 gllm_status jinja_filter_call(struct jinja_run *r, struct jinja_str name, const struct jinja_value *v, const struct jinja_args *args, struct jinja_value *out);
 gllm_status jinja_test_call(struct jinja_run *r, struct jinja_str name, const struct jinja_value *v, const struct jinja_args *args, bool *out);
 #endif

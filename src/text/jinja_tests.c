@@ -62,6 +62,9 @@ static gllm_status same(struct jinja_run *r, const struct jinja_value *v, const 
     return jinja_equal(r, v, w, out);
 }
 
+/* filter (op 0), test: whether there is one of that name */
+static gllm_status named(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, int op, bool *out);
+
 static const struct test {
     const char *name;
     test_fn fn;
@@ -75,14 +78,26 @@ static const struct test {
     {"!=", compared, JINJA_OP('!', '='), 1}, {"gt", compared, '>', 1}, {"greaterthan", compared, '>', 1}, {">", compared, '>', 1}, {"ge", compared, JINJA_OP('>', '='), 1},
     {">=", compared, JINJA_OP('>', '='), 1}, {"lt", compared, '<', 1}, {"lessthan", compared, '<', 1}, {"<", compared, '<', 1}, {"le", compared, JINJA_OP('<', '='), 1},
     {"<=", compared, JINJA_OP('<', '='), 1}, {"in", compared, 'i', 1}, {"even", divided, 0, 0}, {"odd", divided, 1, 0}, {"divisibleby", divided, 0, 1}, {"upper", cased, 1, 0},
-    {"lower", cased, 0, 0}, {"sameas", same, 0, 1},
+    {"lower", cased, 0, 0}, {"sameas", same, 0, 1}, {"filter", named, 0, 0}, {"test", named, 1, 0},
 };
+enum { N_TESTS = sizeof TESTS / sizeof *TESTS };
+
+static const struct test *find_test(struct jinja_str name) {
+    for (unsigned i = 0; i < N_TESTS; i++)
+        if (jinja_is(name, TESTS[i].name)) return &TESTS[i];
+    return NULL;
+}
+
+static gllm_status named(struct jinja_run *r, const struct jinja_value *v, const struct jinja_args *args, int op, bool *out) {
+    (void)args;
+    if (v->kind == JINJA_LIST || v->kind == JINJA_DICT) return jinja_fail(r, "%s: found %s, expected a name", op ? "test" : "filter", jinja_kind_name(v));
+    *out = v->kind == JINJA_STRING && (op ? find_test(v->s) != NULL : jinja_filter_exists(v->s));
+    return GLLM_OK;
+}
 
 gllm_status jinja_test_call(struct jinja_run *r, struct jinja_str name, const struct jinja_value *v, const struct jinja_args *args, bool *out) {
-    for (unsigned i = 0; i < sizeof TESTS / sizeof *TESTS; i++) {
-        if (!jinja_is(name, TESTS[i].name)) continue;
-        TRY(jinja_args_check(r, args, TESTS[i].name, TESTS[i].n_args, TESTS[i].n_args, NULL));
-        return TESTS[i].fn(r, v, args, TESTS[i].op, out);
-    }
-    return jinja_fail(r, "found the test \"%.*s\", which does not exist", JINJA_SHOWN(name));
+    const struct test *t = find_test(name);
+    if (!t) return jinja_fail(r, "found the test \"%.*s\", which does not exist", JINJA_SHOWN(name));
+    TRY(jinja_args_check(r, args, t->name, t->n_args, t->n_args, NULL));
+    return t->fn(r, v, args, t->op, out);
 }

@@ -153,12 +153,8 @@ static gllm_status conjoin(struct reader *r, struct conjunction *c, struct expr 
     return status;
 }
 
-static gllm_status read_document(struct reader *r, struct grammar **out, gllm_error *err) {
-    static const struct pointer ROOT = {NULL, "#", 0};
+gllm_status reader_targets(struct reader *r, gllm_error *err) {
     struct expr *e;
-    TRY(schema_check(r->root, &ROOT, err));
-    json_define(&r->rules);
-    TRY(reader_call(r, (struct target){.schema = r->root, .at = &ROOT}, &e, err));
     for (size_t i = 0; i < r->n_targets; i++) { /* each may add more */
         const struct target t = r->targets[i];
         TRY(reader_schema(r, t.schema, t.at, &e, err));
@@ -166,6 +162,23 @@ static gllm_status read_document(struct reader *r, struct grammar **out, gllm_er
         if (!e) return schema_wrong(t.at, err, GLLM_INVALID, "no value can fit this schema");
         rules_define(&r->rules, t.rule, e);
     }
+    return GLLM_OK;
+}
+
+void reader_free(struct reader *r) {
+    rules_free(&r->rules);
+    free(r->targets);
+    map_free(&r->checked);
+    json_decref(r->made);
+}
+
+static gllm_status read_document(struct reader *r, struct grammar **out, gllm_error *err) {
+    static const struct pointer ROOT = {NULL, "#", 0};
+    struct expr *e;
+    TRY(schema_check(r->root, &ROOT, err));
+    json_define(&r->rules);
+    TRY(reader_call(r, (struct target){.schema = r->root, .at = &ROOT}, &e, err));
+    TRY(reader_targets(r, err));
     gllm_status status = grammar_compile(out, &r->rules, "#", err);
     return status == GLLM_OK ? status : err_wrap(err, status, "schema");
 }
@@ -181,10 +194,7 @@ gllm_status json_schema_read(struct grammar **out, const char *text, size_t len,
     r.root = root;
     if (status == GLLM_OK) status = read_document(&r, out, err);
     if (err && status != GLLM_OK) err->status = status;
-    rules_free(&r.rules);
-    free(r.targets);
-    map_free(&r.checked);
-    json_decref(r.made);
+    reader_free(&r);
     json_decref(root);
     return status;
 }

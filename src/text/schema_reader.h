@@ -30,6 +30,8 @@ struct reader {
 
 /* json_schema.c */
 gllm_status reader_schema(struct reader *r, const json_t *schema, const struct pointer *at, struct expr **out, gllm_error *err);
+gllm_status reader_targets(struct reader *r, gllm_error *err); /* writes all rules that were called */
+void reader_free(struct reader *r); /* all but the root */
 
 /* schema_ref.c */
 const struct pointer *reader_below(struct reader *r, const struct pointer *at, const char *key, size_t index); /* in the arena */

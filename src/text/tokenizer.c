@@ -256,10 +256,9 @@ static void lower_case(const char **s, size_t *n, struct textbuf *lower) {
 
 static gllm_status encode_text(const struct tokenizer *t, const char *s, size_t len, const struct encode_options *opt, struct encoding *out, gllm_error *err) {
     struct scratch m = {.opt = opt, .out = out};
-    size_t bad;
     bool gave_up = false;
     out->count = 0;
-    if (!utf8_valid(s, len, &bad)) return err_set(err, GLLM_INVALID, "byte %zu of the text is not UTF-8 (0x%02x)", bad, (unsigned char)s[bad]);
+    TRY(utf8_check(s, len, err));
     added_split(t->added, false, opt->parse_special, (struct plain_spans){opt->plain, opt->n_plain}, s, 0, len, &m.raw);
     for (size_t i = 0; i < m.raw.count && !gave_up; i++) {
         const struct piece *p = &m.raw.list[i];
@@ -342,6 +341,8 @@ done:
 struct token_stream {
     const struct tokenizer *t;
     bool skip_special;
+    bool (*shows)(const void *user, const char *text, size_t len); /* may be NULL */
+    const void *user;
     struct textbuf text;
     struct decoding *decoding;
 };
@@ -359,6 +360,11 @@ gllm_status token_stream_open(struct token_stream **out, const struct tokenizer 
     return GLLM_OK;
 }
 
+void token_stream_show(struct token_stream *s, bool (*shows)(const void *user, const char *text, size_t len), const void *user) {
+    s->shows = shows;
+    s->user = user;
+}
+
 /* Appends to s->text. */
 static gllm_status push_id(struct token_stream *s, int32_t id, gllm_error *err) {
     size_t n;
@@ -366,7 +372,7 @@ static gllm_status push_id(struct token_stream *s, int32_t id, gllm_error *err) 
     const char *piece = tokenizer_piece(s->t, id, &n);
     if (!piece) return err_set(err, GLLM_INVALID, "token id %d: expected 0 to %u", id, s->t->vocab.size - 1);
     added_form(s->t->added, id, &special, &piece, &n);
-    if (!special || !s->skip_special) decoding_push(s->decoding, piece, n);
+    if (!special || !s->skip_special || (s->shows && s->shows(s->user, piece, n))) decoding_push(s->decoding, piece, n);
     return GLLM_OK;
 }
 

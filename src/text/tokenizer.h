@@ -74,6 +74,8 @@ gllm_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size
  * The text is borrowed until the next call on the stream; a stream serves one thread. After an error only token_stream_close. */
 struct token_stream;
 gllm_status token_stream_open(struct token_stream **out, const struct tokenizer *t, bool skip_special, gllm_error *err); /* t is borrowed until the close */
+/* Special tokens whose spelling `shows` accepts are part of the text, too. */
+void token_stream_show(struct token_stream *s, bool (*shows)(const void *user, const char *text, size_t len), const void *user);
 gllm_status token_stream_push(struct token_stream *s, int32_t id, const char **text, size_t *len, gllm_error *err); /* GLLM_INVALID: no such id */
 gllm_status token_stream_end(struct token_stream *s, const char **text, size_t *len, gllm_error *err);
 void token_stream_close(struct token_stream *s); /* accepts NULL */

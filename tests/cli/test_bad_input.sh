@@ -90,7 +90,7 @@ copy && rm "$work/m/1_Pooling/config.json"; refused "1_Pooling/config.json: no s
 refused 'input text 2, byte 3: not UTF-8 (found 0xff)' "$gllm" embed "$model" fine $'ab\xff'
 refused 'input text 1, byte 1: not UTF-8 (found 0xed)' "$gllm" tokenize "$model" $'\xed\xa0\x80'
 refused 'prompt: byte 1 is not UTF-8 (0xc3)' "$gllm" embed "$model" x --prompt $'a\xc3'
-refused 'second text: byte 0 of the text is not UTF-8 (0xff)' "$gllm" tokenize "$model" x --pair $'\xff'
+refused 'second text: byte 0 is not UTF-8 (0xff)' "$gllm" tokenize "$model" x --pair $'\xff'
 printf 'fine\0b\xff\0' >"$work/in"; refused 'input text 2, byte 2: not UTF-8 (found 0xff)' bash -c "'$gllm' embed '$model' -0 <'$work/in'"
 printf 'ok\n{"text":\n' >"$work/in"; refused 'input line 1' bash -c "'$gllm' embed '$model' --jsonl <'$work/in'"
 : >"$work/in"; refused 'no text to embed: standard input is empty' bash -c "'$gllm' embed '$model' <'$work/in'"

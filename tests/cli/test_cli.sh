@@ -47,6 +47,10 @@ long=$(printf 'whale %.0s' {1..100})
 status 0 "$gllm" embed $model "$long"; ok "truncation is told" says "cut to"
 status 1 "$gllm" embed $model "$long" --truncate none; ok "truncate none" says "tokens, expected at most"
 status 0 "$gllm" similar $model a a b; ok "similar" grep -q '^1.000000' "$work/out"
+late=tests/golden/outputs/colbert-filled
+status 0 "$gllm" rerank $late "the sea" "the whale" times --raw-scores; cut -f1 "$work/out" | sort >"$work/reranked"
+status 0 "$gllm" similar $late "the sea" "the whale" times; ok "similar: late interaction scores as rerank does" cmp -s "$work/reranked" <(cut -f1 "$work/out" | sort)
+status 0 "$gllm" similar tests/golden/outputs/splade-bert "the whale" "the whale" --exact; ok "similar: the products of sparse vectors (the reference's weights, squared and summed)" grep -q '^82.7145' "$work/out"
 status 0 "$gllm" tokenize $model "the whale"; ok "ids" grep -q '^\[2,.*,3\]$' "$work/out"
 generator=tests/golden/decoders/llama
 echo 'root ::= "w5 w7" " w9"?' >"$work/grammar"
@@ -60,9 +64,11 @@ status 1 "$gllm" run $generator w1 --raw --grammar /nonexistent/g; ok "missing g
 status 2 "$gllm" run $generator w1 --raw --grammar "$work/grammar" --json-schema '{}'; ok "one form only" says "exclude each other"
 status 0 "$gllm" info $model --json --tensors; ok "info" grep -q '"architecture":"bert"' "$work/out"
 status 0 "$gllm" doctor --json
-yes "the whale and the sea and the stars" | "$gllm" embed $model >/dev/null 2>"$work/err" &
+mkfifo "$work/vectors"
+yes "the whale and the sea and the stars" | "$gllm" embed $model >"$work/vectors" 2>"$work/err" &
 pid=$!
-sleep 0.5; kill -INT $pid; wait $pid; code=$?
+{ read -r; kill -INT $pid; cat >/dev/null; } <"$work/vectors" # once the first vector is there
+wait $pid; code=$?
 ok "Ctrl-C exits 130 (found $code)" [ $code = 130 ]
 [ $failed = 0 ] && echo "all command line checks passed"
 exit $failed

@@ -224,6 +224,8 @@ send \x04
 S
 "$pty" "$gllm" run $model hello --max-tokens 1 --logit-bias $esc=1000 </dev/null >"$work/out"
 ok "nor those of a single answer" [ "$(cat "$work/out")" = $'\xe2\x90\x9b\r' ]
+"$pty" "$gllm" tokenize $model --decode $esc </dev/null >"$work/out"; ok "nor decoded tokens" [ "$(cat "$work/out")" = $'\xe2\x90\x9b\r' ]
+status 0 "$gllm" tokenize $model --decode $esc; ok "whose bytes a pipe gets" [ "$(cat "$work/out")" = $'\x1b' ]
 run hello --max-tokens 1 --logit-bias $esc=1000; ok "a pipe gets the bytes" is $'\x1b'
 talk "reasoning is dim" 0 --max-tokens 3 --template-arg thinking=true <<'S'
 expect >>> 

@@ -99,6 +99,22 @@ static void check_scores(gllm_client *c, const char *name, const json_t *root) {
     gllm_rankings_free(got);
 }
 
+/* The values of the model's other adapters, each in a client of its own. */
+static double check_others(const char *dir, unsigned target, const json_t *others) {
+    double worst = 0;
+    for (size_t i = 0; i < json_array_size(others); i++) {
+        const json_t *other = json_array_get(others, i), *cases = json_object_get(other, "cases");
+        gllm_options o;
+        gllm_options_init(&o);
+        o.model = dir, o.backend = TARGETS[target][0], o.threads = 2, o.adapter = json_string_value(json_object_get(other, "adapter"));
+        gllm_client *c = client_open(&o);
+        assert_true(json_array_size(cases) >= 2);
+        for (size_t k = 0; k < json_array_size(cases); k++) worst = fmax(worst, check_case(c, dir, json_array_get(cases, k)));
+        gllm_client_close(c);
+    }
+    return worst;
+}
+
 static void check_model(const char *name) {
     json_t *root = load(name), *cases = json_object_get(root, "cases");
     char dir[512];
@@ -108,6 +124,7 @@ static void check_model(const char *name) {
     for (unsigned t = 0; t < sizeof TARGETS / sizeof *TARGETS; t++) {
         setenv("GLLM_CPU_ISA", TARGETS[t][1], 1);
         gllm_client *c = client_open_with(dir, TARGETS[t][0], 2, 0);
+        if (c) worst = fmax(worst, check_others(dir, t, json_object_get(root, "others")));
         unsetenv("GLLM_CPU_ISA");
         if (!c) {
             print_message("skipped %s: not on this processor\n", TARGETS[t][1]);
@@ -181,6 +198,22 @@ static void test_company(void **state) {
     check_company("bge-m3", GLLM_OUTPUT_DENSE | GLLM_OUTPUT_SPARSE | GLLM_OUTPUT_TOKENS);
     check_company("splade-chunks", GLLM_OUTPUT_SPARSE);
     check_company("static-model2vec", GLLM_OUTPUT_DENSE);
+    check_company("jina-v4", GLLM_OUTPUT_DENSE | GLLM_OUTPUT_TOKENS);
+}
+
+/* An adapter that is not there is refused with the names of those that are. */
+static void test_adapters(void **state) {
+    (void)state;
+    static const char *const CASES[][3] = {{GOLDEN "/jina-v4", "retrieve", "jina-v4 has: retrieval, text-matching, code"}, {GOLDEN "/bge-m3", "code", "bge-m3 has no adapters"}};
+    for (unsigned i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        gllm_options o;
+        gllm_error err = {0};
+        gllm_client *c;
+        gllm_options_init(&o);
+        o.model = CASES[i][0], o.adapter = CASES[i][1];
+        assert_true(gllm_client_open(&c, &o, &err) != GLLM_OK);
+        if (!strstr(err.message, CASES[i][2])) fail_msg("found \"%s\", expected \"%s\"", err.message, CASES[i][2]);
+    }
 }
 
 /* What a model lacks is refused by name; what it has first is the default. */
@@ -212,6 +245,6 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_company), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_company), cmocka_unit_test(test_adapters), cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, temp_open, temp_close);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/generate.h"
 #include "engine/rank.h"
 #include "model/client.h"
 #include "model/decoder.h"
@@ -333,6 +334,43 @@ static void test_refusals(void **state) {
     gllm_client_close(c);
 }
 
+/* Whatever gives the scores, a text that is not UTF-8 is told in the same words. */
+static void test_not_utf8(void **state) {
+    (void)state;
+    static const char *const WAYS[] = {GOLDEN "/roles", GOLDEN "/list", "tests/golden/outputs/colbert-filled", "tests/golden/classifiers/bert"};
+    const gllm_str fine = str("sea"), latin = {"a\xff", 2};
+    for (unsigned i = 0; i < sizeof WAYS / sizeof *WAYS; i++) {
+        gllm_client *c = open_client(WAYS[i], &(struct setup){.backend = "cpu", .threads = 1});
+        const gllm_str two[] = {fine, latin};
+        gllm_rerank_request r;
+        gllm_rerank_request_init(&r);
+        r.query = fine, r.documents = two, r.n_documents = 2;
+        refused(c, &r, GLLM_INVALID, "document 1: byte 1 is not UTF-8 (0xff)");
+        r.query = latin;
+        refused(c, &r, GLLM_INVALID, "query: byte 1 is not UTF-8 (0xff)");
+        gllm_client_close(c);
+    }
+}
+
+static uint64_t activations(const char *model) {
+    gllm_options o;
+    gllm_model_info *info;
+    gllm_error err = {0};
+    gllm_options_init(&o);
+    o.model = model, o.backend = "cpu";
+    if (gllm_inspect(&info, &o, 512, 0, &err) != GLLM_OK) fail_msg("%s", err.message);
+    const uint64_t bytes = info->plans[0].activation_bytes;
+    gllm_model_info_free(info);
+    return bytes;
+}
+
+/* A reranker's head gives two values a row, where the same model generating gives one for each of its 271 tokens. */
+static void test_planned(void **state) {
+    (void)state;
+    const struct decoder_options d = engine_decoder_options(&(struct engine_options){.n_ctx = 512});
+    assert_int_equal(activations(GOLDEN "/plain") - activations(GOLDEN "/roles"), (uint64_t)d.max_out * (271 - 2) * sizeof(float));
+}
+
 /* ---- a real model ---- */
 
 static void test_real_judge(void **state) {
@@ -358,6 +396,6 @@ static void test_real_judge(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_company),   cmocka_unit_test(test_pages),     cmocka_unit_test(test_limits),
-                                       cmocka_unit_test(test_injection), cmocka_unit_test(test_refusals), cmocka_unit_test(test_real_judge)};
+                                       cmocka_unit_test(test_injection), cmocka_unit_test(test_refusals), cmocka_unit_test(test_not_utf8), cmocka_unit_test(test_planned), cmocka_unit_test(test_real_judge)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

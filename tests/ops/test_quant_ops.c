@@ -3,6 +3,7 @@
 #include "ops/weight_ops.h"
 
 #include "backend/cpu/kernels.h"
+#include "tensor/quant.h"
 
 static struct target targets[MAX_TARGETS];
 static size_t n_targets;
@@ -134,8 +135,59 @@ static void test_tiny_activations(void **state) {
     }
 }
 
+/* A NaN or an infinity among a row's inputs shows in all of its outputs, wherever it stands, and in no other row. */
+static void test_lost_activations(void **state) {
+    (void)state;
+    enum { ROWS = 3, COLS = 64, N = 17 };
+    static const float BAD[] = {NAN, -NAN, INFINITY, -INFINITY};
+    uint8_t *data = random_rows(DTYPE_Q4_0, N, COLS, 3);
+    float x[ROWS * COLS], fine[ROWS * N], y[ROWS * N];
+    uint64_t rng = 9;
+    for (unsigned i = 0; i < ROWS * COLS; i++) x[i] = rng_unit(&rng);
+    for (size_t t = 0; t < n_targets; t++) {
+        struct backend *be;
+        OK(target_open(&targets[t], 2, &be, err));
+        struct weight *w = prepare(be, WEIGHT_MATRIX, &(struct weight_part){.data = data + ODD, .dtype = DTYPE_Q4_0, .rows = N}, 1, COLS);
+        run_op(be, w, x, ROWS, fine);
+        for (unsigned at = 0; at < COLS; at++)
+            for (unsigned b = 0; b < 4; b++) {
+                const float was = x[COLS + at];
+                x[COLS + at] = BAD[b];
+                run_op(be, w, x, ROWS, y);
+                x[COLS + at] = was;
+                for (unsigned i = 0; i < N; i++)
+                    if (isfinite(y[N + i])) fail_msg("%s: %g at input %u: output %u is %g", targets[t].name, (double)BAD[b], at, i, (double)y[N + i]);
+                assert_memory_equal(y, fine, N * sizeof *y);
+                assert_memory_equal(y + 2 * N, fine + 2 * N, N * sizeof *y);
+            }
+        be->ops->weight_free(be, w);
+        be->ops->close(be);
+    }
+    free(data);
+}
+
+/* Nor does one vanish in a block of a q8_0 cache. */
+static void test_lost_in_q8(void **state) {
+    (void)state;
+    static const char *const ISAS[] = {"portable", "avx2", "avx512", "avx512_vnni"};
+    float x[QBLOCK], back[QBLOCK];
+    uint8_t block[34];
+    for (unsigned i = 0; i <= sizeof ISAS / sizeof *ISAS; i++) {
+        const struct cpu_kernels *k = NULL;
+        if (i < sizeof ISAS / sizeof *ISAS && cpu_kernels_choose(ISAS[i], &k, NULL) != GLLM_OK) continue;
+        for (unsigned at = 0; at < QBLOCK; at++) {
+            for (unsigned j = 0; j < QBLOCK; j++) x[j] = (float)(int)j - 7;
+            x[at] = NAN;
+            if (k) k->to_q8(x, QBLOCK, block);
+            else quant_to_q8_0(x, block);
+            dtype_to_f32(DTYPE_Q8_0, block, back, QBLOCK);
+            assert_true(isnan(back[at]));
+        }
+    }
+}
+
 int main(void) {
     n_targets = targets_find(targets, true);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear), cmocka_unit_test(test_stacked), cmocka_unit_test(test_refusals), cmocka_unit_test(test_tiny_activations)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear), cmocka_unit_test(test_stacked), cmocka_unit_test(test_refusals), cmocka_unit_test(test_tiny_activations), cmocka_unit_test(test_lost_activations), cmocka_unit_test(test_lost_in_q8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

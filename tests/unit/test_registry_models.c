@@ -103,6 +103,7 @@ static void test_paths(void **state) {
     assert_ptr_equal(registry_by_path("/c/models--BAAI--bge-m3/snapshots/12ab"), m3);
     assert_ptr_equal(registry_by_path("/a/Qwen--Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf"), registry_by_alias("qwen3-8b"));
     assert_ptr_equal(registry_by_path("/c/models--Qwen--Qwen3-8B-GGUF/snapshots/12ab/x.GGUF"), registry_by_alias("qwen3-8b"));
+    assert_ptr_equal(registry_by_path("/a/Qwen--Qwen3-8B-GGUF/Q8_0/Qwen3-8B-Q8_0.gguf"), registry_by_alias("qwen3-8b"));
     assert_null(registry_by_path("/a/models/BAAI--bge-m3/tuned")); /* a model inside another's folder is its own */
     assert_null(registry_by_path("/a/bge-m3"));
     assert_null(registry_by_path("/"));
@@ -154,6 +155,8 @@ static void test_variants(void **state) {
     finds("qwen3-8b:gguf:q8_0", "models/Qwen--Qwen3-8B-GGUF/Qwen3-8B-Q8_0.gguf");
     finds("Qwen/Qwen3-8B-GGUF:Q8_0", "models/Qwen--Qwen3-8B-GGUF/Qwen3-8B-Q8_0.gguf");
     finds("qwen3-4b:gguf", "models/Qwen--Qwen3-4B-GGUF/Qwen3-4B-Q5_0.gguf"); /* the only one, whatever it is */
+    finds("qwen3-8b:Q8_0", "models/Qwen--Qwen3-8B-GGUF/Qwen3-8B-Q8_0.gguf"); /* the form is meant, not a file of the safetensors repository */
+    refuses("bge-m3:Q8_0", "bge-m3:Q8_0: no such form is known; there is the model itself only");
     refuses("qwen3-8b:gguf:Q6_K", "found 0 GGUF files that \"Q6_K\" names, expected one of: Qwen3-8B-Q4_K_M.gguf, Qwen3-8B-Q8_0.gguf");
     refuses("qwen3-8b:int4", "qwen3-8b:int4: no such form is known; there is awq (Qwen/Qwen3-8B-AWQ), gguf (Qwen/Qwen3-8B-GGUF), fp8 (Qwen/Qwen3-8B-FP8)");
     refuses("bge-m3:gguf", "bge-m3:gguf: no such form is known; there is the model itself only");
@@ -163,21 +166,30 @@ static void test_variants(void **state) {
 
 static void test_cache(void **state) {
     (void)state;
+    static const char INDEX[] = "{\"weight_map\": {\"a\": \"model-1.safetensors\", \"b\": \"model-2.safetensors\"}}";
     temp_text("cache/models--BAAI--bge-m3/refs/main", "aaaa\n");
-    temp_text("cache/models--BAAI--bge-m3/snapshots/aaaa/config.json", "{}");
-    temp_text("cache/models--BAAI--bge-m3/snapshots/bbbb/config.json", "{}");
-    temp_text("cache/models--some--thing/snapshots/cccc/config.json", "{}");
-    temp_text("cache/models--some--else/snapshots/dddd/config.json", "{}");
-    temp_text("cache/models--some--else/snapshots/eeee/config.json", "{}");
+    temp_text("cache/models--BAAI--bge-m3/snapshots/aaaa/pytorch_model.bin", "");
+    temp_text("cache/models--BAAI--bge-m3/snapshots/bbbb/pytorch_model.bin", "");
+    temp_text("cache/models--some--thing/snapshots/cccc/0_Transformer/model.safetensors", "");
+    temp_text("cache/models--some--else/snapshots/dddd/model.safetensors", "");
+    temp_text("cache/models--some--else/snapshots/eeee/model.safetensors", "");
+    temp_text("cache/models--some--begun/snapshots/ffff/config.json", "{}");
+    temp_text("cache/models--some--shards/snapshots/gggg/model.safetensors.index.json", INDEX);
+    temp_text("cache/models--some--shards/snapshots/gggg/model-1.safetensors", "");
     temp_text("cache/models--some--gone/refs/main", "ffff");
     temp_text("cache/models--some--trick/refs/main", "../../models--BAAI--bge-m3");
-    temp_text("cache/models--some--trick/snapshots/gggg/config.json", "{}");
+    temp_text("cache/models--some--trick/snapshots/gggg/model.safetensors", "");
     finds("bge-m3", "cache/models--BAAI--bge-m3/snapshots/aaaa");
     finds("BAAI/bge-m3", "cache/models--BAAI--bge-m3/snapshots/aaaa");
+    finds("baai/BGE-M3", "cache/models--BAAI--bge-m3/snapshots/aaaa"); /* case is ignored there too */
     finds("some/thing", "cache/models--some--thing/snapshots/cccc");
     refuses("some/else", "some/else: no such model"); /* two revisions and none that counts */
     refuses("some/gone", "some/gone: no such model");
     refuses("some/trick", "some/trick: no such model");
+    refuses("some/begun", "some/begun: no such model"); /* a download that has only begun */
+    refuses("some/shards", "some/shards: no such model"); /* or not ended */
+    temp_text("cache/models--some--shards/snapshots/gggg/model-2.safetensors", "");
+    finds("some/shards", "cache/models--some--shards/snapshots/gggg");
     temp_text("models/BAAI--bge-m3/config.json", "{}");
     finds("bge-m3", "models/BAAI--bge-m3");
 }

@@ -128,7 +128,7 @@ static void test_not_utf8(void **state) {
     gllm_error err = {0};
     struct tokenizer *t = read_model("bpe-bytes", &data, &len);
     assert_int_equal(tokenizer_encode(t, "low\xE6\x97", 5, NULL, 0, &(struct encode_options){0}, &e, &err), GLLM_INVALID);
-    if (!strstr(err.message, "byte 3 of the text is not UTF-8 (0xe6)")) fail_msg("\"%s\"", err.message);
+    if (!strstr(err.message, "byte 3 is not UTF-8 (0xe6)")) fail_msg("\"%s\"", err.message);
     encoding_free(&e);
     tokenizer_close(t);
     free(data);

@@ -152,6 +152,31 @@ static void test_parts_of_characters(void **state) {
     }
 }
 
+/* A hostile charsmap's units point in a circle, so that a rule begins everywhere and ends nowhere: a long text still takes a moment, not its square. */
+static void test_rules_in_circles(void **state) {
+    static const struct tokenizer_str TOKENS[] = {{"<unk>", 5}, {"a", 1}};
+    static const float SCORES[] = {0, -1};
+    static const int32_t TYPES[] = {2, 1};
+    enum { N_UNITS = 0x80, LEN = 1 << 20 };
+    static char text[LEN];
+    static unsigned char map[4 + 4 * N_UNITS + 1];
+    const uint32_t unit = 'a' << 10 | 'a'; /* from the root by "a" to the root */
+    struct tokenizer_tables tables = empty_tables("t5");
+    struct encoding e = {0};
+    gllm_error err = {0};
+    (void)state;
+    map[1] = N_UNITS * 4 >> 8;
+    for (unsigned k = 0; k < 4; k++) map[4 + 4 * 'a' + k] = (unsigned char)(unit >> 8 * k);
+    memset(text, 'a', LEN);
+    tables.tokens = TOKENS, tables.n_tokens = 2, tables.scores = SCORES, tables.unk = 0, tables.types = TYPES, tables.add_space_prefix = 0;
+    tables.charsmap = (const char *)map, tables.charsmap_len = sizeof map;
+    struct tokenizer *t = from_tables(&tables, "circles");
+    assert_int_equal(tokenizer_encode(t, text, LEN, NULL, 0, &(struct encode_options){0}, &e, &err), GLLM_OK);
+    assert_int_equal(e.count, LEN);
+    encoding_free(&e);
+    tokenizer_close(t);
+}
+
 static void test_bert_tables(void **state) {
     static const char DIR[] = "tests/golden/tokenizer/bert-uncased";
     (void)state;
@@ -274,7 +299,7 @@ static void test_streams(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pre_names), cmocka_unit_test(test_ends),  cmocka_unit_test(test_sentencepiece_tables), cmocka_unit_test(test_bert_tables), cmocka_unit_test(test_parts_of_characters),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pre_names), cmocka_unit_test(test_ends),  cmocka_unit_test(test_sentencepiece_tables), cmocka_unit_test(test_bert_tables), cmocka_unit_test(test_rules_in_circles), cmocka_unit_test(test_parts_of_characters),
                                        cmocka_unit_test(test_streams),   cmocka_unit_test(test_real_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

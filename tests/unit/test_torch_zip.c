@@ -62,6 +62,18 @@ static void refused_pickle(const void *pickle, size_t n, gllm_status expected, c
     refused(&w, expected, message);
 }
 
+/* Memory is bounded by the pickle's length: `n` times the same instructions after a beginning. */
+static void refused_repeated(const char *start, const char *again, size_t n, const char *message) {
+    const size_t head = strlen(start), one = strlen(again);
+    char *pickle = malloc(head + n * one + 1);
+    if (!pickle) fail();
+    memcpy(pickle, start, head);
+    for (size_t i = 0; i < n; i++) memcpy(pickle + head + i * one, again, one);
+    pickle[head + n * one] = '.';
+    refused_pickle(pickle, head + n * one + 1, GLLM_FORMAT, message);
+    free(pickle);
+}
+
 static void check_good(struct zip_writer *w) {
     struct arena arena = {0};
     struct torch_zip z;
@@ -179,6 +191,9 @@ static void test_hostile(void **state) {
     refused_pickle(BYTES("\x80\2}q\0X\1\0\0\0wh\0s."), no, "w: found a dict, expected a tensor"); /* a dict that holds itself */
     refused_pickle(BYTES("\x80\2}K\1" TENSOR ")Rs."), bad, "key 0 of the dict: found an int");
     refused_pickle(BYTES("\x80\2}X\3\0\0\0a\0b" TENSOR ")Rs."), bad, "key 0 of the dict: found a string, expected a string without NUL");
+    refused_repeated("\x80\2", ")", 8000000, "byte 65538: found more than 65536 values on the stack");
+    refused_repeated("\x80\2N", "\x94", 1000000, "found values of more than 16065600 bytes in a pickle of 1000004");
+    refused_repeated("\x80\2]", "Na", 1000000, "byte 1048576: found values of more than 32065600 bytes in a pickle of 2000004");
 }
 
 #define WITH(storage, rest) "\x80\2}X\1\0\0\0w" TENSOR "(" storage rest TAIL "Rs."

@@ -9,7 +9,7 @@
 #include "backend/cpu/cpu.h"
 
 struct task {
-    uint32_t first, len, head, kv, q0, q1; /* tokens [first, first + len); queries [q0, q1) of the sequence */
+    uint32_t first, len, seen, head, kv, q0, q1; /* tokens [first, first + len), of which `seen` are keys; queries [q0, q1) of the sequence */
     struct key_range keys;                 /* of the sequence, that some query of the task sees */
 };
 struct room {
@@ -75,7 +75,7 @@ static void spread_bias(const struct op_attention *a, const struct task *t, cons
 static struct key_range panel_scores(const struct cpu_run *r, const struct op_attention *a, const struct task *t, const struct room *m, uint32_t q, uint32_t n) {
     const struct cpu_kernels *k = r->kernels;
     const uint32_t d = a->d_head, n_keys = t->keys.end - t->keys.first, n_tiles = (n_keys + k->mr - 1) / k->mr;
-    const uint32_t from = attention_keys(a, q, t->len).first - t->keys.first, end = attention_keys(a, q + n - 1, t->len).end - t->keys.first;
+    const uint32_t from = attention_keys(a, q, t->len, t->seen).first - t->keys.first, end = attention_keys(a, q + n - 1, t->len, t->seen).end - t->keys.first;
     struct key_range seen = {n_keys, 0};
     for (uint32_t i = 0; i < n_tiles; i++) {
         uint32_t j = cpu_tile_row(n_keys, n_tiles, i), mr = cpu_tile_row(n_keys, n_tiles, i + 1) - j;
@@ -90,7 +90,7 @@ static struct key_range panel_scores(const struct cpu_run *r, const struct op_at
 /* As kernels' softmax, over what each of the queries [q, q + n) sees of the keys from `key` on. */
 static void masked_softmax(const struct cpu_kernels *k, const struct op_attention *a, const struct task *t, const struct room *m, uint32_t q, uint32_t n, float *scores, uint32_t n_keys, uint32_t key) {
     for (uint32_t i = 0; i < k->nr; i++) {
-        const struct key_range keys = attention_keys(a, q + (i < n ? i : n - 1), t->len);
+        const struct key_range keys = attention_keys(a, q + (i < n ? i : n - 1), t->len, t->seen);
         m->from[i] = (int32_t)keys.first, m->to[i] = (int32_t)keys.end - 1;
         m->top[i] = NOTHING_SEEN, m->sum[i] = 0;
     }
@@ -137,10 +137,11 @@ void cpu_attention(const struct cpu_run *r, const struct op_attention *a, unsign
     for (uint64_t c; (c = atomic_fetch_add_explicit(claims, 1, memory_order_relaxed)) < (uint64_t)n_groups * a->n_head;) {
         uint32_t g = n_groups - 1 - (uint32_t)(c / a->n_head), s = sequence_of(r->groups, n_seq, g);
         struct task t = {.first = starts[s], .len = starts[s + 1] - starts[s], .head = (uint32_t)(c % a->n_head)};
+        t.seen = step_seen(r->step, r->layout, s, t.len);
         t.kv = t.head / (a->n_head / a->n_kv);
         t.q0 = (g - r->groups[s]) * width;
         t.q1 = t.len - t.q0 < width ? t.len : t.q0 + width;
-        t.keys = (struct key_range){attention_keys(a, t.q0, t.len).first, attention_keys(a, t.q1 - 1, t.len).end};
+        t.keys = (struct key_range){attention_keys(a, t.q0, t.len, t.seen).first, attention_keys(a, t.q1 - 1, t.len, t.seen).end};
         struct room m = room_of(a, t.keys.end - t.keys.first, k, r->scratch[thread]);
         pack_kv(r, a, &t, &m);
         if (a->rel) spread_bias(a, &t, k, m.bias);

@@ -350,9 +350,13 @@ static void k_to_q8(const float *x, uint32_t n, uint8_t *out) {
     const vf magic = v_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number in the low bits */
     for (uint32_t b = 0; b < n; b += Q8_VALUES, out += Q8_BYTES) {
         vf top = v_set(0);
-        for (unsigned i = 0; i < Q8_VALUES; i += VL) top = v_max(top, v_abs(v_load(x + b + i)));
+        vi lost = {0}; /* a NaN */
+        for (unsigned i = 0; i < Q8_VALUES; i += VL) {
+            const vf v = v_load(x + b + i);
+            top = v_max(top, v_abs(v)), lost |= v != v;
+        }
         float most = 0;
-        for (unsigned i = 0; i < VL; i++) most = fmaxf(most, top[i]);
+        for (unsigned i = 0; i < VL; i++) most = lost[i] || isnan(most) ? NAN : fmaxf(most, top[i]);
         const uint16_t d = f16_from_f32(most / 127.0f);
         const float inverse = f16_to_f32(d) > 0 ? 1.0f / f16_to_f32(d) : 0;
         memcpy(out, &d, sizeof d);

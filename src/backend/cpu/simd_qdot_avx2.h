@@ -4,18 +4,23 @@
  * block (4 groups x 2 x 31 x 127 < 2^15), of 6 bits for two groups; weights of 8 bits are taken as two nibbles. Only then are the sums widened
  * to 32 bits, so that integer sums stay exact. */
 
-/* As the other levels: to nearest, ties to even, with the half's largest at 127. */
+/* As the other levels: to nearest, ties to even, with the half's largest at 127. The largest is found by the bits of |x|, where NaN is above all. */
 static void k_quantise(const float *x, uint32_t k, unsigned row, struct cpu_qact *out) {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     for (uint32_t b = 0; b < k / QBLOCK; b++, x += QBLOCK, out++) {
         float sums = 0;
         for (unsigned h = 0; h < 2; h++) {
             const __m256 u = _mm256_loadu_ps(x + 16 * h), v = _mm256_loadu_ps(x + 16 * h + 8);
-            const __m256 most = _mm256_max_ps(_mm256_andnot_ps(sign, u), _mm256_andnot_ps(sign, v));
-            __m128 half = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
-            half = _mm_max_ps(half, _mm_movehl_ps(half, half));
-            half = _mm_max_ss(half, _mm_movehdup_ps(half));
-            const float top = _mm_cvtss_f32(half), inverse = inverse_of(top), d = top / 127.0f;
+            const __m256i most = _mm256_max_epi32(_mm256_castps_si256(_mm256_andnot_ps(sign, u)), _mm256_castps_si256(_mm256_andnot_ps(sign, v)));
+            __m128i half = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+            half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+            half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0xB1));
+            const float top = _mm_cvtss_f32(_mm_castsi128_ps(half)), inverse = inverse_of(top), d = top / 127.0f;
+            if (!(top <= FLT_MAX)) {
+                spoil_half(out, h, row);
+                sums = NAN;
+                continue;
+            }
             const __m256i qu = _mm256_cvtps_epi32(_mm256_mul_ps(u, _mm256_set1_ps(inverse))), qv = _mm256_cvtps_epi32(_mm256_mul_ps(v, _mm256_set1_ps(inverse)));
             const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(qu, qv), 0xD8); /* packs works in each half of a register */
             _mm_storeu_si128((__m128i *)(void *)(out->q[row] + 16 * h), _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));

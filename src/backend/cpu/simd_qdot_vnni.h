@@ -1,13 +1,20 @@
 /* simd_qdot_vnni.h - qtile_body and k_quantise of simd_qtile.h with the dot products of AVX-512 VNNI: four bytes of weights by four of activations to a
  * 32-bit lane, exact. */
 
-/* Rows as tiles of CPU_MAX_MR: see struct cpu_qact. Values are rounded to nearest, ties to even, with the half's largest at 127. */
+/* Rows as tiles of CPU_MAX_MR: see struct cpu_qact. Values are rounded to nearest, ties to even, with the half's largest at 127; it is found
+ * by the bits of |x|, where NaN is above all. */
 static void k_quantise(const float *x, uint32_t k, unsigned row, struct cpu_qact *out) {
     for (uint32_t b = 0; b < k / QBLOCK; b++, x += QBLOCK, out++) {
         float sums = 0;
         for (unsigned h = 0; h < 2; h++) {
             const __m512 v = _mm512_loadu_ps(x + 16 * h);
-            const float top = _mm512_reduce_max_ps(_mm512_abs_ps(v)), inverse = inverse_of(top), d = top / 127.0f;
+            const int most = _mm512_reduce_max_epi32(_mm512_castps_si512(_mm512_abs_ps(v)));
+            const float top = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(most))), inverse = inverse_of(top), d = top / 127.0f;
+            if (!(top <= FLT_MAX)) {
+                spoil_half(out, h, row);
+                sums = NAN;
+                continue;
+            }
             const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(inverse)));
             const int sum = _mm512_reduce_add_epi32(q);
             _mm_storeu_si128((__m128i *)(void *)(out->q[row] + 16 * h), _mm512_cvtsepi32_epi8(q));

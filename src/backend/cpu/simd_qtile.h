@@ -4,6 +4,8 @@
  *
  * with min (of a zero point: -scale zero) and its sum taken once for the 32 inputs of a packed block. Integer sums are exact; the f32 sum over blocks is one chain in the order of k,
  * whatever the tile around it. */
+#include <float.h>
+
 #include "backend/cpu/qpack.h"
 
 /* The loops of a tile are unrolled, but for sanitizers: their checks on each step of some hundred bodies take minutes to compile. */
@@ -32,6 +34,13 @@ INLINE void emit_panel(const struct cpu_tile *t, uint32_t m, const float y[QPANE
 /* What scales a half with the largest value `top` to 127. Below LEAST, where 127 / top is no number any more, all is 0. */
 #define LEAST 1e-36f
 INLINE float inverse_of(float top) { return top > LEAST ? 127.0f / top : 0; }
+
+/* A half with a NaN or an infinity in it makes all outputs of its row NaN: no small number may stand for it. */
+INLINE void spoil_half(struct cpu_qact *out, unsigned half, unsigned row) {
+    memset(out->q[row] + QBLOCK / 2 * half, 0, QBLOCK / 2);
+    out->minus_sum[half][row] = 0;
+    out->d[half][row] = NAN;
+}
 
 #if defined(__AVX512VNNI__)
 #define QMR MR

@@ -48,8 +48,8 @@ static const float *part_row(const struct cpu_kernels *k, const struct weight_de
     while (row >= d->parts[i].rows) row -= d->parts[i++].rows;
     const struct weight_part *p = &d->parts[i];
     if (!p->data) return memset(wide, 0, d->cols * sizeof *wide);
-    if (p->codes) {
-        codes_row(p->codes, d->cols, row, wide);
+    if (p->codes || p->delta) {
+        weight_row(p, d->cols, row, wide);
         return wide;
     }
     const unsigned char *src = (const unsigned char *)p->data + row * dtype_row_bytes(p->dtype, d->cols);
@@ -126,6 +126,7 @@ void cpu_widen_panel(const struct cpu_kernels *k, const struct cpu_weight *w, ui
 }
 
 static bool find_kind(const struct weight_part *p, uint32_t cols, const uint32_t *order, enum qpack_kind *out) {
+    if (p->delta) return false;
     if (p->codes) return qcodes_find(p, cols, order, out);
     return p->data && !p->scale.data && !order && qpack_find(p->dtype, out);
 }

@@ -119,7 +119,7 @@ static gllm_status run_attention(const struct op_attention *a, const uint32_t *s
     for (uint32_t s = 0; s < step[STEP_N_SEQ]; s++) {
         const uint32_t start = step[l->starts + s], len = step[l->starts + s + 1] - start;
         for (uint32_t i = 0; i < len; i++) {
-            const struct key_range keys = attention_keys(a, i, len);
+            const struct key_range keys = attention_keys(a, i, len, step_seen(step, l, s, len));
             for (uint32_t h = 0; h < a->n_head; h++) attend(a, h, start + i, start + keys.first, start + keys.end, p);
         }
     }
