@@ -135,11 +135,20 @@ static void end(gllm_job *j, gllm_status status, const gllm_error *err) {
     unref(j);
 }
 
+/* The error of a model that goes: an engine does not know why it closes. */
+static gllm_status why_closed(const gllm_job *j, gllm_error *err) {
+    pthread_mutex_lock(&j->client->lock);
+    const gllm_status status = slot_closed(j->use.slot, err);
+    pthread_mutex_unlock(&j->client->lock);
+    return status;
+}
+
 static void task_done(struct task *t) {
     gllm_job *j = t->user;
     gllm_error err = t->error;
     gllm_status status = t->status;
     if (status == GLLM_OK) status = j->kind->finish(j, &err);
+    if (status == GLLM_CLOSED) status = why_closed(j, &err);
     end(j, status, &err);
 }
 

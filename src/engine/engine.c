@@ -27,11 +27,15 @@ static void release(struct engine *e) {
     free(e);
 }
 
-static void join_workers(struct engine *e) {
+void engine_shut(struct engine *e) {
     pthread_mutex_lock(&e->lock);
     e->closing = e->look = true;
     pthread_cond_broadcast(&e->arrived);
     pthread_mutex_unlock(&e->lock);
+}
+
+static void join_workers(struct engine *e) {
+    engine_shut(e);
     for (unsigned i = 0; i < e->n_started; i++) pthread_join(e->workers[i].thread, NULL);
 }
 
