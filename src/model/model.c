@@ -8,7 +8,6 @@
 #include "model/forward.h"
 #include "model/head.h"
 #include "model/static.h"
-#include "text/token_bytes.h"
 
 /* Buffers, tape and plan for batches of up to layout.cap_tok tokens in cap_seq sequences, with one choice of pooling and of outputs. */
 struct session {
@@ -230,7 +229,6 @@ gllm_status model_open(struct model **out, struct model_files *files, struct bac
 void model_close(struct model *m) {
     if (!m) return;
     decoder_close(m->decoder);
-    token_bytes_close(m->token_bytes);
     session_close(m);
     if (m->backend) bind_release(&m->bindings, m->backend);
     free(m->bindings.list);
@@ -249,7 +247,6 @@ gllm_status model_share(struct model **out, const struct model *m, struct backen
     one->backend = be;
     one->session = NULL;
     one->decoder = NULL;
-    one->token_bytes = NULL;
     return GLLM_OK;
 }
 
@@ -276,6 +273,6 @@ uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint3
 uint64_t model_working_bytes(const struct model *m) {
     const struct model_cfg *c = &m->files.cfg;
     uint64_t n = m->session ? model_activation_bytes(c, m->session->layout.cap_tok, m->session->layout.cap_seq) : 0;
-    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(c, decoder_options_of(m->decoder));
+    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(&m->files, decoder_options_of(m->decoder));
     return n;
 }
