@@ -250,12 +250,17 @@ static double pause_ms(struct transfer *t) {
     return ms * (0.5 + (double)(t->run->random >> 32) / 0x1p32);
 }
 
+/* The next try asks the endpoint again, whoever it led to. */
+static void forget_redirects(struct transfer *t) {
+    free(t->url);
+    t->url = NULL, t->redirects = 0;
+}
+
 /* Once more from where it is, after a pause, unless there were too many. `after_s`: the server asks for as much; 0: it does not. */
 static gllm_status try_again(struct transfer *t, const char *why, long after_s, gllm_error *err) {
     if (t->item->at > t->first_at) t->tries = 0;
     const unsigned most = t->item->http || t->item->at ? MOST_TRIES : MOST_CONNECTS;
-    free(t->url);
-    t->url = NULL, t->redirects = 0;
+    forget_redirects(t);
     if (++t->tries >= most) return err_set(err, GLLM_DOWNLOAD, "%s: %s; gave up after %u tries", t->item->name, why, t->tries);
     if (after_s > LONGEST_WAIT_S) return err_set(err, GLLM_DOWNLOAD, "%s: %s; asked to come back in %ld s", t->item->name, why, after_s);
     const double ms = after_s > 0 ? 1e3 * (double)after_s : pause_ms(t);
@@ -273,6 +278,7 @@ static gllm_status wrong(struct transfer *t, const char *what, const char *found
         return err_set(err, GLLM_DOWNLOAD, "%s: found %s%s, expected %s, twice; it was deleted", t->item->name, what, found, t->item->sha256 ? t->item->sha256 : "fewer");
     }
     log_line(t->run->log, GLLM_LOG_WARN, "%s: found %s%s, expected %s; fetching it again", t->item->name, what, found, t->item->sha256 ? t->item->sha256 : "fewer");
+    forget_redirects(t);
     wait_until(t, 0);
     return GLLM_OK;
 }

@@ -397,6 +397,18 @@ class Faults(HubTest):
         self.assertFalse(os.path.exists(self.folder("org--big")))
         self.assertFalse([p for p in self.parts("org--big") if hashlib.sha256(good).hexdigest() in p])
 
+    def test_wrong_part(self):
+        """What a crash of the machine may leave of an unfinished file: its length with other bytes, or all of it and more."""
+        good = self.hub.repos["org/big"].files["model.safetensors"]
+        for bad in (bytes(1000000), good[:-1] + b"?", good + b"more"):
+            folder = self.models + "/.parts.org--big"
+            os.makedirs(folder)
+            with open("%s/%s.part" % (folder, hashlib.sha256(good).hexdigest()), "wb") as f:
+                f.write(bad)
+            self.pull("org/big")
+            self.check_whole("org--big", self.hub.repos["org/big"].files)
+            self.run_program("rm", "org/big")
+
     def test_short_file(self):
         self.wrong_answer(1, self.hub.repos["org/big"].files["model.safetensors"][:-5])
         self.pull("org/big", says="the answer ended early")
