@@ -576,7 +576,7 @@ class Processes(HubTest):
         self.assertGreater(len(lines), 4, lines)
         self.assertEqual(lines[-1], "")
         for line in lines[2:-1]:
-            self.assertRegex(line, r"^org/big  \d+\.\d [kM]B of 3\.1 MB  \[=* *\]  \d+ %  \d+\.\d MB/s  \d+ s left$")
+            self.assertRegex(line, r"^org/big  \d+\.\d [kM]B of 3\.1 MB  \[=* *\]  \d+ %  \d+\.\d [kM]B/s  \d+ s left$")
         shares = [int(line.split("]")[1].split()[0]) for line in lines[2:-1]]
         self.assertEqual(shares, sorted(shares))
         self.run_program("rm", "org/big")
