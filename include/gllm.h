@@ -576,6 +576,8 @@ typedef struct gllm_model_info { /* one block */
     const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
     size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
     const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
+    uint32_t outputs;           /* of an embedder: gllm_output bits of what it gives of a text */
+    uint32_t token_dim;         /* of a token's vector; 0: it gives none */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one
@@ -601,6 +603,7 @@ typedef struct gllm_model_entry { /* texts that are not known are "", numbers 0 
 typedef struct gllm_model_family { /* models that are computed alike */
     const char *name, *model_type;
     const char *golden, *made_with;  /* the folder of tests/golden with the values that it is held to, and the library that made them; "": none */
+    const char *missing;             /* why there is none; "" where there is one */
 } gllm_model_family;
 typedef struct gllm_models { /* one block */
     size_t count; const gllm_model_entry *items; /* those with an alias, then the others that lie on this machine */
