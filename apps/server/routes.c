@@ -4,7 +4,7 @@
 #include "server.h"
 
 extern const struct route service_routes[];      /* health, models, version */
-extern const struct route page_routes[];         /* the page at / */
+extern const struct route page_routes[];         /* / */
 extern const struct route metrics_routes[];      /* /metrics */
 extern const struct route openai_embed_routes[]; /* /v1/embeddings */
 extern const struct route rerank_routes[];       /* /rerank, /v1/rerank, /v2/rerank */
