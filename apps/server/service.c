@@ -31,9 +31,9 @@ static json_t *model_object(const struct served *m, const gllm_client_status *st
         const gllm_model_status *t = &status->models[i];
         if (strcmp(t->name, m->name) != 0) continue;
         json_object_update_new(json_object_get(o, "gllm"),
-                           json_pack("{s:s,s:s,s:b,s:I,s:i,s:i,s:I,s:I}", "state", STATES[t->state], "failure", t->failure, "pinned", t->pinned, "memory_bytes",
-                                     (json_int_t)t->memory_bytes, "waiting", (int)t->waiting, "running", (int)t->running, "cache_tokens", (json_int_t)t->cache_tokens,
-                                     "cache_used", (json_int_t)t->cache_used));
+                               json_pack("{s:s,s:s,s:b,s:I,s:i,s:i,s:I,s:I}", "state", STATES[t->state], "failure", t->failure, "pinned", t->pinned, "memory_bytes",
+                                         (json_int_t)t->memory_bytes, "waiting", (int)t->waiting, "running", (int)t->running, "cache_tokens", (json_int_t)t->cache_tokens,
+                                         "cache_used", (json_int_t)t->cache_used));
     }
     return o;
 }
