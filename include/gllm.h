@@ -14,7 +14,7 @@
  *     it returns in arrays keep their size.
  *   - What gllm allocates is freed by the matching *_free, which accepts NULL.
  *   - Every function may be called from any thread. A client serves any number of threads at once; its callbacks run on
- *     its worker, so that a call from there that would wait for the worker is GLLM_INVALID.
+ *     its workers, so that a call from there that would wait for one, whichever model it serves, is GLLM_INVALID.
  *   - The library never prints, exits, or installs a signal handler. */
 #ifndef GLLM_H
 #define GLLM_H
@@ -147,9 +147,11 @@ GLLM_API void gllm_client_close(gllm_client *c);
 /* One more model in the same client. Requests choose by their `model`; NULL there is the first model. Errors as gllm_client_open; GLLM_INVALID: the
  * name is taken. Other models go on answering meanwhile. */
 GLLM_API gllm_status gllm_client_add_model(gllm_client *c, const gllm_options *opt, gllm_error *err);
-/* Takes a model out: its waiting jobs end with GLLM_CLOSED, the running ones are finished. GLLM_NOT_FOUND lists the names that there are. */
+/* Takes a model out: its waiting jobs end with GLLM_CLOSED, the running ones are finished, and then this returns. name NULL: the first; the next is the first then.
+ * GLLM_NOT_FOUND lists the names that there are. */
 GLLM_API gllm_status gllm_client_remove_model(gllm_client *c, const char *name, gllm_error *err);
-/* Loads a model that is not loaded, and waits for it; name NULL: the first. */
+/* Loads a model that is not loaded, and waits for it; name NULL: the first. Whatever needs a model loads it; the error of a load that failed is given to those who waited and to
+ * all requests of the next three seconds, but this call tries again at once. GLLM_NOMEM: memory_budget has no room, and says what holds it. */
 GLLM_API gllm_status gllm_client_load(gllm_client *c, const char *name, gllm_error *err);
 /* Gives back the memory of a model without requests until the next one. GLLM_BUSY: it has some. */
 GLLM_API gllm_status gllm_client_unload(gllm_client *c, const char *name, gllm_error *err);
@@ -482,7 +484,8 @@ GLLM_API void gllm_score_free(gllm_score *s);
  * forwards by a budget of tokens, answers join and leave the running batch at every step, and long prompts are computed in chunks between the
  * steps of the others. The numbers that a job gives do not depend on what runs beside it. */
 typedef struct gllm_job gllm_job;
-/* The job has ended: on the worker, once. It may take the result and free the job; it must not wait for anything. */
+/* The job has ended: on a thread of the client (the worker, or the one that loads its model), once. It may take the result and free the job; it must not wait for anything. Of a job
+ * that was freed before its end `job` is NULL. */
 typedef void (*gllm_done_fn)(void *user, gllm_job *job);
 typedef struct gllm_submit {
     size_t struct_size;
@@ -500,8 +503,11 @@ GLLM_API gllm_status gllm_embed_async(gllm_client *c, const gllm_embed_request *
 GLLM_API gllm_status gllm_rerank_async(gllm_client *c, const gllm_rerank_request *r, const gllm_submit *how, gllm_job **job, gllm_error *err);
 GLLM_API gllm_status gllm_classify_async(gllm_client *c, const gllm_classify_request *r, const gllm_submit *how, gllm_job **job, gllm_error *err);
 GLLM_API gllm_status gllm_generate_async(gllm_client *c, const gllm_generate_request *r, const gllm_submit *how, gllm_job **job, gllm_error *err);
-GLLM_API gllm_status gllm_job_wait(gllm_job *j, int64_t timeout_ms); /* -1: for ever, 0: look. GLLM_OK: it has ended, in whatever way; GLLM_TIMEOUT: not yet */
-GLLM_API void gllm_job_cancel(gllm_job *j); /* any thread, any number of times. It ends with GLLM_CANCELED within a step; an answer with what it has, GLLM_FINISH_CANCELED */
+/* A job may be waited for, taken and freed after its client was closed. */
+GLLM_API gllm_status gllm_job_wait(gllm_job *j, int64_t timeout_ms); /* -1: for ever, 0: look. GLLM_OK: it has ended, in whatever way, and on_done has returned; GLLM_TIMEOUT: not
+                                                                        yet; GLLM_INVALID: it has not, and the thread is one of its client's */
+GLLM_API void gllm_job_cancel(gllm_job *j); /* any thread, any number of times. It ends with GLLM_CANCELED within a step; an answer with what it has, GLLM_FINISH_CANCELED,
+                                               if its model was there */
 GLLM_API void *gllm_job_user(const gllm_job *j);
 /* What the job gave, once; it is the caller's. The job's own status and sentence when it failed; GLLM_TIMEOUT: it has not ended; GLLM_INVALID: it is of
  * another kind, or was taken before. */
@@ -509,7 +515,7 @@ GLLM_API gllm_status gllm_job_take_embeddings(gllm_job *j, gllm_embeddings **out
 GLLM_API gllm_status gllm_job_take_rankings(gllm_job *j, gllm_rankings **out, gllm_error *err);
 GLLM_API gllm_status gllm_job_take_classes(gllm_job *j, gllm_classes **out, gllm_error *err);
 GLLM_API gllm_status gllm_job_take_completion(gllm_job *j, gllm_completion **out, gllm_error *err);
-GLLM_API void gllm_job_free(gllm_job *j); /* cancels it if it still runs, and does not wait: its callbacks may be called once more until it has ended. NULL ok */
+GLLM_API void gllm_job_free(gllm_job *j); /* cancels it if it still runs, and does not wait: on_done still tells when it has ended, and its callbacks may come until then. NULL ok */
 /* For event loops: readable while jobs with `notify` have ended and were not yet given by gllm_client_next_done. Belongs to the client, which closes it. */
 GLLM_API gllm_status gllm_client_fd(gllm_client *c, int *fd, gllm_error *err);
 GLLM_API gllm_job *gllm_client_next_done(gllm_client *c); /* NULL: none; does not wait */
@@ -576,6 +582,8 @@ typedef struct gllm_model_info { /* one block */
     const char *alias;          /* of gllm_models_list; "": the model is not listed there, and what its files do not say is not known */
     size_t n_dims; const uint32_t *dims; /* sizes that a vector is known to be trained for to be cut to; the last is the whole one */
     const char *quantisation;   /* what config.json says of it: "awq, 4 bits, groups of 128"; "" when nothing */
+    uint32_t outputs;           /* of an embedder: gllm_output bits of what it gives of a text */
+    uint32_t token_dim;         /* of a token's vector; 0: it gives none */
 } gllm_model_info;
 
 /* Reads the model's files (headers only, no weights) and plans its memory for `batch` sequences of `ctx` tokens in one
@@ -601,6 +609,7 @@ typedef struct gllm_model_entry { /* texts that are not known are "", numbers 0 
 typedef struct gllm_model_family { /* models that are computed alike */
     const char *name, *model_type;
     const char *golden, *made_with;  /* the folder of tests/golden with the values that it is held to, and the library that made them; "": none */
+    const char *missing;             /* why there is none; "" where there is one */
 } gllm_model_family;
 typedef struct gllm_models { /* one block */
     size_t count; const gllm_model_entry *items; /* those with an alias, then the others that lie on this machine */
@@ -637,7 +646,7 @@ GLLM_API gllm_status gllm_pull(const gllm_pull_request *r, char **path, gllm_err
  * has the model open keeps it until it closes it. GLLM_NOT_FOUND; GLLM_BUSY: a process fetches it; GLLM_UNSUPPORTED: it lies in the Hugging Face cache. */
 GLLM_API gllm_status gllm_models_remove(const char *model, const char *home, uint64_t *bytes, gllm_error *err);
 
-/* What an open client runs on. Strings live as long as the client. GLLM_CLOSED: it is closing. */
+/* What a model of a client runs on; loads it. Strings live as long as the model is in the client. GLLM_CLOSED: it is closing. */
 typedef struct gllm_client_info {
     size_t struct_size;
     const char *model, *path, *backend, *device, *isa;

@@ -62,6 +62,7 @@ def check_data(data):
     for f in data["families"]:
         want(f["name"] in {r["family"] for r in data["models"]}, f["name"], "family without a model")
         want(("golden" in f) == ("made_with" in f), f["name"], "golden and made_with belong together")
+        want(("golden" in f) != ("missing" in f), f["name"], "either a golden or the reason why it is missing")
         want("golden" not in f or os.path.isdir(os.path.join(ROOT, "tests/golden", f["golden"])), f["name"], f"tests/golden/{f.get('golden')}: no such folder")
 
 

@@ -10,6 +10,7 @@ import shutil
 
 import torch
 import transformers as T
+from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder
 
 from make_model_goldens import ROOT, randomize, small, tokenizer, versions
@@ -28,7 +29,27 @@ KINDS = {
 }
 
 
-def build(name, family, seed, labels=None, save=True, single=False, **config):
+def flash(target):
+    """The same weights as Jina's XLM-RoBERTa for flash attention has them: its tensors' names, q, k and v in one matrix, its keys of config.json."""
+    names = {"embeddings.LayerNorm": "emb_ln", "encoder.layer.": "encoder.layers.", "attention.output.dense": "mixer.out_proj", "attention.output.LayerNorm": "norm1",
+             "intermediate.dense": "mlp.fc1", "output.dense": "mlp.fc2", "output.LayerNorm": "norm2"}
+    path, tensors = os.path.join(target, "model.safetensors"), {}
+    state = load_file(path)
+    for name, t in state.items():
+        for old, new in names.items():
+            name = name.replace(old, new)
+        parts = [state[name.replace("encoder.layers.", "encoder.layer.").replace("self.query", f"self.{k}")] for k in ("query", "key", "value")] if "self.query" in name else None
+        if parts:
+            tensors[name.replace("attention.self.query", "mixer.Wqkv")] = torch.cat(parts)
+        elif "attention.self" not in name:
+            tensors[name] = t
+    save_file(tensors, path, metadata={"format": "pt"})
+    path = os.path.join(target, "config.json")
+    config = json.load(open(path)) | {"auto_map": {"AutoModelForSequenceClassification": "modeling_xlm_roberta.XLMRobertaForSequenceClassification"}, "use_flash_attn": True, "emb_pooler": None, "num_labels": 1}
+    json.dump(config, open(path, "w"), indent=2)
+
+
+def build(name, family, seed, labels=None, save=True, single=False, change=lambda target: None, **config):
     tok, vocab, pad = tokenizer("bert" if family in ("bert", "distilbert", "electra") else "roberta")
     cls, cfg, more = KINDS[family]
     shape = dict(dim=32, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=64) if more is None else small(**more)
@@ -58,6 +79,7 @@ def build(name, family, seed, labels=None, save=True, single=False, **config):
             case["pair"] = b
             case["scores"] = [float(f"{x:.9g}") for x in ce.predict([(a, b)]).reshape(-1)]
         cases.append(case)
+    change(target)
     json.dump({"made_by": versions(), "labels": list(model.config.id2label.values()), "cases": cases}, open(os.path.join(target, "expected.json"), "w"), separators=(",", ":"))
 
 
@@ -80,6 +102,7 @@ def main():
     build("distilbert-three", "distilbert", 8, labels=["contradiction", "entailment", "neutral"])
     build("bert-many", "bert", 9, labels=["joy", "anger", "fear", "calm"], save=False, problem_type="multi_label_classification")
     build("roberta-single", "roberta", 10, labels=["negative", "positive"], save=False, single=True)
+    build("xlm-roberta-flash", "xlm-roberta", 11, save=False, change=flash)
 
 
 if __name__ == "__main__":

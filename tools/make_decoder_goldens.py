@@ -54,6 +54,10 @@ CASES = {
     "olmo3": (T.Olmo3Config, dict(num_hidden_layers=4, intermediate_size=32, sliding_window=6,
                                   rope_parameters={"full_attention": dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=32, rope_theta=500000.0),
                                                    "sliding_attention": dict(rope_type="default", rope_theta=500000.0)})),
+    # experts in no layer: what stays is the family's dense part
+    "qwen3-moe-dense": (T.Qwen3MoeConfig, dict(head_dim=16, mlp_only_layers=[0, 1], **rope(theta=1000000.0))),
+    "glm4-moe-dense": (T.Glm4MoeConfig, dict(head_dim=16, use_qk_norm=True, attention_bias=True, first_k_dense_replace=2, **rope(partial_rotary_factor=0.5))),
+    "glm4-moe-dense-plain": (T.Glm4MoeConfig, dict(head_dim=8, attention_bias=False, first_k_dense_replace=3, **rope(partial_rotary_factor=0.5))),
 }
 PROMPT, NEW = 40, 12
 

@@ -105,7 +105,8 @@ def add_tokenizer(w, tok, n_type, accents=None):
 
 PREFIXES = ("bert.", "roberta.", "distilbert.", "model.")
 DROPPED = ("pooler.", "embeddings.position_ids")
-ARCH = {"bert": "bert", "roberta": "bert", "xlm-roberta": "bert", "distilbert": "bert", "jina-bert-v2": "jina-bert-v2", "nomic_bert": "nomic-bert", "modernbert": "modern-bert", "qwen3": "qwen3"}
+ARCH = {"bert": "bert", "roberta": "bert", "xlm-roberta": "bert", "distilbert": "bert", "jina-bert-v2": "jina-bert-v2", "nomic_bert": "nomic-bert", "modernbert": "modern-bert", "qwen3": "qwen3", "gemma3_text": "gemma-embedding"}
+DECODERS = ("qwen3", "gemma3_text")
 POOLING = {"mean": gguf.PoolingType.MEAN, "cls": gguf.PoolingType.CLS, "lasttoken": gguf.PoolingType.LAST}
 
 
@@ -124,7 +125,7 @@ def names(c):
             return None
         if hf in ("classifier.weight", "classifier.bias"):
             hf = hf.replace("classifier.", "classifier.out_proj.")
-        return table.get_name("model." * (c.model_type == "qwen3") + hf, try_suffixes=(".weight", ".bias"))
+        return table.get_name("model." * (c.model_type in DECODERS) + hf, try_suffixes=(".weight", ".bias"))
     return name_of
 
 
@@ -137,8 +138,10 @@ def tensors(c, state):
 
 
 def add_parameters(w, c, pooling, labels):
-    if c.model_type == "qwen3":
-        add_decoder_parameters(w, c, "qwen3")
+    if c.model_type in DECODERS:
+        add_decoder_parameters(w, c, ARCH[c.model_type])
+        if getattr(c, "is_causal", True) is False and c.model_type == "qwen3":  # llama.cpp knows EmbeddingGemma's mask by its architecture
+            w.add_causal_attention(False)
         return w.add_pooling_type(POOLING[pooling])
     w.add_type(gguf.GGUFType.MODEL), w.add_name("tiny random"), w.add_quantization_version(2)
     w.add_block_count(c.num_hidden_layers), w.add_context_length(c.max_position_embeddings - position_offset(c)), w.add_embedding_length(c.hidden_size)
@@ -224,6 +227,26 @@ def embedder(name, family, pooling, seed, tok, how=Q.F16, said=True, **more):
     write(name, {"pooling": pooling.removesuffix("token"), "cases": cases})
 
 
+def embedding_gemma(name, seed, tok, wide=48):
+    """Two dense layers between the mean and length 1 lie among the file's tensors; RMS norms hold w + 1."""
+    model = T.Gemma3TextModel(GEMMA(len(tok), tok.pad_token_id)).eval()
+    g = torch.Generator().manual_seed(seed)
+    for n, p in model.named_parameters():
+        p.data = torch.randn(p.shape, generator=g) * (0.3 if "norm" in n else 0.25)
+    dense = {"dense_2.weight": torch.randn(wide, 32, generator=g) * 0.3, "dense_3.weight": torch.randn(32, wide, generator=g) * 0.3}
+    path = os.path.join(OUT, name + ".gguf")
+    state = {n: p + 1 if "norm" in n else p for n, p in model.state_dict().items()}
+    save(path, model.config, state, tok, "mean", change=lambda ts: ts + [(n, t.numpy()) for n, t in dense.items()])
+    cases = []
+    for text in TEXTS:
+        ids, out = reference(model, tok, text)
+        v = out.last_hidden_state[0].mean(0)
+        for t in dense.values():
+            v = t @ v
+        cases.append({"text": text, "ids": ids, "vector": rounded(v / v.norm())})
+    write(name, {"pooling": "mean", "cases": cases})
+
+
 def classifier(name, family, seed, tok, labels=None, pooler=True):
     """pooler False: the file has none, so the reference takes the first token as it is."""
     cls, config = HEADS[family]
@@ -276,7 +299,11 @@ def converted(folder, name=None):
 DISTIL = dict(dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64)
 ROBERTA = small(type_vocab_size=1, intermediate_size=64)
 SHAPES = {"distilbert": DISTIL, "roberta": ROBERTA, "xlm-roberta": ROBERTA}
+GEMMA = lambda n, pad: T.Gemma3TextConfig(vocab_size=n, pad_token_id=pad, head_dim=16, query_pre_attn_scalar=16, num_key_value_heads=2, sliding_window=9, layer_types=["sliding_attention"] * 5 + ["full_attention"],
+                                          use_bidirectional_attention=True, attn_implementation="eager", rope_parameters={"full_attention": dict(rope_type="default", rope_theta=1000000.0), "sliding_attention": dict(rope_type="default", rope_theta=10000.0)},
+                                          **small(num_hidden_layers=6, intermediate_size=32))
 BODIES = {
+    "qwen3-both-ways": lambda n, pad: T.Qwen3Model(T.Qwen3Config(vocab_size=n, pad_token_id=pad, num_key_value_heads=2, head_dim=8, is_causal=False, attn_implementation="eager", **small(intermediate_size=64))).eval(),
     "qwen3": lambda n, pad: T.Qwen3Model(T.Qwen3Config(vocab_size=n, pad_token_id=pad, num_key_value_heads=2, head_dim=8, **small(intermediate_size=64))).eval(),
     "bert": lambda n, pad: T.BertModel(T.BertConfig(vocab_size=n, pad_token_id=pad, **small(intermediate_size=64)), add_pooling_layer=False).eval(),
     "roberta": lambda n, pad: T.RobertaModel(T.RobertaConfig(vocab_size=n, pad_token_id=pad, **ROBERTA), add_pooling_layer=False).eval(),
@@ -311,6 +338,8 @@ def main():
     embedder("xlm-roberta-cls", "xlm-roberta", "cls", 6, unigram())
     embedder("distilbert-mean", "distilbert", "mean", 7, wordpiece())
     embedder("qwen3-last", "qwen3", "lasttoken", 8, byte_level(ends_only=True))
+    embedder("qwen3-both-ways", "qwen3-both-ways", "mean", 9, byte_level(ends_only=True))
+    embedding_gemma("embedding-gemma", 10, byte_level(ends_only=True))
     classifier("bert-rank", "bert", 11, wordpiece(), pooler=False)
     classifier("roberta-two", "roberta", 12, byte_level(), ["negative", "positive"])
     classifier("xlm-roberta-rank", "xlm-roberta", 13, unigram())

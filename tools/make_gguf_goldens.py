@@ -94,6 +94,8 @@ def add_parameters(w, c, arch):
     if arch == "gemma2":
         w.add_attn_logit_softcapping(c.attn_logit_softcapping), w.add_final_logit_softcapping(c.final_logit_softcapping)
     window = getattr(c, "sliding_window", None)
+    if getattr(c, "use_bidirectional_attention", False):
+        window = 2 * (window - 1)  # transformers halves it, and counts the end
     if arch.startswith("gemma") or window and c.model_type in ("mistral", "olmo3"):
         w.add_sliding_window(window)
     if c.model_type == "olmo3":

@@ -47,6 +47,13 @@ def pack(x, bits):
     return np.packbits(stream, 1, "little").view("<i4")
 
 
+def pack_padded(x, bits):
+    """As compressed-tensors packed before it packed densely (up to 0.16 at least): 32 // bits whole codes in a word."""
+    per = 32 // bits
+    words = np.pad(x, ((0, 0), (0, -x.shape[1] % per))).reshape(len(x), -1, per)
+    return (words.astype(np.uint32) << (bits * np.arange(per)).astype(np.uint32)).sum(2, dtype=np.uint32).view("<i4")
+
+
 def unpack(x, bits, n):
     stream = np.unpackbits(np.ascontiguousarray(x).view(np.uint8), axis=1, bitorder="little")[:, : n * bits]
     return (stream.reshape(len(x), n, bits).astype(np.int64) << np.arange(bits)).sum(2)
@@ -96,7 +103,7 @@ def gptq(bits, group, symmetric=False, order=False, v2=False):
     return make
 
 
-def compressed(form, dtype, **args):
+def compressed(form, dtype, padded=False, **args):
     scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(type="int", **args))
     scheme.format = form
 
@@ -111,6 +118,10 @@ def compressed(form, dtype, **args):
         kind = BaseCompressor.get_value_from_registry(form)
         files = kind.compress(state, scheme)
         wide = kind.decompress({k: v.float() if k == "weight_scale" else v for k, v in files.items()}, scheme)["weight"]
+        if padded:
+            files["weight_packed"] = t(pack_padded(unpack(files["weight_packed"].numpy(), bits, cols), bits))
+            if "weight_zero_point" in files:
+                files["weight_zero_point"] = t(pack_padded(unpack(files["weight_zero_point"].numpy().T, bits, rows), bits).T)
         return files, wide.float().numpy()
     return make
 
@@ -148,6 +159,7 @@ def bnb_config(bits, kind="fp4", nested=False):
 
 
 GROUPS = dict(num_bits=4, strategy="group", group_size=32, symmetric=False)
+GROUPS3, CHANNEL5 = dict(GROUPS, num_bits=3), dict(num_bits=5, strategy="channel", symmetric=True)
 CHANNEL4, CHANNEL8 = (dict(num_bits=b, strategy="channel", symmetric=True) for b in (4, 8))
 # name: config class, its keys, how a weight is stored, quantization_config
 CASES = {
@@ -169,6 +181,9 @@ CASES = {
     "int-nf4-llama": (T.LlamaConfig, SMALL, bnb4("nf4", True), bnb_config(4, "nf4", True)),
     "int-fp4-llama": (T.LlamaConfig, dict(SMALL, hidden_size=40, intermediate_size=56), bnb4("fp4", False), bnb_config(4)),
     "int-bnb8-llama": (T.LlamaConfig, SMALL, bnb8, bnb_config(8)),
+    "int-packed-3-padded-llama": (T.LlamaConfig, SMALL, compressed("pack-quantized", torch.bfloat16, True, **GROUPS3), ct_config("pack-quantized", **GROUPS3)),
+    "int-packed-5-padded-llama": (T.LlamaConfig, SMALL, compressed("pack-quantized", torch.float16, True, **CHANNEL5), ct_config("pack-quantized", **CHANNEL5)),
+    "int-packed-3-llama": (T.LlamaConfig, SMALL, compressed("pack-quantized", torch.bfloat16, **GROUPS3), ct_config("pack-quantized", **GROUPS3)),
 }
 ENCODERS = {"int-nf4-bert": (bnb4("nf4", True), bnb_config(4, "nf4", True)), "int-awq-roberta": (awq_gemm(16), awq_config(16))}
 

@@ -3,10 +3,10 @@
 
 bge-m3*    an XLM-RoBERTa body with sparse_linear.pt and colbert_linear.pt; values by the published formulas of FlagEmbedding's M3 on transformers' body
 splade-*   sentence-transformers' SparseEncoder (masked language models of BERT, DistilBERT, RoBERTa, MPNet)
-colbert-*  sentence-transformers' MultiVectorEncoder
+colbert-*  sentence-transformers' MultiVectorEncoder; -pylate and -stanford in the layouts of PyLate's first versions and of ColBERT itself, which it reads too
 static-*   sentence-transformers' StaticEmbedding; model2vec by its published formula
 
-    pip install -r tools/requirements.txt && python3 tools/make_output_goldens.py
+    pip install -r tools/requirements.txt && python3 tools/make_output_goldens.py [NAME…]
 """
 import json
 import os
@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.models import Normalize, Pooling, StaticEmbedding, Transformer
 from sentence_transformers.sparse_encoder.modules import SpladePooling
+from tokenizers import Tokenizer
 
 from make_model_goldens import ROOT, TEXTS, body, randomize, small, tokenizer, versions
 
@@ -90,7 +91,7 @@ MLM = {
 }
 
 
-def splade(name, family, seed, legacy=False, act="relu", vocab_room=0, texts=TEXTS, **config):
+def splade(name, family, seed, legacy=False, act="relu", pool="max", vocab_room=0, texts=TEXTS, **config):
     tok, vocab, pad = tokenizer("bert" if family in ("bert", "distilbert") else "roberta")
     model = MLM[family](vocab + vocab_room, pad, **config).eval()
     randomize(model, seed)
@@ -102,7 +103,7 @@ def splade(name, family, seed, legacy=False, act="relu", vocab_room=0, texts=TEX
     tok.save_pretrained(plain)
     t = Transformer(plain, transformer_task="fill-mask")
     t.max_seq_length = 48
-    encoder = SparseEncoder(modules=[t, SpladePooling(pooling_strategy="max", activation_function=act)], device="cpu")
+    encoder = SparseEncoder(modules=[t, SpladePooling(pooling_strategy=pool, activation_function=act)], device="cpu")
     encoder.save(target, create_model_card=False)
     shutil.rmtree(plain)
     if legacy:  # as sentence-transformers 5 wrote it
@@ -139,11 +140,65 @@ def colbert(name, seed, **knobs):
     encoder = MultiVectorEncoder(modules=[t, layer, MultiVectorMask(skiplist_words=["!", ",", "no such word"]), Normalize(module_input_name="token_embeddings")], device="cpu")
     encoder.save(target, create_model_card=False)
     shutil.rmtree(plain)
+    write_late(name, encoder)
+
+
+def write_late(name, encoder):
     cases = [{"text": x, "vectors": rows_of(encoder.encode_document([x])[0])} for x in TEXTS]
     queries = [{"text": x, "query": True, "vectors": rows_of(encoder.encode_query([x])[0])} for x in TEXTS[:3]]
     query = torch.tensor(queries[0]["vectors"])
     scores = [float((query @ torch.tensor(c["vectors"]).T).max(1).values.sum()) for c in cases]
     write(name, cases + queries, rank_query=TEXTS[0], scores=[number(x) for x in scores])
+
+
+def late_body(name, seed, tok, vocab, pad):
+    """The folder with a body of BERT and its tokenizer, and a linear layer for the tokens."""
+    target = os.path.join(OUT, name)
+    model = body("bert", vocab, pad)
+    randomize(model, seed)
+    layer = torch.nn.Linear(32, 16, bias=False)
+    randomize(layer, seed + 1)
+    model.save_pretrained(target)
+    tok.model_max_length = 48
+    tok.save_pretrained(target)
+    return target, model, layer
+
+
+def write_json(value, *path):
+    os.makedirs(os.path.dirname(os.path.join(*path)), exist_ok=True)
+    json.dump(value, open(os.path.join(*path), "w"), indent=1)
+
+
+def pylate(name, seed, **keys):
+    """Prefixes are added tokens that a lower-casing tokenizer does not find in a text: they stand in the input as tokens."""
+    from sentence_transformers import MultiVectorEncoder
+
+    tok, vocab, pad = tokenizer("bert")
+    tok.add_tokens(["[Q] ", "[D] "])
+    target, _, layer = late_body(name, seed, tok, vocab + 2, pad)
+    write_json({"in_features": 32, "out_features": 16, "bias": False, "activation_function": "torch.nn.modules.linear.Identity"}, target, "1_Dense", "config.json")
+    save_file({"linear.weight": layer.weight.detach()}, os.path.join(target, "1_Dense", "model.safetensors"))
+    write_json([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "name": "1", "path": "1_Dense", "type": "pylate.models.Dense.Dense"}], target, "modules.json")
+    write_json({"max_seq_length": 47, "do_lower_case": False}, target, "sentence_bert_config.json")
+    write_json({"model_type": "ColBERT", "prompts": {}, "default_prompt_name": None, "similarity_fn_name": "MaxSim", "query_prefix": "[Q] ", "document_prefix": "[D] "} | keys, target, "config_sentence_transformers.json")
+    write_late(name, MultiVectorEncoder(target, device="cpu"))
+
+
+def stanford(name, seed, **metadata):
+    """As real BERT vocabularies have it, [unused0] is an entry and no added token."""
+    from sentence_transformers import MultiVectorEncoder
+
+    tok, vocab, pad = tokenizer("bert")
+    data = json.loads(tok.backend_tokenizer.to_str())
+    for i, word in enumerate(sorted(data["model"]["vocab"], key=data["model"]["vocab"].get)[-2:]):
+        data["model"]["vocab"][f"[unused{i}]"] = data["model"]["vocab"].pop(word)
+    tok = T.PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(data)), cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]", unk_token="[UNK]", mask_token="[MASK]")
+    target, model, layer = late_body(name, seed, tok, vocab, pad)
+    save_file({"bert." + k: v for k, v in model.state_dict().items()} | {"linear.weight": layer.weight.detach()}, os.path.join(target, "model.safetensors"), metadata={"format": "pt"})
+    config = json.load(open(os.path.join(target, "config.json")))
+    write_json(config | {"architectures": ["HF_ColBERT"]}, target, "config.json")
+    write_json(metadata, target, "artifact.metadata")
+    write_late(name, MultiVectorEncoder(target, device="cpu"))
 
 
 def static(name, seed):
@@ -181,23 +236,30 @@ def model2vec(name, seed, mapped, normalize):
     write(name, cases)
 
 
-def main():
-    shutil.rmtree(OUT, ignore_errors=True)
-    os.makedirs(OUT)
-    bge_m3("bge-m3", False, 1)
-    bge_m3("bge-m3-torch", True, 5)
-    splade("splade-bert", "bert", 10)
-    splade("splade-bert-legacy", "bert", 11, legacy=True, act="log1p_relu")
-    splade("splade-distilbert", "distilbert", 12)
-    splade("splade-roberta", "roberta", 13)
-    splade("splade-mpnet", "mpnet", 14)
-    splade("splade-chunks", "bert", 15, vocab_room=8300, texts=TEXTS[:2], hidden_size=8, num_attention_heads=2, intermediate_size=8)
-    colbert("colbert-plain", 30)
-    colbert("colbert-filled", 31, document_length=20, query_expansion={"strategy": "fixed", "attend": True, "length": 12})
-    static("static-sentence", 20)
-    model2vec("static-model2vec", 21, False, True)
-    model2vec("static-model2vec-mapped", 22, True, False)
+MAKERS = {
+    "bge-m3": lambda n: bge_m3(n, False, 1),
+    "bge-m3-torch": lambda n: bge_m3(n, True, 5),
+    "splade-bert": lambda n: splade(n, "bert", 10),
+    "splade-bert-legacy": lambda n: splade(n, "bert", 11, legacy=True, act="log1p_relu"),
+    "splade-distilbert": lambda n: splade(n, "distilbert", 12),
+    "splade-roberta": lambda n: splade(n, "roberta", 13),
+    "splade-mpnet": lambda n: splade(n, "mpnet", 14),
+    "splade-chunks": lambda n: splade(n, "bert", 15, vocab_room=8300, texts=TEXTS[:2], hidden_size=8, num_attention_heads=2, intermediate_size=8),
+    "splade-sum": lambda n: splade(n, "bert", 16, pool="sum"),
+    "splade-sum-twice": lambda n: splade(n, "distilbert", 17, pool="sum", act="log1p_relu"),
+    "colbert-plain": lambda n: colbert(n, 30),
+    "colbert-filled": lambda n: colbert(n, 31, document_length=20, query_expansion={"strategy": "fixed", "attend": True, "length": 12}),
+    "colbert-unseen": lambda n: colbert(n, 32, document_length=20, query_expansion={"strategy": "fixed", "attend": False, "length": 12}),
+    "colbert-pylate": lambda n: pylate(n, 33, query_length=12, document_length=20, do_query_expansion=True, attend_to_expansion_tokens=False, skiplist_words=["!", ",", "the"]),
+    "colbert-pylate-plain": lambda n: pylate(n, 34, query_length=7, do_query_expansion=False),
+    "colbert-stanford": lambda n: stanford(n, 35, query_token_id="[unused0]", doc_token_id="[unused1]", query_token="[Q]", doc_token="[D]", query_maxlen=12, doc_maxlen=20, attend_to_mask_tokens=False, mask_punctuation=True, dim=16),
+    "static-sentence": lambda n: static(n, 20),
+    "static-model2vec": lambda n: model2vec(n, 21, False, True),
+    "static-model2vec-mapped": lambda n: model2vec(n, 22, True, False),
+}
 
 
 if __name__ == "__main__":
-    main()
+    for name in sys.argv[1:] or MAKERS:
+        shutil.rmtree(os.path.join(OUT, name), ignore_errors=True)
+        MAKERS[name](name)

@@ -26,7 +26,8 @@ static void print_json(const gllm_model_info *i, bool tensors) {
     cli_json_text(stdout, i->alias);
     fputs(",\"trained_dimensions\":[", stdout);
     for (size_t k = 0; k < i->n_dims; k++) printf("%s%u", k ? "," : "", i->dims[k]);
-    fputs("],\"rope\":", stdout);
+    printf("],\"outputs\":[%s%s%s],\"token_dimensions\":%u,\"rope\":", i->outputs & GLLM_OUTPUT_DENSE ? "\"dense\"" : "", i->outputs & GLLM_OUTPUT_SPARSE ? i->outputs & GLLM_OUTPUT_DENSE ? ",\"sparse\"" : "\"sparse\"" : "",
+           i->outputs & GLLM_OUTPUT_TOKENS ? i->outputs & (GLLM_OUTPUT_DENSE | GLLM_OUTPUT_SPARSE) ? ",\"tokens\"" : "\"tokens\"" : "", i->token_dim);
     cli_json_text(stdout, i->rope);
     printf(",\"window\":%u,\"chat_templates\":[", i->window);
     for (size_t k = 0; k < i->n_chat_templates; k++) {
@@ -74,6 +75,17 @@ static void print_generator(const gllm_model_info *i) {
     row("chat template", "%s", names);
 }
 
+/* What an embedder gives of a text, and how it knows the tokens' places. */
+static void print_embedder(const gllm_model_info *i) {
+    char tokens[80] = "";
+    if (i->token_dim) snprintf(tokens, sizeof tokens, "a vector of %u values for each token", i->token_dim);
+    if (!i->outputs || i->outputs & GLLM_OUTPUT_DENSE) row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised", i->similarity);
+    if (i->outputs & ~(uint32_t)GLLM_OUTPUT_DENSE)
+        row(i->outputs & GLLM_OUTPUT_DENSE ? "other outputs" : "outputs", "%s%s%s", i->outputs & GLLM_OUTPUT_SPARSE ? "weights of vocabulary entries (sparse)" : "", i->outputs & GLLM_OUTPUT_SPARSE && *tokens ? ", " : "", tokens);
+    if (*i->rope && i->window) row("positions", "rope %s, windows of %u tokens", i->rope, i->window);
+    else if (*i->rope) row("positions", "rope %s", i->rope);
+}
+
 /* What the registry knows beside the files. */
 static void print_known(const gllm_model_info *i) {
     row("alias", "%s", i->alias);
@@ -93,8 +105,7 @@ static void print_text(const gllm_model_info *i, bool tensors) {
     row("tokenizer", "%s, %u entries, at most %u tokens a text", i->tokenizer, i->n_vocab, i->max_tokens);
     if (!strcmp(i->task, "generate")) print_generator(i);
     else if (i->n_labels) row("scores", "%u label%s: the model %s", i->n_labels, i->n_labels == 1 ? "" : "s", i->n_labels == 1 ? "reranks pairs of texts" : "classifies texts");
-    else row("vectors", "%u values, %s pooling, %s, compare by %s", i->dim, i->pooling, i->normalize ? "length 1" : "not normalised",
-        i->similarity);
+    else print_embedder(i);
     if (*i->alias) print_known(i);
     row("licence", "%s", *i->licence ? i->licence : "not said");
     for (size_t k = 0; k < i->n_prompts; k++)

@@ -73,6 +73,11 @@ void cli_man(void) {
           ".TP\n.B GLLM_BACKEND\nWhat \\-\\-backend says when it is not given.\n"
           ".TP\n.B GLLM_THREADS\nWhat \\-\\-threads says when it is not given.\n"
           ".TP\n.B HF_HUB_CACHE, HF_HOME\nWhere the Hugging Face cache lies; default ~/.cache/huggingface/hub.\n"
+          ".TP\n.B HF_ENDPOINT, HF_TOKEN\nWhere models are fetched from (https://huggingface.co, or a server that speaks as it or as ModelScope does), and the token that is sent there; else the "
+          "one that the Hugging Face command line keeps.\n"
+          ".TP\n.B HF_HUB_OFFLINE\nWhen 1, nothing is fetched.\n"
+          ".TP\n.B HF_HUB_DOWNLOAD_TIMEOUT\nSeconds without a byte after which a connection is given up and begun again; 20.\n"
+          ".TP\n.B https_proxy, http_proxy, no_proxy, CURL_CA_BUNDLE\nAs curl reads them.\n"
           ".TP\n.B NO_COLOR\nWhen set, no colours on a terminal.\n"
           ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl\\-C (128 + the signal's number).\n",
           stdout);

@@ -100,7 +100,7 @@ static void print_json_families(const gllm_models *list) {
         const gllm_model_family *f = &list->families[i];
         const char *gap = "";
         printf("%s{\"family\":\"%s\"", i ? "," : "", f->name);
-        field("model_type", f->model_type), field("golden", f->golden), field("made_with", f->made_with);
+        field("model_type", f->model_type), field("golden", f->golden), field("made_with", f->made_with), field("missing", f->missing);
         fputs(",\"aliases\":[", stdout);
         for (size_t k = 0; k < list->count; k++) {
             if (strcmp(list->items[k].family, f->name) || strchr(list->items[k].alias, ':')) continue;
@@ -122,8 +122,8 @@ int cli_families(const struct cli_options *o) {
     for (size_t i = 0; !status && i < list->n_families && !o->json; i++) {
         const gllm_model_family *f = &list->families[i];
         const bool held = *f->golden;
-        printf("%s%-16s%s  %-18s  %s%s%s%s\n", cli_style(stdout, held ? STYLE_GOOD : STYLE_BAD), f->name, cli_style(stdout, STYLE_PLAIN), f->model_type, held ? "tests/golden/" : "no golden",
-               f->golden, held ? ", values of " : "", f->made_with);
+        printf("%s%-16s%s  %-18s  %s%s%s%s\n", cli_style(stdout, held ? STYLE_GOOD : STYLE_BAD), f->name, cli_style(stdout, STYLE_PLAIN), f->model_type, held ? "tests/golden/" : "no golden: ",
+               held ? f->golden : f->missing, held ? ", values of " : "", f->made_with);
         status = print_aliases(list, f->name);
     }
     gllm_models_free(list);

@@ -30,7 +30,7 @@ static json_t *model_object(const struct served *m, const gllm_client_status *st
     for (size_t i = 0; status && i < status->count; i++) {
         const gllm_model_status *t = &status->models[i];
         if (strcmp(t->name, m->name) != 0) continue;
-        json_object_update(json_object_get(o, "gllm"),
+        json_object_update_new(json_object_get(o, "gllm"),
                            json_pack("{s:s,s:s,s:b,s:I,s:i,s:i,s:I,s:I}", "state", STATES[t->state], "failure", t->failure, "pinned", t->pinned, "memory_bytes",
                                      (json_int_t)t->memory_bytes, "waiting", (int)t->waiting, "running", (int)t->running, "cache_tokens", (json_int_t)t->cache_tokens,
                                      "cache_used", (json_int_t)t->cache_used));

@@ -15,8 +15,10 @@ static inline const char *env(const char *name) { /* NULL: not set, or empty */
 }
 /* What every *_init_sized does: a caller's struct of `size` bytes becomes the defaults [full], zeros beyond what this library knows. */
 void api_init_sized(void *out, size_t size, const void *defaults, size_t full);
-/* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. */
-void api_copy_sized(void *out, size_t full, const void *in, size_t size);
+/* Copies min(size, sizeof) of a caller's struct over defaults already in `out`: how older callers stay compatible. GLLM_UNSUPPORTED: a newer one's `name`
+ * has a field set that this library does not know. */
+gllm_status api_copy_sized(const char *name, void *out, size_t full, const void *in, size_t size, gllm_error *err);
+uint32_t api_batch_tokens(const gllm_options *o); /* opt->max_batch_tokens, or the default for 0 */
 size_t api_str_len(gllm_str s); /* NULL is the empty text, whatever its length says */
 gllm_str *api_strs(struct arena *a, const gllm_str *texts, size_t n); /* with their lengths; NULL: out of memory */
 /* opt->home, else $GLLM_HOME, else ~/.gllm; owned by the caller (free). */

@@ -119,7 +119,7 @@ gllm_status gllm_render_chat(gllm_client *client, const gllm_generate_request *r
     *out = NULL;
     if (!client || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_render_chat: a client and a request set by gllm_generate_request_init are required");
     gllm_generate_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(api_copy_sized("gllm_generate_request", &r, sizeof r, request, request->struct_size, err));
     TRY(client_use(client, r.model, &u, err));
     gllm_status status = render_chat(u.model, &r, out, err);
     client_release(&u);

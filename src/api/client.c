@@ -90,6 +90,8 @@ void gllm_client_close(gllm_client *c) {
     if (!c) return;
     pthread_mutex_lock(&c->lock);
     c->closing = true;
+    for (const struct slot *s = c->slots; s; s = s->next)
+        if (s->engine) engine_shut(s->engine);
     pthread_cond_broadcast(&c->changed);
     pthread_cond_signal(&c->keep);
     const bool has_keeper = c->has_keeper;
@@ -240,7 +242,7 @@ static gllm_status add(gllm_client *c, const gllm_options *o, gllm_error *err) {
 static gllm_status take_options(const char *where, const gllm_options *opt, gllm_options *o, gllm_error *err) {
     if (!opt || !opt->struct_size) return err_set(err, GLLM_INVALID, "%s: options were not set by gllm_options_init", where);
     gllm_options_init(o);
-    api_copy_sized(o, sizeof *o, opt, opt->struct_size);
+    TRY(api_copy_sized("gllm_options", o, sizeof *o, opt, opt->struct_size, err));
     return GLLM_OK;
 }
 
@@ -307,7 +309,7 @@ gllm_status gllm_client_load(gllm_client *c, const char *name, gllm_error *err) 
 
 static gllm_status unload(struct slot *s, gllm_error *err) {
     if (s->state == GLLM_MODEL_LOADING) return err_set(err, GLLM_BUSY, "model \"%.120s\" is being loaded", s->name);
-    if (s->users) return err_set(err, GLLM_BUSY, "model \"%.120s\" has %u requests", s->name, s->users);
+    if (slot_requests(s)) return err_set(err, GLLM_BUSY, "model \"%.120s\" has %u requests", s->name, slot_requests(s));
     if (s->state == GLLM_MODEL_READY) slot_unload(s, &s->log, "as asked");
     else s->state = GLLM_MODEL_UNLOADED;
     return GLLM_OK;
@@ -343,7 +345,7 @@ static gllm_status fill_model(struct slot *s, struct arena *a, gllm_model_status
     slot_stats(s, &e);
     *out = (gllm_model_status){.name = arena_strdup(a, s->name), .path = arena_strdup(a, s->path), .task = s->task, .state = s->state, .failure = arena_strdup(a, s->failure.message),
                                .pinned = s->opt.pinned, .memory_bytes = e.memory_bytes, .waiting = e.waiting, .running = e.running,
-                               .idle_seconds = s->users ? 0 : (clock_ms() - s->last_used) * 1e-3, .load_ms = s->load_ms, .batches = e.batches, .batch_tokens = e.batch_tokens,
+                               .idle_seconds = slot_requests(s) ? 0 : (clock_ms() - s->last_used) * 1e-3, .load_ms = s->load_ms, .batches = e.batches, .batch_tokens = e.batch_tokens,
                                .batch_sequences = e.batch_sequences, .cache_tokens = e.cache_tokens, .cache_used = e.cache_used};
     return out->name && out->path && out->failure ? GLLM_OK : err_nomem(err, "status");
 }

@@ -188,7 +188,7 @@ static gllm_status embed_job(const char *where, gllm_client *c, const gllm_embed
     gllm_embed_request r;
     if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "%s: a client and a request set by gllm_embed_request_init are required", where);
     gllm_embed_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(api_copy_sized("gllm_embed_request", &r, sizeof r, request, request->struct_size, err));
     TRY(check(&r, err));
     struct embed_job *j = job_new(&EMBED, c, r.model);
     if (!j) return err_nomem(err, "job");

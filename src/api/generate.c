@@ -183,7 +183,7 @@ static gllm_status generate_job(const char *where, gllm_client *c, const gllm_ge
     gllm_generate_request r;
     if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "%s: a client and a request set by gllm_generate_request_init are required", where);
     gllm_generate_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(api_copy_sized("gllm_generate_request", &r, sizeof r, request, request->struct_size, err));
     TRY(check(&r, err));
     if (r.tool_choice && !strcmp(r.tool_choice, "none")) r.tools = NULL;
     struct generate_job *j = job_new(&GENERATE, c, r.model);

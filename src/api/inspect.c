@@ -44,16 +44,17 @@ static gllm_status fill_tensors(struct info *i, const struct weights *w, const s
 gllm_status api_plan(const gllm_options *o, const struct model *m, const struct backend_ops *ops, uint32_t ctx, uint32_t batch, gllm_memory_plan *p, gllm_error *err) {
     const struct model_cfg *c = &m->files.cfg;
     const bool cached = model_files_cached(&m->files);
-    const uint64_t n_tok = (ctx ? ctx : cached ? api_context(o, m) : o->max_batch_tokens) * (uint64_t)(batch && (ctx || cached) ? batch : 1);
+    const uint64_t n_tok = (ctx ? ctx : cached ? api_context(o, m) : api_batch_tokens(o)) * (uint64_t)(batch && (ctx || cached) ? batch : 1);
     if (n_tok > UINT32_MAX / 16) return err_set(err, GLLM_INVALID, "ctx %u x batch %u tokens, expected at most %u", ctx, batch, UINT32_MAX / 16);
     *p = (gllm_memory_plan){.cache_dtype = "", .weight_bytes = model_weight_bytes(&m->bindings, ops)};
-    if (!cached) p->activation_bytes = model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1);
+    const uint32_t workers = o->workers ? o->workers : 1; /* each has its own */
+    if (!cached) p->activation_bytes = workers * (model_activation_bytes(c, (uint32_t)n_tok, batch ? batch : 1) + outputs_activation_bytes(m, (uint32_t)n_tok, batch ? batch : 1));
     else {
-        struct engine_options e = {.n_ctx = (uint32_t)n_tok};
+        struct engine_options e = {.n_ctx = (uint32_t)n_tok, .cache_tokens = ctx ? 0 : o->cache_tokens, .workers = workers};
         TRY(api_kv_dtype(o, m, &e.kv_dtype, err));
         const struct decoder_options d = engine_decoder_options(&e);
-        p->activation_bytes = decoder_activation_bytes(&m->files, &d);
-        p->cache_bytes = decoder_cache_bytes(c, &d);
+        p->activation_bytes = workers * decoder_activation_bytes(&m->files, &d);
+        p->cache_bytes = workers * decoder_cache_bytes(c, &d);
         p->cache_dtype = dtype_traits(d.kv_dtype)->name;
     }
     p->total_bytes = p->weight_bytes + p->activation_bytes + p->cache_bytes;
@@ -83,7 +84,7 @@ static gllm_status fill_plans(struct info *i, const struct model *m, const gllm_
 
 /* "yarn x4 from 32768 tokens, base 1e+06": the kind, how far it stretches, and the base of the frequencies. */
 static const char *rope_text(struct arena *a, const struct model_cfg *c) {
-    static const char *const KINDS[] = {[ROPE_DEFAULT] = "plain", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic NTK",
+    static const char *const KINDS[] = {[ROPE_NTK] = "NTK", [ROPE_DEFAULT] = "plain", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic NTK",
                                         [ROPE_LLAMA3] = "llama3", [ROPE_YARN] = "yarn", [ROPE_LONGROPE] = "longrope"};
     const struct rope_cfg *r = &c->ropes[0];
     char text[128];
@@ -152,6 +153,7 @@ static gllm_status fill(struct info *i, const struct model *m, const char *name,
     b->file_bytes = weights_file_bytes(f->weights);
     b->n_layer = c->n_layer, b->n_head = c->n_head, b->n_kv = c->n_kv, b->d_model = c->d_model, b->d_head = c->d_head, b->d_ff = c->d_ff, b->n_vocab = c->n_vocab;
     b->max_tokens = f->max_tokens, b->dim = f->classifier.n_labels ? 0 : m->head.dim, b->n_labels = f->classifier.n_labels, b->normalize = m->head.normalize;
+    b->outputs = b->n_labels || strcmp(b->task, "embed") ? 0 : f->outputs.available, b->token_dim = f->outputs.token_dim;
     b->default_prompt = arena_strdup(a, f->dir.default_prompt_name ? f->dir.default_prompt_name : "");
     gllm_prompt_info *prompts = arena_array(a, f->dir.n_prompts, sizeof *prompts);
     if (!b->name || !b->path || !b->licence || !b->quantisation || !b->pooling || !b->default_prompt || !prompts) return err_nomem(err, "model info");
@@ -171,7 +173,7 @@ gllm_status gllm_inspect(gllm_model_info **out, const gllm_options *opt, uint32_
     if (!opt || !opt->struct_size) return err_set(err, GLLM_INVALID, "gllm_inspect: options were not set by gllm_options_init");
     gllm_options o;
     gllm_options_init(&o);
-    api_copy_sized(&o, sizeof o, opt, opt->struct_size);
+    TRY(api_copy_sized("gllm_options", &o, sizeof o, opt, opt->struct_size, err));
     struct log log = {o.log, o.log_user};
     char *path = NULL;
     struct model_files files;

@@ -135,11 +135,20 @@ static void end(gllm_job *j, gllm_status status, const gllm_error *err) {
     unref(j);
 }
 
+/* The error of a model that goes: an engine does not know why it closes. */
+static gllm_status why_closed(const gllm_job *j, gllm_error *err) {
+    pthread_mutex_lock(&j->client->lock);
+    const gllm_status status = slot_closed(j->use.slot, err);
+    pthread_mutex_unlock(&j->client->lock);
+    return status;
+}
+
 static void task_done(struct task *t) {
     gllm_job *j = t->user;
     gllm_error err = t->error;
     gllm_status status = t->status;
     if (status == GLLM_OK) status = j->kind->finish(j, &err);
+    if (status == GLLM_CLOSED) status = why_closed(j, &err);
     end(j, status, &err);
 }
 
@@ -280,7 +289,7 @@ static gllm_status take_how(gllm_job *j, const gllm_submit *how, gllm_error *err
     gllm_submit_init(&j->how);
     if (!how) return GLLM_OK;
     if (!how->struct_size) return err_set(err, GLLM_INVALID, "gllm_submit was not set by gllm_submit_init");
-    api_copy_sized(&j->how, sizeof j->how, how, how->struct_size);
+    TRY(api_copy_sized("gllm_submit", &j->how, sizeof j->how, how, how->struct_size, err));
     if (j->how.timeout_ms < 0) return err_set(err, GLLM_INVALID, "timeout_ms: found %lld, expected 0 or more", (long long)j->how.timeout_ms);
     if (j->how.timeout_ms) j->deadline = j->called + (double)j->how.timeout_ms;
     return GLLM_OK;

@@ -10,7 +10,7 @@
 static bool unload_idle(gllm_client *c, double *next) {
     const double now = clock_ms();
     for (struct slot *s = c->slots; s; s = s->next) {
-        const double idle = s->opt.idle_seconds * 1e3, due = (s->users ? now : s->last_used) + idle;
+        const double idle = s->opt.idle_seconds * 1e3, due = (slot_requests(s) ? now : s->last_used) + idle;
         if (!s->opt.idle_seconds || s->opt.pinned || s->state != GLLM_MODEL_READY) continue;
         if (slot_is_idle(s) && now >= due) {
             slot_unload(s, &s->log, "nobody asked for it");

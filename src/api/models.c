@@ -72,7 +72,7 @@ static gllm_status fill_families(struct models *m, gllm_error *err) {
     if (!list) return err_nomem(err, "models");
     for (size_t i = 0; i < m->base.n_families; i++) {
         const struct registry_family *f = &registry_families[i];
-        list[i] = (gllm_model_family){f->name, f->model_type, f->golden ? f->golden : "", f->made_with ? f->made_with : ""};
+        list[i] = (gllm_model_family){f->name, f->model_type, f->golden ? f->golden : "", f->made_with ? f->made_with : "", f->missing ? f->missing : ""};
     }
     m->base.families = list;
     return GLLM_OK;

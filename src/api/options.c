@@ -15,10 +15,13 @@ void api_init_sized(void *out, size_t size, const void *defaults, size_t full) {
     memset(out, 0, size);
     memcpy(out, defaults, size < full ? size : full);
 }
-void api_copy_sized(void *out, size_t full, const void *in, size_t size) {
-    size_t n = size < full ? size : full;
-    memcpy(out, in, n);
+gllm_status api_copy_sized(const char *name, void *out, size_t full, const void *in, size_t size, gllm_error *err) {
+    const unsigned char *bytes = in;
+    for (size_t i = full; i < size; i++)
+        if (bytes[i]) return err_set(err, GLLM_UNSUPPORTED, "%s: a field at byte %zu of %zu is set, but version %s of the library knows %zu bytes", name, i, size, gllm_version_string(), full);
+    memcpy(out, in, size < full ? size : full);
     memcpy(out, &full, sizeof full);
+    return GLLM_OK;
 }
 size_t api_str_len(gllm_str s) { return !s.ptr ? 0 : s.len == GLLM_NTS ? strlen(s.ptr) : s.len; }
 
@@ -135,10 +138,11 @@ gllm_status api_kv_dtype(const gllm_options *o, const struct model *m, enum dtyp
     return GLLM_OK;
 }
 
+uint32_t api_batch_tokens(const gllm_options *o) { return o->max_batch_tokens ? o->max_batch_tokens : DEFAULT_BATCH_TOKENS; }
 uint32_t api_max_queue(const gllm_options *o) { return o->max_queue ? o->max_queue : DEFAULT_QUEUE; }
 
 gllm_status api_engine_options(const gllm_options *o, const struct model *m, struct engine_options *out, gllm_error *err) {
-    *out = (struct engine_options){.max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : DEFAULT_BATCH_TOKENS, .max_queue = api_max_queue(o),
+    *out = (struct engine_options){.max_batch_tokens = api_batch_tokens(o), .max_queue = api_max_queue(o),
                                    .n_ctx = api_context(o, m), .cache_tokens = o->cache_tokens, .workers = o->workers};
     return api_kv_dtype(o, m, &out->kv_dtype, err);
 }

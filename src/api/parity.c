@@ -41,7 +41,7 @@ gllm_status gllm_check_parity(const gllm_options *opt, gllm_str text, double bou
         return err_set(err, GLLM_INVALID, "gllm_check_parity: options set by gllm_options_init and out->struct_size are required");
     gllm_options o, reference;
     gllm_options_init(&o);
-    api_copy_sized(&o, sizeof o, opt, opt->struct_size);
+    TRY(api_copy_sized("gllm_options", &o, sizeof o, opt, opt->struct_size, err));
     reference = o;
     reference.backend = "ref", reference.precision = GLLM_PRECISION_F32, reference.log = NULL;
     const struct log log = {o.log, o.log_user}, silent = {0};

@@ -116,7 +116,7 @@ gllm_status gllm_pull(const gllm_pull_request *request, char **path, gllm_error 
     if (!request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_pull: the request was not set by gllm_pull_request_init");
     gllm_pull_request r;
     gllm_pull_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(api_copy_sized("gllm_pull_request", &r, sizeof r, request, request->struct_size, err));
     const struct log log = {r.log, r.log_user};
     struct api_places places;
     char *found = NULL;

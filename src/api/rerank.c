@@ -179,7 +179,7 @@ static gllm_status rerank_job(const char *where, gllm_client *c, const gllm_rera
     gllm_rerank_request r;
     if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "%s: a client and a request set by gllm_rerank_request_init are required", where);
     gllm_rerank_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(api_copy_sized("gllm_rerank_request", &r, sizeof r, request, request->struct_size, err));
     TRY(check("documents", r.documents, r.n_documents, r.scores, r.truncate, err));
     TRY(check_texts(&r, err));
     struct rerank_job *j = job_new(&RERANK, c, r.model);
@@ -283,7 +283,7 @@ static gllm_status classify_job(const char *where, gllm_client *c, const gllm_cl
     gllm_classify_request r;
     if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "%s: a client and a request set by gllm_classify_request_init are required", where);
     gllm_classify_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(api_copy_sized("gllm_classify_request", &r, sizeof r, request, request->struct_size, err));
     TRY(check("inputs", r.inputs, r.n_inputs, r.scores, r.truncate, err));
     struct classify_job *j = job_new(&CLASSIFY, c, r.model);
     if (!j) return err_nomem(err, "job");

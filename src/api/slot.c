@@ -96,7 +96,8 @@ gllm_status slot_closed(const struct slot *s, gllm_error *err) {
     return s->client->closing ? err_set(err, GLLM_CLOSED, "the client is closing") : err_set(err, GLLM_CLOSED, "model \"%.120s\" was taken out of the client", s->name);
 }
 bool slot_failure_is_fresh(const struct slot *s) { return s->state == GLLM_MODEL_FAILED && (s->busy || clock_ms() - s->failed_at < FRESH_MS); }
-bool slot_is_idle(const struct slot *s) { return s->state == GLLM_MODEL_READY && !s->users; }
+uint32_t slot_requests(const struct slot *s) { return s->users - s->busy; }
+bool slot_is_idle(const struct slot *s) { return s->state == GLLM_MODEL_READY && !slot_requests(s); }
 
 static void add_counts(struct engine_stats *sum, const struct engine_stats *one) {
     sum->batches += one->batches, sum->batch_tokens += one->batch_tokens, sum->batch_sequences += one->batch_sequences;
@@ -172,7 +173,7 @@ static gllm_status budget_too_small(const struct slot *s, gllm_error *err) {
     size_t at = 0;
     for (struct slot *o = s->client->slots; o; o = o->next) {
         if (o == s || !held(o) || at >= sizeof who) continue;
-        at += (size_t)snprintf(who + at, sizeof who - at, "%s%.60s (%.1f MB, %s)", at ? ", " : "", o->name, megabytes(held(o)), o->opt.pinned ? "pinned" : o->users ? "in use" : "idle");
+        at += (size_t)snprintf(who + at, sizeof who - at, "%s%.60s (%.1f MB, %s)", at ? ", " : "", o->name, megabytes(held(o)), o->opt.pinned ? "pinned" : slot_requests(o) ? "in use" : "idle");
     }
     return err_set(err, GLLM_NOMEM, "memory_budget is %.1f MB, and %.120s needs %.1f MB; others hold: %s", megabytes(s->client->memory_budget), s->name, megabytes(s->plan), *who ? who : "nothing");
 }

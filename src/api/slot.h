@@ -49,7 +49,8 @@ gllm_status slot_await(struct slot *s, bool again, gllm_error *err);
 bool slot_gone(const struct slot *s);         /* locked: taken out, or the client closes */
 gllm_status slot_closed(const struct slot *s, gllm_error *err); /* locked: the error for that */
 bool slot_failure_is_fresh(const struct slot *s); /* locked */
-bool slot_is_idle(const struct slot *s);      /* locked: loaded, and without users */
+uint32_t slot_requests(const struct slot *s); /* locked: users but its load */
+bool slot_is_idle(const struct slot *s);      /* locked: loaded, and without requests */
 /* Locked, but unlocks while the memory of an idle one is given back, and told with the reason. */
 void slot_unload(struct slot *s, const struct log *log, const char *why);
 void slot_stop(struct slot *s);               /* one that is gone: waiting tasks end with GLLM_CLOSED, running ones are finished, and its load has ended */

@@ -54,7 +54,7 @@ gllm_status gllm_tokenize(gllm_client *c, const gllm_tokenize_request *request, 
     *out = NULL;
     if (!c || !request || !request->struct_size) return err_set(err, GLLM_INVALID, "gllm_tokenize: a client and a request set by gllm_tokenize_request_init are required");
     gllm_tokenize_request_init(&r);
-    api_copy_sized(&r, sizeof r, request, request->struct_size);
+    TRY(api_copy_sized("gllm_tokenize_request", &r, sizeof r, request, request->struct_size, err));
     TRY(client_use(c, r.model, &u, err));
     gllm_status status = tokenize(&u.model->files, &r, out, err);
     client_release(&u);

@@ -11,26 +11,34 @@ static uint32_t place_of(const struct code_grid *g, uint32_t i) {
     return g->order == CODES_AWQ ? (i & ~7u) + (i & 7) / 2 + 4 * (i & 1) : g->order == CODES_PAIRS_SWAPPED ? i ^ 1 : i;
 }
 
+/* The word of a line in which code i begins, and at which of its bits. */
+static size_t begin_of(const struct code_grid *g, uint32_t i, unsigned *shift) {
+    const unsigned width = 8u * g->unit, per = width / g->bits;
+    const uint64_t place = place_of(g, i), bit = place * g->bits;
+    *shift = (unsigned)(g->padded ? place % per * g->bits : bit % width);
+    return (size_t)(g->padded ? place / per : bit / width);
+}
+
 /* Code i of a line. */
 static uint8_t code_at(const struct code_grid *g, uint32_t line, uint32_t i) {
     const unsigned width = 8u * g->unit;
-    const uint64_t bit = (uint64_t)place_of(g, i) * g->bits;
-    const unsigned shift = (unsigned)(bit % width);
-    uint32_t x = word_at(g, line, (size_t)(bit / width)) >> shift;
-    if (shift + g->bits > width) x |= word_at(g, line, (size_t)(bit / width) + 1) << (width - shift);
+    unsigned shift;
+    const size_t word = begin_of(g, i, &shift);
+    uint32_t x = word_at(g, line, word) >> shift;
+    if (shift + g->bits > width) x |= word_at(g, line, word + 1) << (width - shift);
     return (uint8_t)((x & ((1u << g->bits) - 1)) ^ g->flip);
 }
 
 /* Column `i` of lines [first, first + n): one shift for all. */
 static void read_across(const struct code_grid *g, uint32_t i, uint32_t first, uint32_t n, uint8_t *out) {
     const unsigned width = 8u * g->unit, mask = (1u << g->bits) - 1;
-    const uint64_t bit = (uint64_t)place_of(g, i) * g->bits;
-    const unsigned shift = (unsigned)(bit % width);
+    unsigned shift;
+    const size_t word = begin_of(g, i, &shift);
     if (shift + g->bits > width || g->unit != 4) {
         for (uint32_t k = 0; k < n; k++) out[k] = code_at(g, first + k, i);
         return;
     }
-    const uint8_t *p = (const uint8_t *)g->data + 4 * ((size_t)first * g->line + (size_t)(bit / width) * g->step);
+    const uint8_t *p = (const uint8_t *)g->data + 4 * ((size_t)first * g->line + word * g->step);
     const size_t next = 4 * (size_t)g->line;
     for (uint32_t k = 0; k < n; k++) out[k] = (uint8_t)((quant_u32(p + k * next) >> shift & mask) ^ g->flip);
 }
@@ -52,7 +60,7 @@ void codes_read(const struct code_grid *g, uint32_t row, uint32_t first, uint32_
         return;
     }
     const uint32_t per = 8u * g->unit / g->bits;
-    const bool whole = g->order == CODES_IN_ORDER && 8u * g->unit % g->bits == 0 && first % per == 0;
+    const bool whole = g->order == CODES_IN_ORDER && (g->padded || 8u * g->unit % g->bits == 0) && first % per == 0;
     for (uint32_t k = whole ? read_words(g, row, first, n, out) : 0; k < n; k++) out[k] = code_at(g, row, first + k);
 }
 

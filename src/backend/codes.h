@@ -10,12 +10,14 @@
 
 /* Code j of eight stands at place j / 2 + 4 (j % 2) of AWQ's order: from the lowest bits on they are 0 2 4 6 1 3 5 7. */
 enum code_order { CODES_IN_ORDER, CODES_AWQ, CODES_PAIRS_SWAPPED };
-/* A matrix of codes. Those of a line (a row; a column where `down`) are one stream of bits, the lowest of a word first. */
+/* A matrix of codes. Those of a line (a row; a column where `down`) are one stream of bits, the lowest of a word first; or, where `padded`, each word
+ * holds as many whole ones as it can, and its highest bits are left over. */
 struct code_grid {
     const void *data;
     uint8_t bits, unit;   /* of a code, 2 to 8; bytes of a word, little-endian: 4; or 1, then bits is 4 or 8 */
     uint8_t flip;         /* xor to each code: 0x80 makes 128 + x of a two's complement x */
     bool down;            /* a line is a column */
+    bool padded;          /* no code spans two words */
     enum code_order order;
     uint32_t line, step;  /* words between lines, and between the words of a line */
 };

@@ -168,7 +168,7 @@ static bool plain_float(enum dtype d) { return d == DTYPE_F32 || d == DTYPE_F16 
 static gllm_status delta_check(const struct weight_desc *d, uint32_t part, gllm_error *err) {
     const struct weight_delta *x = d->parts[part].delta;
     if (!x) return GLLM_OK;
-    if (d->role != WEIGHT_MATRIX || !d->parts[part].data) return err_set(err, GLLM_INVALID, "%s: part %u has a delta, expected that of a matrix with values alone", d->name, part);
+    if (d->role != WEIGHT_MATRIX || !d->parts[part].data) return err_set(err, GLLM_INVALID, "%s: part %u has a delta, expected none but of a matrix with data", d->name, part);
     if (!x->a || !x->b || !x->rank || !plain_float(x->a_dtype) || !plain_float(x->b_dtype))
         return err_set(err, GLLM_INVALID, "%s: delta of part %u: rank %u, expected 1 or more and values of F32, F16 or BF16", d->name, part, x->rank);
     return GLLM_OK;

@@ -9,14 +9,15 @@
 
 /* The grammar of the answer, over the bytes of the model's tokens. */
 static gllm_status open_constraint(struct answer *a, struct engine *e, gllm_error *err) {
-    struct model *m = e->model;
+    const struct model *m = e->model;
     gllm_status status = GLLM_OK;
     if (a->c->constraint.kind == CONSTRAINT_NONE) return GLLM_OK;
     pthread_mutex_lock(&e->grammar_lock);
-    if (!m->token_bytes) status = token_bytes_open(&m->token_bytes, m->files.tokenizer, err);
+    if (!e->token_bytes) status = token_bytes_open(&e->token_bytes, m->files.tokenizer, err);
+    const struct token_bytes *bytes = e->token_bytes;
     pthread_mutex_unlock(&e->grammar_lock);
     if (status != GLLM_OK) return status;
-    const struct constraint_vocab vocab = {m->token_bytes, m->files.eos, a->c->ignore_eos ? 0 : m->files.n_eos, m->files.cfg.n_vocab};
+    const struct constraint_vocab vocab = {bytes, m->files.eos, a->c->ignore_eos ? 0 : m->files.n_eos, m->files.cfg.n_vocab};
     TRY(constraint_open(&a->constraint, &a->c->constraint, &vocab, err));
     const struct grammar *g = constraint_grammar(a->constraint);
     for (uint32_t i = 0; a->c->constraint.kind == CONSTRAINT_GBNF && i < g->n_unused; i++) log_line(&m->log, GLLM_LOG_WARN, "grammar: rule \"%.80s\" is never used", g->unused[i]);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "engine/generate.h"
 #include "engine/worker.h"
+#include "text/token_bytes.h"
 
 static gllm_status is_closing(gllm_error *err) { return err_set(err, GLLM_CLOSED, "the client is closing"); }
 
@@ -17,6 +18,7 @@ static void worker_free(struct worker *w) {
 static void release(struct engine *e) {
     struct backend *be = e->backend;
     for (unsigned i = 0; i < e->n_workers; i++) worker_free(&e->workers[i]);
+    token_bytes_close(e->token_bytes);
     model_close(e->model);
     be->ops->close(be);
     pthread_cond_destroy(&e->arrived);
@@ -27,11 +29,15 @@ static void release(struct engine *e) {
     free(e);
 }
 
-static void join_workers(struct engine *e) {
+void engine_shut(struct engine *e) {
     pthread_mutex_lock(&e->lock);
     e->closing = e->look = true;
     pthread_cond_broadcast(&e->arrived);
     pthread_mutex_unlock(&e->lock);
+}
+
+static void join_workers(struct engine *e) {
+    engine_shut(e);
     for (unsigned i = 0; i < e->n_started; i++) pthread_join(e->workers[i].thread, NULL);
 }
 

@@ -23,6 +23,7 @@ struct engine_stats {
 };
 /* Moves the model and its backend into the engine also on failure. */
 gllm_status engine_open(struct engine **out, struct model *m, struct backend *be, const struct engine_options *opt, gllm_error *err);
+void engine_shut(struct engine *e); /* begins to close, and does not wait: waiting tasks end with GLLM_CLOSED; any number of times */
 /* Waiting tasks end with GLLM_CLOSED, running ones are finished, the worker is joined, and everyone who entered has left. NULL ok. */
 void engine_close(struct engine *e);
 gllm_status engine_enter(struct engine *e, gllm_error *err); /* GLLM_CLOSED: it is closing; then there is nothing to leave */

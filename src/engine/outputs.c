@@ -61,17 +61,31 @@ static gllm_status add_tokens(struct gathered *g, const struct outputs_cfg *cfg,
     return status;
 }
 
-/* What logits above 0 become; the logarithm grows with them, so that the largest logit gives the largest weight. */
+/* What a logit above 0 becomes. */
+static float weight_of(const struct outputs_cfg *cfg, float logit) {
+    const float w = log1pf(logit);
+    return cfg->log_twice ? log1pf(w) : w;
+}
+
+/* The weight of entry v. The logarithm grows with the logit, so that the largest logit gives the largest weight; a sum is of the weights of all tokens, in double. */
+static float vocabulary_weight(const struct outputs_cfg *cfg, uint32_t n_vocab, const struct text_outputs *o, uint32_t v) {
+    double sum = 0;
+    if (cfg->sparse == SPARSE_BY_VOCABULARY) return o->sparse[v] > 0 ? weight_of(cfg, o->sparse[v]) : 0;
+    for (uint32_t i = 0; i < o->n_tok; i++) {
+        const float logit = o->sparse[(size_t)i * n_vocab + v];
+        if (logit > 0) sum += (double)weight_of(cfg, logit);
+    }
+    return (float)sum;
+}
+
 static gllm_status add_vocabulary(struct gathered *g, const struct outputs_cfg *cfg, uint32_t n_vocab, const struct text_outputs *o, size_t *at, gllm_error *err) {
-    size_t n = 0;
     if (!o->n_tok) return GLLM_OK;
-    for (uint32_t i = 0; i < n_vocab; i++) n += o->sparse[i] > 0;
-    TRY(reserve_pairs(g, *at + n, err));
-    for (uint32_t i = 0; i < n_vocab; i++) {
-        if (!(o->sparse[i] > 0)) continue;
-        const float w = log1pf(o->sparse[i]);
-        g->ids[*at] = (int32_t)i;
-        g->weights[(*at)++] = cfg->log_twice ? log1pf(w) : w;
+    for (uint32_t v = 0; v < n_vocab; v++) {
+        const float w = vocabulary_weight(cfg, n_vocab, o, v);
+        if (!(w > 0)) continue;
+        TRY(reserve_pairs(g, *at + 1, err));
+        g->ids[*at] = (int32_t)v;
+        g->weights[(*at)++] = w;
     }
     return GLLM_OK;
 }
@@ -91,7 +105,7 @@ static gllm_status add_vectors(struct gathered *g, const struct outputs_cfg *cfg
 gllm_status gathered_add(struct gathered *g, size_t text, const struct text_outputs *o, gllm_error *err) {
     const struct outputs_cfg *cfg = &g->files->outputs;
     size_t pairs = g->pair_start[text], vectors = g->vector_start[text];
-    if (o->sparse) TRY(cfg->sparse == SPARSE_BY_VOCABULARY ? add_vocabulary(g, cfg, g->files->cfg.n_vocab, o, &pairs, err) : add_tokens(g, cfg, o, &pairs, err));
+    if (o->sparse) TRY(outputs_by_vocabulary(cfg) ? add_vocabulary(g, cfg, g->files->cfg.n_vocab, o, &pairs, err) : add_tokens(g, cfg, o, &pairs, err));
     if (o->tokens) TRY(add_vectors(g, cfg, o, &vectors, err));
     g->pair_start[text + 1] = pairs;
     g->vector_start[text + 1] = vectors;

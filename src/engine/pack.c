@@ -168,14 +168,14 @@ static gllm_status pass_new(struct pass *p, const struct model *m, const struct 
 }
 
 static void hand_over(struct engine *e, const struct model *m, const struct text_piece *pieces, size_t n, const struct pass *p) {
-    const size_t per_tok = m->files.outputs.token_dim, per_seq = outputs_sparse_floats(m, 0, 1); /* 0: sparse is by token */
+    const size_t per_tok = m->files.outputs.token_dim, of_seq = outputs_sparse_floats(m, 0, 1), of_tok = outputs_sparse_floats(m, 1, 0); /* one of them 0 */
     const struct outputs *o = &p->out;
     for (size_t i = 0; i < n; i++) {
         const struct packed_run *r = run_of(pieces[i].task);
         const uint32_t at = p->starts[i];
         gllm_error error;
         if (o->wanted & OUTPUT_DENSE) r->each(r->user, pieces[i].text, o->dense + i * r->dim);
-        const struct text_outputs text = {.n_tok = p->starts[i + 1] - at, .ids = p->ids + at, .sparse = o->sparse ? o->sparse + (per_seq ? i * per_seq : at) : NULL,
+        const struct text_outputs text = {.n_tok = p->starts[i + 1] - at, .ids = p->ids + at, .sparse = o->sparse ? o->sparse + i * of_seq + at * of_tok : NULL,
                                           .tokens = o->tokens ? o->tokens + at * per_tok : NULL};
         if (o->wanted & ~OUTPUT_DENSE && r->more(r->user, pieces[i].text, &text, &error) != GLLM_OK) fail(e, pieces[i].task, &error);
     }

@@ -18,7 +18,7 @@ void packed_free(struct packed *p);
 struct text_outputs { /* of one text, borrowed for the call */
     uint32_t n_tok;
     const int32_t *ids;   /* [n_tok] */
-    const float *sparse;  /* [n_tok], or [n_vocab] the largest logits; NULL: not wanted */
+    const float *sparse;  /* [n_tok], or [n_vocab] the largest logits, or for a sum [n_tok, n_vocab]; NULL: not wanted */
     const float *tokens;  /* [n_tok, token_dim]; likewise */
 };
 

@@ -27,8 +27,9 @@ struct engine {
     struct backend *backend;
     struct engine_options opt;
     uint64_t weight_bytes;
-    pthread_mutex_t lock, grammar_lock; /* grammar_lock: of model->token_bytes */
+    pthread_mutex_t lock, grammar_lock;
     pthread_cond_t arrived, left; /* something for a worker; the last one left */
+    struct token_bytes *token_bytes; /* made at the first grammar, under grammar_lock; then only read */
     struct turns turns[TASK_CLASSES];
     uint32_t waiting, running, inside; /* tasks, tasks, threads */
     bool closing, look;       /* look: a waiting task was canceled, or waiting ones are to end with GLLM_CLOSED */

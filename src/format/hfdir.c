@@ -156,9 +156,11 @@ static gllm_status read_logit_score(struct hf_module *m, const json_t *root, con
 }
 
 static gllm_status read_splade(struct hf_module *m, const json_t *root, const char *name, gllm_error *err) {
-    const char *act = "relu";
+    const char *act = "relu", *pool = "max";
     m->kind = HF_SPLADE;
-    TRY(want_text(root, name, "pooling_strategy", "max", err));
+    TRY(json_str(root, name, "pooling_strategy", &pool, err));
+    m->splade.sum = !strcmp(pool, "sum");
+    if (!m->splade.sum && strcmp(pool, "max")) return err_set(err, GLLM_UNSUPPORTED, "%s: pooling_strategy: found \"%.80s\", expected max or sum", name, pool);
     TRY(json_str(root, name, "activation_function", &act, err));
     m->splade.twice = !strcmp(act, "log1p_relu");
     return m->splade.twice || !strcmp(act, "relu") ? GLLM_OK : err_set(err, GLLM_UNSUPPORTED, "%s: activation_function: found \"%.80s\", expected relu or log1p_relu", name, act);

@@ -12,7 +12,7 @@ enum hf_pool { HF_POOL_CLS, HF_POOL_MAX, HF_POOL_MEAN, HF_POOL_MEAN_SQRT_LEN, HF
 enum hf_module_kind {
     HF_TRANSFORMER, HF_POOLING, HF_DENSE, HF_NORMALIZE,
     HF_LOGIT_SCORE, /* of a decoder that ranks: logits of the last token */
-    HF_SPLADE,     /* the largest logit of each vocabulary entry over the tokens, as a sparse vector */
+    HF_SPLADE,     /* of each vocabulary entry the largest weight over the tokens, or their sum, as a sparse vector */
     HF_TOKEN_MASK, /* token vectors are the result; some tokens are left out */
     HF_STATIC      /* in the Transformer's place: a table of vectors by token */
 };
@@ -31,12 +31,14 @@ struct hf_module {
         uint32_t in_dim, out_dim;
         bool bias;
         enum hf_dense_act act;
+        const char *tensor; /* in place of `linear` in path: a tensor among the model's own weights; NULL: none */
     } dense;
     struct { /* HF_LOGIT_SCORE: a cross-encoder's score is logit[yes] - logit[no] of the last token */
         int32_t yes, no; /* no -1: none, the score is logit[yes] */
     } logit_score;
     struct { /* HF_SPLADE: log(1 + relu(x)) */
         bool twice; /* log(1 + that) */
+        bool sum;   /* over the tokens, not the largest */
     } splade;
     struct { /* HF_TOKEN_MASK */
         const char **words; /* [n_words] vocabulary entries whose vectors are left out */

@@ -415,14 +415,14 @@ static gllm_status end_stalled(struct run *r, gllm_error *err) {
 static gllm_status run_all(struct run *r, gllm_error *err) {
     while (r->n_done < r->n) {
         double next_ms;
-        int running;
+        int unused;
         TRY(start_due(r, &next_ms, err));
-        r->curl->multi_perform(r->multi, &running);
+        const size_t running = r->n_running;
+        r->curl->multi_perform(r->multi, &unused);
         TRY(finish_ended(r, err));
         TRY(end_stalled(r, err));
         TRY(tell(r, false, err));
-        if (running) r->curl->multi_poll(r->multi, NULL, 0, TICK_MS, NULL);
-        else if (!r->n_running && r->n_done < r->n) r->curl->multi_poll(r->multi, NULL, 0, (int)next_ms, NULL);
+        if (r->n_running == running && r->n_done < r->n) r->curl->multi_poll(r->multi, NULL, 0, (int)next_ms, NULL);
     }
     return GLLM_OK;
 }

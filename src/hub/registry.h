@@ -33,6 +33,7 @@ struct registry_model {
 struct registry_family { /* models that are computed alike */
     const char *name, *model_type;
     const char *golden, *made_with; /* folder of tests/golden with the values it is held to, and who made them; NULL: there is none */
+    const char *missing;            /* why there is none; NULL where there is one */
 };
 extern const struct registry_model registry_models[];    /* ends with aliases NULL */
 extern const struct registry_family registry_families[]; /* ends with name NULL */

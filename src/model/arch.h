@@ -81,7 +81,7 @@ struct name_table {
     const char *mlm_dense, *mlm_norm, *mlm_out, *mlm_bias;
     enum act_kind mlm_act; /* ACT_NONE: that of the feed-forward */
 };
-extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_STATIC, NAMES_JINA, NAMES_JINA_QK, NAMES_GTE, NAMES_NOMIC, NAMES_MODERN, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
+extern const struct name_table NAMES_BERT, NAMES_ROBERTA, NAMES_ROBERTA_FLASH, NAMES_ELECTRA, NAMES_MPNET, NAMES_DISTILBERT, NAMES_STATIC, NAMES_JINA, NAMES_JINA_QK, NAMES_GTE, NAMES_NOMIC, NAMES_MODERN, NAMES_LLAMA, NAMES_GEMMA, NAMES_GLM4, NAMES_OLMO2, NAMES_GGUF; /* names.c */
 
 /* One architecture: what it is called, how its tensors are called, and where it differs. cfg holds the defaults of the keys that its
  * config.json may leave out. */

@@ -1,5 +1,5 @@
 /* arch_decoders.c - the table of decoder architectures. A new one is an entry here, never a forward of its own. */
-#include "model/arch.h"
+#include "model/config.h"
 
 #define BOTH_WAYS(activation, epsilon) .decoder = true, .glu = true, .norm = NORM_RMS, .act = activation, .norm_eps = epsilon
 #define DECODER(activation, epsilon) BOTH_WAYS(activation, epsilon), .causal = true
@@ -15,6 +15,18 @@ const struct arch ARCH_DECODERS[] = {
      .gguf = {"qwen3"},
      .names = &NAMES_LLAMA,
      .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .d_head = 128, .qk_norm = QK_NORM_HEAD, .window_rule = WINDOW_FROM_LAYER, .window_step = 28}},
+    {.name = "qwen3-moe",
+     .model_types = {"qwen3_moe"},
+     .names = &NAMES_LLAMA,
+     .read_keys = config_keys_qwen3_moe,
+     .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4), .d_head = 128, .qk_norm = QK_NORM_HEAD, .window_rule = WINDOW_FROM_LAYER, .window_step = 28}},
+    {.name = "mixtral", .model_types = {"mixtral"}, .names = &NAMES_LLAMA, .read_keys = config_keys_mixtral, .cfg = {DECODER(ACT_SILU, 1e-5f), ROPE(1e6), .window_rule = WINDOW_ALL}},
+    {.name = "glm4-moe",
+     .model_types = {"glm4_moe"},
+     .names = &NAMES_LLAMA,
+     .read_keys = config_keys_glm4_moe,
+     .cfg = {DECODER(ACT_SILU, 1e-5f), ROPE(1e4), .rotary_share = 0.5f}},
+    {.name = "deepseek-v3", .model_types = {"deepseek_v3"}, .names = &NAMES_LLAMA, .read_keys = config_keys_deepseek, .cfg = {DECODER(ACT_SILU, 1e-6f), ROPE(1e4)}},
     {.name = "gemma2",
      .model_types = {"gemma2", "codexembed2b"},
      .gguf = {"gemma2"},
@@ -23,7 +35,7 @@ const struct arch ARCH_DECODERS[] = {
              .attn_scale = 256, .attn_cap = 50, .logit_cap = 30}},
     {.name = "gemma3",
      .model_types = {"gemma3_text", "gemma3"},
-     .gguf = {"gemma3"},
+     .gguf = {"gemma3", "gemma-embedding"},
      .names = &NAMES_GEMMA,
      .cfg = {DECODER(ACT_GELU_TANH, 1e-6f), .ropes = {{.kind = ROPE_DEFAULT, .theta = 1e6}, {.kind = ROPE_DEFAULT, .theta = 1e4}}, .d_head = 256, .norm_plus_one = true,
              .scale_embd = true, .qk_norm = QK_NORM_HEAD, .window = 4096, .window_rule = WINDOW_NOT_EVERY_NTH, .window_step = 6, .attn_scale = 256}},

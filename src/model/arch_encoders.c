@@ -10,6 +10,7 @@ const struct arch ARCH_ENCODERS[] = {
     {.name = "roberta",
      .model_types = {"roberta", "xlm-roberta", "camembert"},
      .names = &NAMES_ROBERTA,
+     .others = &NAMES_ROBERTA_FLASH,
      .cfg = {.n_type = 2, .pad_id = 1, .pos = POS_AFTER_PAD, .norm = NORM_LAYER, .norm_eps = 1e-12f, .act = ACT_GELU}},
     {.name = "mpnet",
      .model_types = {"mpnet"},

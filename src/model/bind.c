@@ -410,7 +410,7 @@ gllm_status bind_ropes(struct bindings *b, const struct model_cfg *c, uint32_t n
 
 gllm_status bind_dense(struct bindings *b, const struct weights *w, const struct hf_module *m, struct dense_weights *out, gllm_error *err) {
     struct binder s = {.b = b, .w = w};
-    const char *name = "linear";
+    const char *name = m->dense.tensor ? m->dense.tensor : "linear";
     TRY(take(&s, &out->w, WEIGHT_MATRIX, &name, 1, 0, ".weight", NULL, &m->dense.out_dim, m->dense.in_dim, err));
     return m->dense.bias ? take(&s, &out->bias, WEIGHT_VECTOR, &name, 1, 0, ".bias", NULL, &m->dense.out_dim, 0, err) : GLLM_OK;
 }

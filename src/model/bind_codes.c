@@ -5,7 +5,8 @@
  *   awq gemv             qweight I32 [rows, cols 4/32]   qzeros I32 [rows, Z]        scales F16 [rows, 8 Z]            Z words for G, rounded up
  *   gptq                 qweight I32 [cols b/32, rows]   qzeros I32 [G, rows b/32]   scales [G, rows]   g_idx I32 [cols], where inputs are out of order
  *   pack-quantized       weight_packed I32 [rows, cols b/32]   weight_zero_point I32 [rows b/32, G] or I8 [rows, G]    weight_scale [rows, G]
- *                        weight_shape I64 [2]   weight_g_idx I32 [cols]                                                codes of signed numbers
+ *                        weight_shape I64 [2]   weight_g_idx I32 [cols]   codes of signed numbers; before its version 0.20 no code spanned two words:
+ *                        32 / b, rounded down, stood in each, which their number of words tells
  *   int-quantized        weight I8 [rows, cols]          weight_zero_point I8 [rows, G]                                weight_scale [rows, G]
  *   bitsandbytes 4 bits  weight U8 [rows cols / 2, 1], the first of two in the high bits   weight.absmax F32 or, quantised itself, U8
  *                        weight.quant_map F32 [16]   weight.quant_state.bitsandbytes__nf4 or __fp4: JSON; blocks run on from row to row
@@ -141,6 +142,17 @@ static gllm_status take_gptq(struct taker *t, gllm_error *err) {
     return take_groups(t, "g_idx", err);
 }
 
+/* How the n codes of a line lie in the `found` words that it has: as one stream, or whole in each word. */
+static gllm_status take_padding(const struct taker *t, uint64_t found, uint32_t n, struct code_grid *g, uint64_t *n_words, gllm_error *err) {
+    const uint32_t per = 32 / g->bits;
+    const uint64_t stream = words(n, g->bits), padded = (n + (uint64_t)per - 1) / per;
+    g->padded = found == padded && 32 % g->bits;
+    *n_words = g->padded ? padded : stream;
+    if (stream == padded && g->padded && n > per)
+        return err_set(err, GLLM_UNSUPPORTED, "%s: %u codes of %u bits in %llu words, which do not tell whether codes span them", t->full, n, g->bits, (unsigned long long)found);
+    return GLLM_OK;
+}
+
 /* Zero points of compressed-tensors, of codes whose middle stands for 0 without them. */
 static gllm_status take_compressed_zeros(struct taker *t, uint32_t bits, gllm_error *err) {
     const struct tensor *x = find(t, "weight_zero_point");
@@ -155,7 +167,9 @@ static gllm_status take_compressed_zeros(struct taker *t, uint32_t bits, gllm_er
     }
     t->codes->zeros = (struct code_grid){.data = x->data, .bits = (uint8_t)bits, .unit = 4, .line = 1, .step = t->n_groups};
     t->codes->zeros.down = true, t->codes->zero = 0;
-    return check(t, x, DTYPE_I32, words(t->rows, bits), t->n_groups, err);
+    uint64_t down;
+    TRY(take_padding(t, x->rank ? x->shape[0] : 0, t->rows, &t->codes->zeros, &down, err));
+    return check(t, x, DTYPE_I32, down, t->n_groups, err);
 }
 
 /* One scale for all, or one a row and group. */
@@ -176,8 +190,13 @@ static gllm_status take_packed(struct taker *t, gllm_error *err) {
     float sides[2];
     dtype_to_f32(shape->dtype, shape->data, sides, 2);
     if (sides[0] != (float)t->rows || sides[1] != (float)t->cols) return err_set(err, GLLM_FORMAT, "%s: found [%.9g,%.9g], expected [%u,%u]", t->full, (double)sides[0], (double)sides[1], t->rows, t->cols);
-    TRY(take(t, "weight_packed", DTYPE_I32, t->rows, words(t->cols, bits), &t->tensor, err));
-    t->codes->codes = (struct code_grid){.data = t->tensor->data, .bits = (uint8_t)bits, .unit = 4, .line = (uint32_t)words(t->cols, bits), .step = 1};
+    TRY(need(t, "weight_packed", &t->tensor, err));
+    struct code_grid *g = &t->codes->codes;
+    uint64_t across;
+    *g = (struct code_grid){.data = t->tensor->data, .bits = (uint8_t)bits, .unit = 4, .step = 1};
+    TRY(take_padding(t, t->tensor->rank == 2 ? t->tensor->shape[1] : 0, t->cols, g, &across, err));
+    g->line = (uint32_t)across;
+    TRY(check(t, t->tensor, DTYPE_I32, t->rows, across, err));
     TRY(take_compressed_scales(t, err));
     TRY(take_compressed_zeros(t, bits, err));
     return take_groups(t, "weight_g_idx", err);

@@ -93,10 +93,11 @@ static gllm_status read_sizes(const json_t *config, const char *name, struct mod
     return GLLM_OK;
 }
 
-static gllm_status read_decoder(const json_t *config, const char *name, struct arena *a, struct model_cfg *cfg, gllm_error *err) {
+static gllm_status read_decoder(const json_t *config, const char *name, struct arena *a, const struct arch *arch, struct model_cfg *cfg, gllm_error *err) {
     TRY(read_sizes(config, name, cfg, err));
     TRY(read_act(config, name, &cfg->act, err));
     cfg->d_embd = cfg->d_model;
+    if (arch->read_keys) TRY(arch->read_keys(config, name, cfg, err));
     return config_read_decoder(config, name, a, cfg, err);
 }
 
@@ -117,7 +118,7 @@ gllm_status config_read(const json_t *config, const char *name, struct arena *a,
     if (!*arch) return err_set(err, GLLM_UNSUPPORTED, "%s: model_type: found \"%.60s\", supported: %s", name, type, known);
     *cfg = (*arch)->cfg;
     TRY(config_read_quant(root, name, a, &cfg->quant, err));
-    if (cfg->decoder) return read_decoder(config, name, a, cfg, err);
+    if (cfg->decoder) return read_decoder(config, name, a, *arch, cfg, err);
     TRY(read_sizes(config, name, cfg, err));
     if (cfg->n_type) TRY(json_u32(config, name, "type_vocab_size", &cfg->n_type, err));
     if (cfg->n_type > 1 << 16) return err_set(err, GLLM_FORMAT, "%s: type_vocab_size: found %u, expected at most 65536", name, cfg->n_type);

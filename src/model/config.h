@@ -16,6 +16,11 @@ gllm_status config_keys_jina(const json_t *config, const char *name, struct mode
 gllm_status config_keys_gte(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
 gllm_status config_keys_nomic(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
 gllm_status config_keys_modern(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+/* config_experts.c: likewise. */
+gllm_status config_keys_qwen3_moe(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+gllm_status config_keys_mixtral(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+gllm_status config_keys_glm4_moe(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
+gllm_status config_keys_deepseek(const json_t *config, const char *name, struct model_cfg *cfg, gllm_error *err);
 /* The activation that `key` names; left as it is where there is no such key. */
 gllm_status config_read_act(const json_t *config, const char *name, const char *key, enum act_kind *out, gllm_error *err);
 /* config_positions.c: windows, rotary positions where cfg's defaults have some (ropes[0].kind), and `layers`; heads and their width are set. */

@@ -62,7 +62,7 @@ static gllm_status open_gguf(struct model_files *f, const char *path, const stru
     if (!f->dir.dir || !f->dir.name) return err_nomem(err, path);
     TRY(gguf_config(f->weights, path, &f->arch, &f->dir.config, err));
     TRY(config_read(f->dir.config, path, &f->arena, &unused, &f->cfg, err));
-    TRY(gguf_head(&f->dir, !f->cfg.causal && !f->hints.pooling, log, err));
+    TRY(gguf_head(&f->dir, f->weights, !f->cfg.causal && !f->hints.pooling, log, err));
     f->dir.licence = gguf_licence(f);
     f->cfg.rope_interleaved = f->arch.cfg.rope_interleaved;
     f->cfg.norm_plus_one = f->arch.cfg.norm_plus_one;

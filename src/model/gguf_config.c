@@ -59,6 +59,14 @@ static gllm_status number(const struct source *s, const char *key, const char *a
     return found ? set(s, as, json_real(v), err) : GLLM_OK;
 }
 
+static gllm_status flag(const struct source *s, const char *key, bool *out, gllm_error *err) { /* unchanged where the file does not say it */
+    double v = 0;
+    bool found;
+    TRY(value(s, key, &v, &found, err));
+    if (found) *out = v != 0;
+    return GLLM_OK;
+}
+
 /* Keys of other models under the same architecture's name, which would change the values if they were overlooked. */
 static gllm_status refuse_variants(const struct source *s, const struct arch *arch, gllm_error *err) {
     const struct {
@@ -66,7 +74,6 @@ static gllm_status refuse_variants(const struct source *s, const struct arch *ar
         double harmless;
         const char *what;
     } KEYS[] = {{"expert_count", 0, "a mixture of experts"},
-                {"attention.causal", arch->cfg.decoder, arch->cfg.decoder ? "a model without a causal mask" : "an encoder with a causal mask"},
                 {"attention.temperature_scale", 0, "attention scaled by position"},
                 {"attention.clamp_kqv", 0, "clamped keys and values"},
                 {"attention.scale", 0, "a scale of attention of its own"},
@@ -80,6 +87,9 @@ static gllm_status refuse_variants(const struct source *s, const struct arch *ar
         if (v != KEYS[i].harmless)
             return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found %g (%s), expected %g", s->name, full_key(s, KEYS[i].key).text, v, KEYS[i].what, KEYS[i].harmless);
     }
+    bool causal = false;
+    if (!arch->cfg.decoder) TRY(flag(s, "attention.causal", &causal, err));
+    if (causal) return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found 1 (an encoder with a causal mask), expected 0", s->name, full_key(s, "attention.causal").text);
     struct gguf_str type = {0};
     bool found;
     TRY(gguf_str(s->g, "general.type", &type, &found, err));
@@ -214,6 +224,16 @@ static gllm_status leave_out_nextn(const struct source *s, gllm_error *err) {
     return set(s, "num_hidden_layers", json_real(n - extra), err);
 }
 
+/* EmbeddingGemma sees both ways, through a window that is counted from end to end; others may say that they have no causal mask. */
+static gllm_status mask(const struct source *s, gllm_error *err) {
+    bool causal = true;
+    if (!strcmp(s->arch, "gemma-embedding")) return set(s, "use_bidirectional_attention", json_true(), err);
+    TRY(flag(s, "attention.causal", &causal, err));
+    if (causal) return GLLM_OK;
+    if (get(s, "sliding_window") > 0) return err_set(err, GLLM_UNSUPPORTED, "%s: %s: found false beside a window of %g, expected one of them", s->name, full_key(s, "attention.causal").text, get(s, "sliding_window"));
+    return set(s, "is_causal", json_false(), err);
+}
+
 struct number_key {
     const char *key, *as;
     bool required;
@@ -227,6 +247,7 @@ static gllm_status convert_decoder(const struct source *s, const struct arch *ar
     for (unsigned i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) TRY(number(s, NUMBERS[i].key, NUMBERS[i].as, NUMBERS[i].required, err));
     TRY(leave_out_nextn(s, err));
     TRY(window(s, arch, err));
+    TRY(mask(s, err));
     TRY(rope_scaling(s, err));
     return fill_in(s, arch, err);
 }

@@ -194,17 +194,18 @@ gllm_status model_collect(struct model *m, gllm_error *err) {
     m->bindings.arena = &m->arena;
     TRY(adapter_open(m, err));
     m->bindings.adapter = m->adapter;
-    TRY(collect_body(m, err));
-    const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
-    if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     m->dense = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense);
     m->dense_weights = arena_array(&m->arena, f->dir.n_modules, sizeof *m->dense_weights);
     if (!m->dense || !m->dense_weights) return err_nomem(err, "modules");
     for (size_t i = 0; i < f->dir.n_modules; i++) {
-        if (f->dir.modules[i].kind != HF_DENSE) continue;
-        TRY(weights_open(&m->dense_weights[i], f->dir.modules[i].path, err));
-        TRY(bind_dense(&m->bindings, m->dense_weights[i], &f->dir.modules[i], &m->dense[i], err));
+        const struct hf_module *mod = &f->dir.modules[i];
+        if (mod->kind != HF_DENSE) continue;
+        if (!mod->dense.tensor) TRY(weights_open(&m->dense_weights[i], mod->path, err));
+        TRY(bind_dense(&m->bindings, mod->dense.tensor ? f->weights : m->dense_weights[i], mod, &m->dense[i], err));
     }
+    TRY(collect_body(m, err));
+    const size_t unused = f->cfg.quant.method ? bind_activation_scales(f->weights) : 0;
+    if (unused) log_line(&m->log, GLLM_LOG_INFO, "%s: %zu scales of activations are not needed: activations stay in f32", f->dir.name, unused);
     TRY(outputs_collect(m, err));
     return adapter_check(m->adapter, err);
 }
@@ -276,6 +277,7 @@ uint64_t model_activation_bytes(const struct model_cfg *c, uint32_t n_tok, uint3
 uint64_t model_working_bytes(const struct model *m) {
     const struct model_cfg *c = &m->files.cfg;
     uint64_t n = m->session ? model_activation_bytes(c, m->session->layout.cap_tok, m->session->layout.cap_seq) : 0;
-    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(c, decoder_options_of(m->decoder));
+    if (m->session && m->session->outputs) n += outputs_activation_bytes(m, m->session->layout.cap_tok, m->session->layout.cap_seq);
+    if (m->decoder) n += decoder_cache_bytes(c, decoder_options_of(m->decoder)) + decoder_activation_bytes(&m->files, decoder_options_of(m->decoder));
     return n;
 }

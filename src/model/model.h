@@ -82,7 +82,6 @@ struct model {
     struct output_heads *outputs;     /* NULL: nothing beside the pooled vector */
     struct session *session;          /* buffers, tape and plan for the last shape; rebuilt when a batch outgrows it */
     struct decoder *decoder;          /* of a generator, opened at its first use */
-    struct token_bytes *token_bytes;  /* likewise at the first grammar */
     struct log log;
 };
 /* Moves `files` into the model also on failure. The backend is borrowed until model_close. */

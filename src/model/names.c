@@ -21,6 +21,22 @@
 
 const struct name_table NAMES_BERT = {BERT_BODY, BERT_SCORE, BERT_MLM};
 const struct name_table NAMES_ROBERTA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_TANH, .score_out = "classifier.out_proj", ROBERTA_MLM};
+/* Jina's XLM-RoBERTa for flash attention (jina-reranker-v2): the same body under other names. */
+const struct name_table NAMES_ROBERTA_FLASH = {
+    .word = "embeddings.word_embeddings",
+    .pos = "embeddings.position_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .embd_norm = "emb_ln",
+    .qkv = "encoder.layers.%u.mixer.Wqkv",
+    .o = "encoder.layers.%u.mixer.out_proj",
+    .attn_norm_res = "encoder.layers.%u.norm1",
+    .up = "encoder.layers.%u.mlp.fc1",
+    .down = "encoder.layers.%u.mlp.fc2",
+    .ffn_norm_res = "encoder.layers.%u.norm2",
+    .score_dense = "classifier.dense",
+    .score_act = ACT_TANH,
+    .score_out = "classifier.out_proj",
+};
 const struct name_table NAMES_ELECTRA = {BERT_BODY, .score_dense = "classifier.dense", .score_act = ACT_GELU, .score_out = "classifier.out_proj"};
 
 /* jina-embeddings-v2; and its code model, with norms of q and k and a second norm after attention. */

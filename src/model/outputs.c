@@ -80,7 +80,7 @@ static gllm_status read_splade(struct model_files *f, const struct hf_module *m,
     if (!f->arch.names->mlm_out) return err_set(err, GLLM_UNSUPPORTED, "%s: the masked language model's head of a %s model is not in this version", f->dir.dir, f->arch.name);
     if (!f->dir.fill_mask) return err_set(err, GLLM_UNSUPPORTED, "%s: SpladePooling after hidden states, expected transformer_task \"fill-mask\"", f->dir.dir);
     f->outputs.available |= OUTPUT_SPARSE;
-    f->outputs.sparse = SPARSE_BY_VOCABULARY;
+    f->outputs.sparse = m->splade.sum ? SPARSE_BY_VOCABULARY_SUM : SPARSE_BY_VOCABULARY;
     f->outputs.log_twice = m->splade.twice;
     return GLLM_OK;
 }
@@ -189,7 +189,7 @@ gllm_status outputs_collect(struct model *m, gllm_error *err) {
     struct output_heads *h = m->outputs = arena_alloc(&m->arena, sizeof *h);
     if (!h) return err_nomem(err, "outputs");
     if (o->sparse == SPARSE_BY_TOKEN) TRY(take_beside(m, "sparse_linear.pt", &h->sparse_file, 1, &h->sparse, err));
-    if (o->sparse == SPARSE_BY_VOCABULARY) TRY(take_mlm(m, h, err));
+    if (outputs_by_vocabulary(o)) TRY(take_mlm(m, h, err));
     if (o->available & OUTPUT_TOKENS && (o->first_token || o->projector)) TRY(take_tokens(m, h, err));
     return GLLM_OK;
 }
@@ -202,12 +202,20 @@ void outputs_close(struct output_heads *h) {
 
 /* ---- the tape ---- */
 
+/* The widest vector of a token on its way to the end. */
+static uint32_t widest_token(const struct model *m) {
+    const struct hfdir *d = &m->files.dir;
+    uint32_t widest = m->files.outputs.token_dim;
+    for (size_t i = 0; i < d->n_modules; i++)
+        if (d->modules[i].kind == HF_DENSE && d->modules[i].per_token && d->modules[i].dense.out_dim > widest) widest = d->modules[i].dense.out_dim;
+    return widest;
+}
+
 /* The token vectors' own dense layers, from modules.json or as one linear layer beside the body; then length 1. */
 static gllm_status record_tokens(struct output_session *s, const struct model *m, struct tape *t, struct view x, gllm_error *err) {
     const struct hfdir *d = &m->files.dir;
-    uint32_t widest = m->files.outputs.token_dim, now = 0;
-    for (size_t i = 0; i < d->n_modules; i++)
-        if (d->modules[i].kind == HF_DENSE && d->modules[i].per_token && d->modules[i].dense.out_dim > widest) widest = d->modules[i].dense.out_dim;
+    const uint32_t widest = widest_token(m);
+    uint32_t now = 0;
     struct view v = x;
     for (int i = 0; i < 2; i++) TRY(rows_alloc(&s->rows[i], m->backend, x.rows, widest, EXTENT_TOK, BUFFER_READBACK, err));
     if (m->outputs->token.w) {
@@ -227,20 +235,22 @@ static gllm_status record_tokens(struct output_session *s, const struct model *m
     return GLLM_OK;
 }
 
-/* A chunk of the vocabulary after the other: its logits of all tokens, and the largest of each text. */
+/* A chunk of the vocabulary after the other: its logits of all tokens, and the largest of each text; for a sum they all stay, since log(1 + x) of each is what is added. */
 static gllm_status record_vocabulary(struct output_session *s, const struct model *m, struct tape *t, struct view x, gllm_error *err) {
     const struct output_heads *h = m->outputs;
     const struct model_cfg *c = &m->files.cfg;
     const enum act_kind act = m->files.arch.names->mlm_act != ACT_NONE ? m->files.arch.names->mlm_act : c->act;
     TRY(rows_alloc(&s->hidden, m->backend, x.rows, c->d_model, EXTENT_TOK, BUFFER_ACTIVATION, err));
-    TRY(rows_alloc(&s->logits, m->backend, x.rows, VOCABULARY_CHUNK, EXTENT_TOK, BUFFER_ACTIVATION, err));
-    TRY(rows_alloc(&s->weights, m->backend, t->layout.cap_seq, c->n_vocab, EXTENT_SEQ, BUFFER_READBACK, err));
+    const bool sum = m->files.outputs.sparse == SPARSE_BY_VOCABULARY_SUM;
+    if (!sum) TRY(rows_alloc(&s->logits, m->backend, x.rows, VOCABULARY_CHUNK, EXTENT_TOK, BUFFER_ACTIVATION, err));
+    TRY(rows_alloc(&s->weights, m->backend, sum ? x.rows : t->layout.cap_seq, c->n_vocab, sum ? EXTENT_TOK : EXTENT_SEQ, BUFFER_READBACK, err));
     op_linear(t, "mlm.dense", &(struct op_linear){.out = s->hidden, .x = x, .w = h->mlm.w, .bias = h->mlm.bias, .act = act});
     op_norm(t, "mlm.norm", &(struct op_norm){.out = s->hidden, .x = s->hidden, .w = h->mlm_norm.w, .b = h->mlm_norm.b, .kind = NORM_LAYER, .eps = c->norm_eps});
     for (uint32_t i = 0; i < h->n_chunks; i++) {
-        struct view out = view_cols(s->logits, 0, h->mlm_chunks[i].w->rows);
+        const uint32_t first = i * VOCABULARY_CHUNK, n = h->mlm_chunks[i].w->rows;
+        struct view out = sum ? view_cols(s->weights, first, n) : view_cols(s->logits, 0, n);
         op_linear(t, "mlm.out", &(struct op_linear){.out = out, .x = s->hidden, .w = h->mlm_chunks[i].w, .bias = h->mlm_chunks[i].bias});
-        op_pool(t, "mlm.max", &(struct op_pool){.out = view_cols(s->weights, i * VOCABULARY_CHUNK, out.cols), .x = out, .modes = POOL_MAX});
+        if (!sum) op_pool(t, "mlm.max", &(struct op_pool){.out = view_cols(s->weights, first, n), .x = out, .modes = POOL_MAX});
     }
     return GLLM_OK;
 }
@@ -252,7 +262,7 @@ gllm_status outputs_record(struct output_session **out, const struct model *m, s
     if (!s) return err_nomem(err, "outputs");
     if (wanted & OUTPUT_TOKENS) TRY(record_tokens(s, m, t, x, err));
     if (!(wanted & OUTPUT_SPARSE)) return GLLM_OK;
-    if (m->files.outputs.sparse == SPARSE_BY_VOCABULARY) return record_vocabulary(s, m, t, x, err);
+    if (outputs_by_vocabulary(&m->files.outputs)) return record_vocabulary(s, m, t, x, err);
     TRY(rows_alloc(&s->weights, m->backend, x.rows, 1, EXTENT_TOK, BUFFER_READBACK, err));
     op_linear(t, "sparse.linear", &(struct op_linear){.out = s->weights, .x = x, .w = m->outputs->sparse.w, .bias = m->outputs->sparse.bias, .act = ACT_RELU});
     return GLLM_OK;
@@ -272,5 +282,18 @@ void output_session_close(struct output_session *s, struct backend *be) {
 }
 
 size_t outputs_sparse_floats(const struct model *m, uint32_t n_tok, uint32_t n_seq) {
-    return m->files.outputs.sparse == SPARSE_BY_VOCABULARY ? (size_t)n_seq * m->files.cfg.n_vocab : n_tok;
+    switch (m->files.outputs.sparse) {
+    case SPARSE_BY_VOCABULARY: return (size_t)n_seq * m->files.cfg.n_vocab;
+    case SPARSE_BY_VOCABULARY_SUM: return (size_t)n_tok * m->files.cfg.n_vocab;
+    default: return n_tok;
+    }
+}
+
+uint64_t outputs_activation_bytes(const struct model *m, uint32_t n_tok, uint32_t n_seq) {
+    const struct outputs_cfg *o = &m->files.outputs;
+    uint64_t floats = 0;
+    if (o->available & OUTPUT_TOKENS) floats += 2ull * n_tok * widest_token(m);
+    if (o->available & OUTPUT_SPARSE) floats += outputs_sparse_floats(m, n_tok, n_seq);
+    if (outputs_by_vocabulary(o)) floats += (uint64_t)n_tok * (m->files.cfg.d_model + (o->sparse == SPARSE_BY_VOCABULARY ? VOCABULARY_CHUNK : 0));
+    return floats * sizeof(float);
 }

@@ -1,14 +1,14 @@
 /* outputs.h - what a model gives of a text beside a pooled vector, or in its place: weights of vocabulary entries (sparse) and a vector for each token.
  *
  *   sparse, by token       BGE-M3: relu(w h_i + b) of each token; an entry has the largest of its tokens
- *   sparse, by vocabulary  SPLADE: log(1 + relu(max_i logit_i[v])) of each entry v, the logits those of the masked language model's head
+ *   sparse, by vocabulary  SPLADE: log(1 + relu(max_i logit_i[v])) of each entry v, the logits those of the masked language model's head; or the sum over i
  *   tokens                 ColBERT, jina-embeddings-v4: h_i through dense layers, scaled to length 1 */
 #ifndef GLLM_MODEL_OUTPUTS_H
 #define GLLM_MODEL_OUTPUTS_H
 #include "model/bind.h"
 
 enum { OUTPUT_DENSE = 1, OUTPUT_SPARSE = 2, OUTPUT_TOKENS = 4 }; /* bits */
-enum sparse_kind { SPARSE_NONE, SPARSE_BY_TOKEN, SPARSE_BY_VOCABULARY };
+enum sparse_kind { SPARSE_NONE, SPARSE_BY_TOKEN, SPARSE_BY_VOCABULARY, SPARSE_BY_VOCABULARY_SUM };
 struct late_side { /* a query or a document for late interaction */
     uint32_t max_tokens; /* 0: the model's limit */
     int32_t marker;      /* a token at its start, after outputs_cfg's marker_at; -1: none */
@@ -16,7 +16,7 @@ struct late_side { /* a query or a document for late interaction */
 struct outputs_cfg { /* from a model's files */
     uint32_t available; /* OUTPUT_* */
     enum sparse_kind sparse;
-    bool log_twice;          /* SPARSE_BY_VOCABULARY: log(1 + w) once more */
+    bool log_twice;          /* by vocabulary: log(1 + w) once more */
     const int32_t *unweighed; /* [n_unweighed] SPARSE_BY_TOKEN: tokens that have no weight */
     uint32_t n_unweighed;
     uint32_t token_dim, first_token; /* of tokens: width; how many at a text's start have no vector */
@@ -35,11 +35,13 @@ struct outputs_cfg { /* from a model's files */
     bool skip_queries;
 };
 
+static inline bool outputs_by_vocabulary(const struct outputs_cfg *o) { return o->sparse == SPARSE_BY_VOCABULARY || o->sparse == SPARSE_BY_VOCABULARY_SUM; }
+
 /* What a run gives; each on the host, NULL where it is not wanted. */
 struct outputs {
     uint32_t wanted;
     float *dense;  /* [n_seq, head dim] before the final normalisation; or a classification head's logits */
-    float *sparse; /* [n_tok], or [n_seq, n_vocab] the largest logits */
+    float *sparse; /* [n_tok]; by vocabulary [n_seq, n_vocab] the largest logits; for a sum all, [n_tok, n_vocab] */
     float *tokens; /* [n_tok, token_dim] */
 };
 
@@ -57,4 +59,5 @@ gllm_status outputs_record(struct output_session **out, const struct model *m, s
 gllm_status outputs_fetch(const struct output_session *s, const struct model *m, uint32_t n_tok, uint32_t n_seq, const struct outputs *out, gllm_error *err); /* after a run */
 void output_session_close(struct output_session *s, struct backend *be); /* NULL ok */
 size_t outputs_sparse_floats(const struct model *m, uint32_t n_tok, uint32_t n_seq); /* of struct outputs */
+uint64_t outputs_activation_bytes(const struct model *m, uint32_t n_tok, uint32_t n_seq); /* device memory of a forward that gives all that there are */
 #endif

@@ -14,6 +14,7 @@ void reply_tell(struct reply *a, enum reply_part part, const char *text, size_t 
 }
 
 void reply_take(struct reply *a, size_t n) {
+    if (!n) return; /* there may be no memory yet */
     memmove(a->held, a->held + n, a->len - n);
     a->len -= n;
 }

@@ -7,7 +7,7 @@ lines() { [ "$(wc -l <"$work/out")" = "$1" ]; }
 
 status 2 "$gllm"
 status 2 "$gllm" embde; ok "unknown verb is named" says embde
-status 2 "$gllm" serve m; ok "later verbs say so" says "not in this version"
+status 1 "$gllm" serve /nonexistent/m; ok "serve: a missing model is named" says "/nonexistent/m"
 status 2 "$gllm" embed; ok "missing operand" says "expected gllm embed"
 status 2 "$gllm" embed $model hi --dimension 3; ok "near miss" says "did you mean --dimensions"
 status 2 "$gllm" embed $model hi --format xml; ok "choices are listed" says npy

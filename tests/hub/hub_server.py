@@ -55,6 +55,16 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
 
+    def send_beginning(self, data, first, n):
+        """The headers of all from `first` on, then n bytes of that."""
+        self.send_response(206 if first else 200)
+        if first:
+            self.send_header("Content-Range", "bytes %d-%d/%d" % (first, len(data) - 1, len(data)))
+        self.send_header("Content-Length", str(len(data) - first))
+        self.end_headers()
+        self.wfile.write(data[first : first + n])
+        self.wfile.flush()
+
     def send_file(self, data, ranges=True):
         hub, first = self.server.hub, 0
         asked = self.headers.get("Range")
@@ -62,11 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             first = int(asked.split("=")[1].split("-")[0])
             if first >= len(data):
                 return self.refuse(416, headers=[("Content-Range", "bytes */%d" % len(data))])
-        self.send_response(206 if asked and ranges else 200)
-        if asked and ranges:
-            self.send_header("Content-Range", "bytes %d-%d/%d" % (first, len(data) - 1, len(data)))
-        self.send_header("Content-Length", str(len(data) - first))
-        self.end_headers()
+        self.send_beginning(data, first, 0)
         body = data[first:]
         for at in range(0, len(body), hub.chunk):
             self.wfile.write(body[at : at + hub.chunk])
@@ -82,17 +88,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         hub = self.server.hub
         url = urllib.parse.urlsplit(self.path)
-        path, query = urllib.parse.unquote(url.path), urllib.parse.parse_qs(url.query)
+        path = urllib.parse.unquote(url.path if self.path.startswith("/") else self.path.split("?")[0])
         with hub.mutex:
             hub.requests.append((self.server.kind, path, dict(self.headers), self.path))
         try:
             if hub.fault and hub.fault(self, path):
                 return
-            self.route(hub, path, query)
+            self.route(hub, path)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    def route(self, hub, path, query):
+    def route(self, hub, path):
         for name, repo in hub.repos.items():
             if path.startswith("/api/models/%s/revision/" % name) and not hub.modelscope:
                 revision = path.split("/revision/")[1]

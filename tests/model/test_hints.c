@@ -97,6 +97,34 @@ static void test_files_first(void **state) {
     gllm_client_close(known), gllm_client_close(unknown);
 }
 
+/* The special tokens that UniXcoder's and StarEncoder's own code puts around a text (tools/make_frame_goldens.py). */
+static void test_frames(void **state) {
+    (void)state;
+    static const char *const MODELS[][3] = {{"claudios--unixcoder-base", "unixcoder-base", "unixcoder"}, {"bigcode--starencoder", "starencoder", "starencoder"}};
+    for (unsigned i = 0; i < sizeof MODELS / sizeof *MODELS; i++) {
+        char path[128];
+        json_t *k;
+        size_t n;
+        snprintf(path, sizeof path, "../frames/%s", MODELS[i][2]);
+        place(MODELS[i][0], path);
+        snprintf(path, sizeof path, "tests/golden/frames/%s/expected.json", MODELS[i][2]);
+        json_t *root = json_load_file(path, 0, NULL), *cases = json_object_get(root, "cases");
+        gllm_client *c = opened(MODELS[i][1]);
+        assert_true(json_array_size(cases) >= 9);
+        json_array_foreach(cases, n, k) {
+            const gllm_str text = text_at(k, "text");
+            const gllm_embed_request r = client_request(&text);
+            gllm_embeddings *e = client_embed(c, &r);
+            const double off = worst_of(e->data, json_object_get(k, "vector"), e->dim);
+            assert_int_equal(e->tokens[0], json_array_size(json_object_get(k, "ids")));
+            if (!(off <= 1e-5)) fail_msg("%s: \"%.40s\" is off by %g, allowed 1e-5", MODELS[i][1], text.ptr, off);
+            gllm_embeddings_free(e);
+        }
+        gllm_client_close(c);
+        json_decref(root);
+    }
+}
+
 static void cut(gllm_client *c, uint32_t dimensions, const char *refusal) {
     const gllm_str text = {TEXT, GLLM_NTS};
     gllm_embed_request r = client_request(&text);
@@ -153,7 +181,7 @@ static void test_info(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pooling), cmocka_unit_test(test_prompts), cmocka_unit_test(test_files_first), cmocka_unit_test(test_dimensions),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pooling), cmocka_unit_test(test_prompts), cmocka_unit_test(test_files_first), cmocka_unit_test(test_frames), cmocka_unit_test(test_dimensions),
                                        cmocka_unit_test(test_info)};
     return cmocka_run_group_tests(tests, temp_open, temp_close);
 }

@@ -216,6 +216,44 @@ static void test_adapters(void **state) {
     }
 }
 
+/* A copy of jina-v4 by links, with this adapter_config.json. */
+static const char *with_adapter_config(const char *config) {
+    static const char *const LINKS[] = {"config.json", "model.safetensors", "modules.json", "tokenizer.json", "tokenizer_config.json", "adapters/adapter_model.safetensors"};
+    char here[300], from[700];
+    temp_text("jina/adapters/adapter_config.json", config);
+    if (!getcwd(here, sizeof here)) fail_msg("no working directory");
+    for (unsigned i = 0; i < sizeof LINKS / sizeof *LINKS; i++) {
+        char to[128];
+        snprintf(from, sizeof from, "%s/" GOLDEN "/jina-v4/%s", here, LINKS[i]);
+        snprintf(to, sizeof to, "jina/%s", LINKS[i]);
+        unlink(temp_path(to));
+        if (symlink(from, temp_path(to))) fail_msg("cannot link %s", to);
+    }
+    return temp_path("jina");
+}
+
+/* What PEFT can do beside adding B A is refused by its key. */
+static void test_adapter_variants(void **state) {
+    (void)state;
+    static const char *const CASES[][2] = {
+        {"[]", "r: found 0"},
+        {"{\"r\":4,\"lora_alpha\":6,\"use_dora\":true}", "use_dora: found true"},
+        {"{\"r\":4,\"lora_alpha\":6,\"peft_type\":\"IA3\"}", "peft_type: found \"IA3\""},
+        {"{\"r\":4,\"lora_alpha\":6,\"bias\":\"all\"}", "bias \"all\""},
+        {"{\"r\":4,\"lora_alpha\":6,\"rank_pattern\":{\"q_proj\":8}}", "rank_pattern: found 1 entries"},
+        {"{\"r\":4,\"lora_alpha\":6,\"modules_to_save\":[\"norm\"]}", "modules_to_save: found 1 entries"},
+    };
+    for (unsigned i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        gllm_options o;
+        gllm_error err = {0};
+        gllm_client *c;
+        gllm_options_init(&o);
+        o.model = with_adapter_config(CASES[i][0]);
+        assert_true(gllm_client_open(&c, &o, &err) != GLLM_OK);
+        if (!strstr(err.message, CASES[i][1])) fail_msg("found \"%s\", expected \"%s\"", err.message, CASES[i][1]);
+    }
+}
+
 /* What a model lacks is refused by name; what it has first is the default. */
 static void test_refused(void **state) {
     (void)state;
@@ -245,6 +283,6 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_company), cmocka_unit_test(test_adapters), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_company), cmocka_unit_test(test_adapters), cmocka_unit_test(test_adapter_variants), cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, temp_open, temp_close);
 }

@@ -449,13 +449,44 @@ static void test_remove(void **state) {
     assert_int_equal(gllm_job_take_embeddings(running, &e, NULL), GLLM_OK); /* it was running: whole */
     gllm_embeddings_free(e);
     assert_int_equal(gllm_job_wait(waiting, LONG), GLLM_OK);
-    assert_int_equal(gllm_job_take_embeddings(waiting, &e, NULL), GLLM_CLOSED);
+    assert_int_equal(gllm_job_take_embeddings(waiting, &e, &err), GLLM_CLOSED);
+    assert_string_equal(err.message, "model \"small\" was taken out of the client");
     gllm_job_free(running);
     gllm_job_free(waiting);
     o = named(BERT, "small", GLLM_LOAD_LAZY); /* the name is free again */
     add(h.client, &o);
     ask(h.client, "small");
     gllm_client_close(h.client);
+}
+
+static void *close_client(void *arg) {
+    gllm_client_close(arg);
+    return NULL;
+}
+/* A client that closes ends what waits for any of its models, whatever another one is busy with. */
+static void test_close(void **state) {
+    (void)state;
+    gllm_options o = named(BERT, "small", GLLM_LOAD_NOW);
+    struct holder h = {.client = client_open(&o)}, k = {.client = h.client};
+    pthread_t closer;
+    gllm_embeddings *e;
+    gllm_error err = {0};
+    o = named(MPNET, "other", GLLM_LOAD_NOW);
+    add(h.client, &o);
+    gllm_job *first = hold_model(&h, "small"), *second = hold_model(&k, "other"), *waiting = wait_for_model(h.client, "other");
+    assert_int_equal(pthread_create(&closer, NULL, close_client, h.client), 0);
+    while (embed(h.client, "unknown", &e, &err) != GLLM_CLOSED) usleep(500);
+    atomic_store(&k.let_go, true);
+    assert_int_equal(gllm_job_wait(second, LONG), GLLM_OK);
+    assert_int_equal(gllm_job_wait(waiting, LONG), GLLM_OK);
+    assert_int_equal(gllm_job_wait(first, 0), GLLM_TIMEOUT);
+    assert_int_equal(gllm_job_take_embeddings(waiting, &e, &err), GLLM_CLOSED);
+    assert_string_equal(err.message, "the client is closing");
+    atomic_store(&h.let_go, true);
+    pthread_join(closer, NULL);
+    assert_int_equal(gllm_job_take_embeddings(first, &e, NULL), GLLM_OK);
+    gllm_embeddings_free(e);
+    gllm_job_free(first), gllm_job_free(second), gllm_job_free(waiting);
 }
 
 /* On a worker no model of the client may be waited for. */
@@ -532,6 +563,6 @@ static void test_churn(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_bad_model), cmocka_unit_test(test_one_load), cmocka_unit_test(test_repaired),
-                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_idle), cmocka_unit_test(test_remove), cmocka_unit_test(test_callback), cmocka_unit_test(test_churn)};
+                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_idle), cmocka_unit_test(test_remove), cmocka_unit_test(test_close), cmocka_unit_test(test_callback), cmocka_unit_test(test_churn)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

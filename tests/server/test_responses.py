@@ -13,7 +13,7 @@ work = tempfile.mkdtemp()
 TOOLS_MODEL = os.path.join(work, "tools")
 shutil.copytree(MODEL, TOOLS_MODEL)
 template = open(f"{MODEL}/chat_template.jinja").read().replace("m.content", "(m.content or '')").replace("{%- for m in messages %}", "{{- tools | tojson if tools else '' }}{%- for m in messages %}")
-open(f"{TOOLS_MODEL}/chat_template.jinja", "w").write(template + "{# <tool_call> </think> #}")
+open(f"{TOOLS_MODEL}/chat_template.jinja", "w").write(template + "{# <tool_call> #}")
 s = Server(f"chat={MODEL}", f"tools={TOOLS_MODEL}")
 PATH = "/v1/responses"
 

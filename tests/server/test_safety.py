@@ -65,7 +65,7 @@ check(not any(k in line for k in ("alpha", "beta-key", "gamma-key", "whale") for
 check("--api-key-file" in refused(MODEL, "--host", "0.0.0.0", "--port", "0"), "a public bind without keys")
 check("found no key" in refused(MODEL, "--api-key-file", keys, "--port", "0"), "a file without keys")
 check("No such file" in refused(MODEL, "--api-key-file", keys + "x", "--port", "0"), "no file of keys")
-check("no such model" in refused("nothing/of-that-name", "--port", "0"), "no such model")
+check("no such model" in refused("./nothing/of-that-name", "--port", "0"), "no such model")
 check("--host" in refused(MODEL, "--host", "no.such.host.invalid", "--port", "0"), "no such host")
 check('"twice" is open' in refused(f"twice={MODEL}", f"twice={MODEL}", "--port", "0"), "a name given twice")
 with socket.socket() as taken:

@@ -105,6 +105,11 @@ static void test_config(void **state) {
         {"{\"model_type\":\"modernbert\"," SIZES ",\"local_attention\":1}", GLLM_UNSUPPORTED, "local_attention: found 1"},
         {"{\"model_type\":\"new\"," SIZES ",\"rope_scaling\":{\"type\":\"ntk\"}}", GLLM_FORMAT, "rope factor: found 0"},
         {"{\"model_type\":\"modernbert\"," SIZES ",\"global_attn_every_n_layers\":0}", GLLM_FORMAT, "global_attn_every_n_layers: found 0"},
+        {"{\"model_type\":\"qwen3_moe\"," SIZES ",\"num_experts\":4,\"mlp_only_layers\":[0]}", GLLM_UNSUPPORTED, "num_experts: found 4: layers.1.mlp.experts"},
+        {"{\"model_type\":\"qwen3_moe\"," SIZES ",\"decoder_sparse_step\":0}", GLLM_FORMAT, "decoder_sparse_step: found 0"},
+        {"{\"model_type\":\"mixtral\"," SIZES "}", GLLM_UNSUPPORTED, "num_local_experts: found 8: layers.0.block_sparse_moe.experts"},
+        {"{\"model_type\":\"glm4_moe\"," SIZES ",\"n_routed_experts\":160}", GLLM_UNSUPPORTED, "n_routed_experts: found 160: layers.1.mlp.experts"},
+        {"{\"model_type\":\"deepseek_v3\"," SIZES ",\"kv_lora_rank\":64}", GLLM_UNSUPPORTED, "kv_lora_rank: found 64: layers.0.self_attn.kv_a_proj_with_mqa"},
     };
     for (unsigned i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         json_t *root;

@@ -160,7 +160,7 @@ static const struct {
     {"llama", {{.op = RENAME, .key = "llama.attention.head_count_kv"}, {.op = ADD_U32S, .key = "llama.attention.head_count_kv", .number = 2, .count = 2}}, GLLM_UNSUPPORTED, "llama.attention.head_count_kv: found 2 and 1, expected the same for all layers"},
     {"qwen3", {{.op = SET_U32, .key = "qwen3.attention.value_length", .number = 8}}, GLLM_UNSUPPORTED, "qwen3.attention.value_length: found 8, expected the 16 of the keys"},
     VARIANT(ADD_U32, "expert_count", 8, "8 (a mixture of experts), expected 0"),
-    VARIANT(ADD_BOOL, "attention.causal", 0, "0 (a model without a causal mask), expected 1"),
+    {"gguf-gemma3", {{.op = ADD_BOOL, .key = "gemma3.attention.causal", .number = 0}}, GLLM_UNSUPPORTED, "gemma3.attention.causal: found false beside a window of 6, expected one of them"},
     VARIANT(ADD_F32, "attention.temperature_scale", 0.5, "0.5 (attention scaled by position), expected 0"),
     VARIANT(ADD_F32, "attention.clamp_kqv", 8, "8 (clamped keys and values), expected 0"),
     VARIANT(ADD_F32, "logit_scale", 2, "2 (scaled logits), expected 0"),

@@ -38,6 +38,22 @@ static void test_step_check(void **state) {
     expect_step(6, 2, 3, (const uint32_t[]){0, 2, 6, 0}, "step: sequence 1 has 4 tokens, the longest is said to have 3");
 }
 
+/* Of a sequence of 4 tokens 5 cannot be seen. */
+static void test_step_seen(void **state) {
+    (void)state;
+    const struct step_layout l = step_layout_make(4, 1);
+    uint32_t words[64] = {[STEP_N_TOK] = 4, [STEP_N_SEQ] = 1, [STEP_MAX_LEN] = 4};
+    struct hostmem step = {.base = {.bytes = sizeof words}, .data = (unsigned char *)words};
+    struct tape t;
+    gllm_error err = {0};
+    tape_init(&t, &step.base, l);
+    words[l.starts + 1] = words[l.seen] = 4;
+    assert_int_equal(step_check(&t, &err), GLLM_OK);
+    words[l.seen] = 5;
+    assert_int_equal(step_check(&t, &err), GLLM_INVALID);
+    assert_string_equal(err.message, "step: sequence 0 has 4 tokens, 5 of them are said to be seen");
+}
+
 static void expect_desc(struct weight_desc d, gllm_status status, uint32_t rows, const char *message) {
     gllm_error err = {0};
     uint32_t found = 0;
@@ -45,6 +61,25 @@ static void expect_desc(struct weight_desc d, gllm_status status, uint32_t rows,
     assert_int_equal(weight_desc_check(&d, &found, &err), status);
     if (message) assert_string_equal(err.message, message);
     assert_int_equal(found, rows);
+}
+
+/* value + scale b a, b in f16: rows of 600 columns, which are more than are taken at once. */
+static void test_delta(void **state) {
+    (void)state;
+    enum { COLS = 600 };
+    static float values[2 * COLS], a[2 * COLS], out[COLS];
+    const uint16_t b[] = {0x3C00, 0xC000, 0x0000, 0x4200}; /* 1, -2; 0, 3 */
+    for (uint32_t i = 0; i < 2 * COLS; i++) values[i] = (float)(i % 7), a[i] = (float)(i % 11) - 5;
+    struct weight_delta delta = {.a = a, .b = b, .a_dtype = DTYPE_F32, .b_dtype = DTYPE_F16, .rank = 2, .scale = 0.5f};
+    const struct weight_part part = {.data = values, .dtype = DTYPE_F32, .rows = 2, .delta = &delta};
+    for (uint32_t r = 0; r < 2; r++) {
+        weight_row(&part, COLS, r, out);
+        for (uint32_t c = 0; c < COLS; c++) assert_true(out[c] == values[r * COLS + c] + 0.5f * (r ? 3 * a[COLS + c] : a[c] - 2 * a[COLS + c]));
+    }
+    expect_desc((struct weight_desc){.role = WEIGHT_MATRIX, .cols = COLS, .n_parts = 1, .parts = {part}}, GLLM_OK, 2, NULL);
+    expect_desc((struct weight_desc){.role = WEIGHT_TABLE, .cols = COLS, .n_parts = 1, .parts = {part}}, GLLM_INVALID, 0, "w: part 0 has a delta, expected none but of a matrix with data");
+    delta.rank = 0;
+    expect_desc((struct weight_desc){.role = WEIGHT_MATRIX, .cols = COLS, .n_parts = 1, .parts = {part}}, GLLM_INVALID, 0, "w: delta of part 0: rank 0, expected 1 or more and values of F32, F16 or BF16");
 }
 
 #define PART(d, t, n) {.data = d, .dtype = t, .rows = n}
@@ -88,6 +123,6 @@ static void test_pages(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_step_check), cmocka_unit_test(test_weight_desc_check), cmocka_unit_test(test_pages)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_step_check), cmocka_unit_test(test_step_seen), cmocka_unit_test(test_delta), cmocka_unit_test(test_weight_desc_check), cmocka_unit_test(test_pages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

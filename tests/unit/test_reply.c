@@ -202,6 +202,7 @@ static const struct answer_case {
     {HERMES, "a  <tool_call>{\"nam\": \"f\"}</tool_call> b ", "a  <tool_call>{\"nam\": \"f\"}</tool_call> b ", "", "", false},
     {HERMES, "a <tool_call> b " CALL("{}"), "a <tool_call> b", "", "f {}\n", false},
     {HERMES, "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\"", "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\"", "", "", false},
+    {HERMES, "", "", "", "", false},
     {HERMES, "  x <tool_cal", "  x <tool_cal", "", "", false},
     {HERMES, "1 < 2 <tool\n", "1 < 2 <tool\n", "", "", false},
     {HERMES, "<think>no thought here</think>", "<think>no thought here</think>", "", "", false},
