@@ -8,7 +8,6 @@
 #include "model/forward.h"
 #include "model/head.h"
 #include "model/static.h"
-#include "text/token_bytes.h"
 
 /* Buffers, tape and plan for batches of up to layout.cap_tok tokens in cap_seq sequences, with one choice of pooling and of outputs. */
 struct session {
@@ -231,7 +230,6 @@ gllm_status model_open(struct model **out, struct model_files *files, struct bac
 void model_close(struct model *m) {
     if (!m) return;
     decoder_close(m->decoder);
-    token_bytes_close(m->token_bytes);
     session_close(m);
     if (m->backend) bind_release(&m->bindings, m->backend);
     free(m->bindings.list);
@@ -250,7 +248,6 @@ gllm_status model_share(struct model **out, const struct model *m, struct backen
     one->backend = be;
     one->session = NULL;
     one->decoder = NULL;
-    one->token_bytes = NULL;
     return GLLM_OK;
 }
 
