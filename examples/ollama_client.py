@@ -14,7 +14,7 @@ vectors = client.embed(model="all-MiniLM-L6-v2", input=["a quiet street", "a sil
 for i in (1, 2):
     print(f"{sum(a * b for a, b in zip(vectors[0], vectors[i])):.3f}")
 
-print(client.generate(model=CHAT, prompt="The capital of France is", options={"temperature": 0, "num_predict": 12}).response)
+print(client.generate(model=CHAT, prompt="What is the capital of France?", options={"temperature": 0, "num_predict": 12}).response)
 for part in client.chat(model=CHAT, messages=[{"role": "user", "content": "Name three rivers."}], options={"temperature": 0, "num_predict": 32}, stream=True):
     print(part.message.content, end="", flush=True)
 print()

@@ -14,11 +14,12 @@ BOOL, F32, F64, TEXT = c.c_bool, c.c_float, c.c_double, c.c_char_p
 floats, uint32s, int32s, bools = c.POINTER(F32), c.POINTER(U32), c.POINTER(I32), c.POINTER(BOOL)
 
 STATUS = {"OK": 0, "INVALID": -1, "NOMEM": -2, "IO": -3, "FORMAT": -4, "UNSUPPORTED": -5, "DEVICE": -6, "TOO_LONG": -7, "CANCELED": -8, "TIMEOUT": -9,
-          "BUSY": -10, "CLOSED": -11, "NOT_FOUND": -12}
+          "BUSY": -10, "CLOSED": -11, "NOT_FOUND": -12, "DOWNLOAD": -13}
 LOG = ["error", "warn", "info", "debug"]
 PRECISION = {"auto": 0, "f32": 1, "bf16": 2, "int8": 3}
 KV_CACHE = {"auto": 0, "f16": 1, "f32": 2, "q8_0": 3}
 LOAD = {"now": 0, "lazy": 1}
+FETCH = {"auto": 0, "never": 1}
 STATE = ["unloaded", "loading", "ready", "failed"]
 INPUT_TYPE = {"plain": 0, "query": 1, "document": 2}
 TRUNCATE = {"end": 0, "start": 1, "none": 2}
@@ -26,7 +27,8 @@ NORMALIZE = {"model": 0, "on": 1, "off": 2}
 POOLING = {"model": 0, "cls": 1, "mean": 2, "max": 3, "last": 4, "mean_sqrt_len": 5, "weighted_mean": 6}
 OUTPUT = {"dense": 1, "sparse": 2, "tokens": 4}
 SCORES = {"probability": 0, "raw": 1, "model": 2}
-FINISH = ["stop", "length", "canceled"]
+FINISH = ["stop", "length", "canceled", "tool_calls"]
+PART = ["text", "content", "reasoning", "call", "arguments"]
 
 
 def struct(name: str, *fields: Tuple[str, Any]) -> Any:
@@ -38,13 +40,15 @@ Str = struct("gllm_str", ("ptr", P), ("len", SIZE))
 strs = c.POINTER(Str)
 
 log_fn = c.CFUNCTYPE(None, P, INT, TEXT)
+pull_fn = c.CFUNCTYPE(BOOL, P, P)
 progress_fn = c.CFUNCTYPE(BOOL, P, SIZE, SIZE)
 done_fn = c.CFUNCTYPE(None, P, P)
 
 Options = struct(
     "gllm_options", ("struct_size", SIZE), ("model", TEXT), ("home", TEXT), ("backend", TEXT), ("threads", U32), ("max_batch_tokens", U32), ("max_queue", U32),
     ("precision", INT), ("exact", BOOL), ("log", log_fn), ("log_user", P), ("n_ctx", U32), ("kv_cache", INT), ("name", TEXT), ("load", INT), ("pinned", BOOL),
-    ("idle_seconds", U32), ("workers", U32), ("cache_tokens", U32), ("memory_budget", U64))
+    ("idle_seconds", U32), ("workers", U32), ("cache_tokens", U32), ("memory_budget", U64), ("adapter", TEXT),
+    ("fetch", INT), ("fetch_progress", pull_fn), ("fetch_user", P))
 ModelStatus = struct(
     "gllm_model_status", ("name", TEXT), ("path", TEXT), ("task", TEXT), ("state", INT), ("failure", TEXT), ("pinned", BOOL), ("memory_bytes", U64),
     ("waiting", U32), ("running", U32), ("idle_seconds", F64), ("load_ms", F64), ("batches", U64), ("batch_tokens", U64), ("batch_sequences", U64),
@@ -83,7 +87,8 @@ Classes = struct(
 
 TokenLogprob = struct("gllm_token_logprob", ("id", I32), ("logprob", F32))
 LogitBias = struct("gllm_logit_bias", ("id", I32), ("bias", F32))
-Chunk = struct("gllm_chunk", ("struct_size", SIZE), ("text", Str), ("token", I32), ("logprob", F32))
+Chunk = struct("gllm_chunk", ("struct_size", SIZE), ("text", Str), ("token", I32), ("logprob", F32), ("part", INT), ("call", U32), ("n_top", SIZE),
+               ("top", c.POINTER(TokenLogprob)))
 chunk_fn = c.CFUNCTYPE(BOOL, P, c.POINTER(Chunk))
 Message = struct("gllm_message", ("role", TEXT), ("content", Str), ("extra", TEXT))
 GenerateRequest = struct(
@@ -91,11 +96,14 @@ GenerateRequest = struct(
     ("top_p", F32), ("min_p", F32), ("typical_p", F32), ("top_k", U32), ("repetition_penalty", F32), ("presence_penalty", F32), ("frequency_penalty", F32),
     ("penalty_last_n", U32), ("logit_bias", c.POINTER(LogitBias)), ("n_logit_bias", SIZE), ("seed", U64), ("logprobs", BOOL), ("n_top", U32), ("stop", strs),
     ("n_stop", SIZE), ("on_chunk", chunk_fn), ("user", P), ("messages", c.POINTER(Message)), ("n_messages", SIZE), ("tools", TEXT), ("template_args", TEXT),
-    ("chat_template", TEXT), ("continue_final", BOOL), ("template_time", I64), ("grammar", TEXT), ("json_schema", TEXT), ("json", BOOL), ("model", TEXT))
+    ("chat_template", TEXT), ("continue_final", BOOL), ("template_time", I64), ("grammar", TEXT), ("json_schema", TEXT), ("json", BOOL), ("model", TEXT), ("split_answer", BOOL),
+    ("hold_calls", BOOL), ("single_call", BOOL), ("tool_choice", TEXT), ("prompt_ids", int32s), ("n_prompt_ids", SIZE))
+ToolCall = struct("gllm_tool_call", ("name", TEXT), ("arguments", Str))
 Completion = struct(
     "gllm_completion", ("text", Str), ("n_tokens", SIZE), ("tokens", int32s), ("logprobs", floats), ("n_top", SIZE), ("top", c.POINTER(TokenLogprob)),
     ("finish", INT), ("context_full", BOOL), ("stop_index", INT), ("prompt_tokens", U32), ("cached_tokens", U32), ("prefill_ms", F64), ("decode_ms", F64),
-    ("model", TEXT), ("queue_ms", F64))
+    ("model", TEXT), ("queue_ms", F64), ("content", Str), ("reasoning", Str), ("n_tool_calls", SIZE), ("tool_calls", c.POINTER(ToolCall)),
+    ("reasoning_tokens", U32))
 Submit = struct("gllm_submit", ("struct_size", SIZE), ("on_done", done_fn), ("user", P), ("notify", BOOL), ("caller", U64), ("timeout_ms", I64))
 TokenizeRequest = struct(
     "gllm_tokenize_request", ("struct_size", SIZE), ("text", Str), ("pair", Str), ("no_special", BOOL), ("parse_special", BOOL), ("model", TEXT))
@@ -103,7 +111,7 @@ Tokens = struct("gllm_tokens", ("count", SIZE), ("ids", int32s), ("pieces", strs
 
 STRUCTS = {kind.__name__: kind for kind in list(globals().values()) if isinstance(kind, type) and issubclass(kind, c.Structure) and kind is not c.Structure}
 # Of these gllm fills arrays, or the caller does: their size is fixed. The others may be longer in a newer library.
-FIXED = {"gllm_error", "gllm_str", "gllm_sparse", "gllm_token_vectors", "gllm_ranking", "gllm_token_logprob", "gllm_logit_bias", "gllm_message",
+FIXED = {"gllm_error", "gllm_str", "gllm_sparse", "gllm_token_vectors", "gllm_ranking", "gllm_token_logprob", "gllm_logit_bias", "gllm_message", "gllm_tool_call",
          "gllm_usage", "gllm_model_status"}
 
 _ERR = c.POINTER(Error)

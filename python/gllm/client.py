@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import queue
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
@@ -97,6 +98,8 @@ class Client:
         keep: List[Any] = []
         error = _c.Error()
         check(_lib.gllm_client_open(self._handle, requests.model_options(model, self._log, options, keep), error), error)
+        # At the latest when the program ends, while its callbacks still have an interpreter.
+        self._closer = weakref.finalize(self, _lib.gllm_client_close, self._handle.value)
 
     def _open(self) -> Any:
         if not self._handle:
@@ -105,18 +108,14 @@ class Client:
 
     def close(self) -> None:
         """Ends what waits; what calls gave stays valid."""
-        handle, self._handle = self._handle, ctypes.c_void_p()
-        _lib.gllm_client_close(handle)
+        self._handle = ctypes.c_void_p()
+        self._closer()
 
     def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            self.close()
 
     def _call(self, function: Any, request: Any, kind: Any) -> Any:
         answer, error = ctypes.POINTER(kind)(), _c.Error()

@@ -60,9 +60,13 @@ class NotFoundError(GllmError, LookupError):
     pass
 
 
+class DownloadError(GllmError, ConnectionError):
+    pass
+
+
 _CLASSES: Dict[str, Type[GllmError]] = {
     "INVALID": InvalidError, "NOMEM": OutOfMemoryError, "IO": FileError, "FORMAT": FormatError, "UNSUPPORTED": UnsupportedError, "DEVICE": DeviceError,
-    "TOO_LONG": TooLongError, "CANCELED": CanceledError, "TIMEOUT": TimedOutError, "BUSY": BusyError, "CLOSED": ClosedError, "NOT_FOUND": NotFoundError}
+    "TOO_LONG": TooLongError, "CANCELED": CanceledError, "TIMEOUT": TimedOutError, "BUSY": BusyError, "CLOSED": ClosedError, "NOT_FOUND": NotFoundError, "DOWNLOAD": DownloadError}
 _BY_VALUE: Dict[int, Type[GllmError]] = {}
 for _name, _class in _CLASSES.items():
     _class.status = _name

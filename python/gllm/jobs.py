@@ -33,7 +33,8 @@ def on_chunk(number: int, chunk: Any) -> bool:
         return False
     if c.token < 0 and not c.text.len:
         return True  # a piece of the prompt was computed
-    return to(results.Chunk(results.span(c.text), c.token if c.token >= 0 else None, c.logprob))
+    part = _c.PART[c.part]
+    return to(results.Chunk(results.span(c.text), c.token if c.token >= 0 else None, c.logprob, part, c.call if part in ("call", "arguments") else None))
 
 
 @_c.done_fn

@@ -34,6 +34,8 @@ class ModelOptions(TypedDict, total=False):
     workers: int
     cache_tokens: int
     memory_budget: int
+    adapter: str
+    fetch: Literal["auto", "never"]
 
 
 class EmbedOptions(TypedDict, total=False):
@@ -99,10 +101,14 @@ class GenerateOptions(TypedDict, total=False):
     grammar: str
     json_schema: Union[str, Mapping[str, Any]]
     json: bool
+    split_answer: bool
+    hold_calls: bool
+    single_call: bool
+    tool_choice: str
 
 
 CHOICES: Dict[str, Dict[str, int]] = {
-    "precision": _c.PRECISION, "kv_cache": _c.KV_CACHE, "load": _c.LOAD, "input_type": _c.INPUT_TYPE, "truncate": _c.TRUNCATE, "normalize": _c.NORMALIZE,
+    "precision": _c.PRECISION, "kv_cache": _c.KV_CACHE, "load": _c.LOAD, "fetch": _c.FETCH, "input_type": _c.INPUT_TYPE, "truncate": _c.TRUNCATE, "normalize": _c.NORMALIZE,
     "pooling": _c.POOLING, "scores": _c.SCORES}
 
 

@@ -129,10 +129,16 @@ class Classes:
 
 
 @dataclass
+class ToolCall:
+    name: str
+    arguments: str  # a JSON object, as the model wrote it
+
+
+@dataclass
 class Completion:
     text: str
     tokens: np.ndarray  # [n] int32, the end token not counted
-    finish: str  # "stop", "length" or "canceled"
+    finish: str  # "stop", "length", "canceled" or "tool_calls"
     prompt_tokens: int
     cached_tokens: int
     model: str
@@ -143,6 +149,10 @@ class Completion:
     stop_index: Optional[int]  # of the stop string that ended it
     logprobs: Optional[np.ndarray] = None  # [n] float32
     top: Optional[List[List[Tuple[int, float]]]] = field(default=None, repr=False)  # of each token: the most likely ones and their log-probabilities
+    content: str = ""  # with split_answer: the answer without its thoughts and calls
+    reasoning: str = ""
+    tool_calls: List[ToolCall] = field(default_factory=list)
+    reasoning_tokens: int = 0
 
     def __str__(self) -> str:
         return self.text
@@ -153,9 +163,10 @@ class Completion:
         n, k = r.n_tokens, r.n_top
         logprobs = block.array(r.logprobs, n) if r.logprobs else None
         top = [[(r.top[i * k + j].id, r.top[i * k + j].logprob) for j in range(k)] for i in range(n)] if r.top and k else None
-        finish = _c.FINISH[r.finish] if r.finish < len(_c.FINISH) else "tool_calls"
-        return cls(span(r.text), block.array(r.tokens, n), finish, r.prompt_tokens, r.cached_tokens, text(r.model), r.prefill_ms,
-                   r.decode_ms, r.queue_ms, r.context_full, r.stop_index if r.stop_index >= 0 else None, logprobs, top)
+        calls = [ToolCall(text(call.name), span(call.arguments)) for call in r.tool_calls[:r.n_tool_calls]]
+        return cls(span(r.text), block.array(r.tokens, n), _c.FINISH[r.finish], r.prompt_tokens, r.cached_tokens, text(r.model), r.prefill_ms,
+                   r.decode_ms, r.queue_ms, r.context_full, r.stop_index if r.stop_index >= 0 else None, logprobs, top,
+                   span(r.content), span(r.reasoning), calls, r.reasoning_tokens)
 
 
 @dataclass
@@ -165,6 +176,8 @@ class Chunk:
     text: str
     token: Optional[int] = None
     logprob: Optional[float] = None
+    part: str = "text"  # with split_answer: "content", "reasoning", "call" (a tool's name) or "arguments"
+    call: Optional[int] = None  # of "call" and "arguments": which call of the answer, from 0
 
 
 @dataclass

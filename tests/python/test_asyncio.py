@@ -86,8 +86,8 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         await asyncio.sleep(0.01)
         await client.close()
         self.assertTrue(all(task.done() for task in tasks))
-        with self.assertRaises(gllm.CanceledError):  # the last had not begun
-            await tasks[-1]
+        for answer in await asyncio.gather(*tasks, return_exceptions=True):
+            self.assertTrue(isinstance(answer, gllm.CanceledError) or answer.finish == "canceled", answer)  # had it begun, it has what it had
 
     async def test_langchain(self):
         try:

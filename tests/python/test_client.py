@@ -180,6 +180,21 @@ class Generate(unittest.TestCase):
         self.assertEqual(again[0], again[1])
         self.assertNotEqual(again[1], again[2])
 
+    def test_tools(self):
+        """An answer taken apart: the call that was asked for, whole and piece by piece."""
+        template = ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if tools %}For each call: <tool_call>\n"
+                    '{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}assistant: ')
+        tool = {"type": "function", "function": {"name": "weather", "parameters": {
+            "type": "object", "properties": {"sky": {"enum": ["clear", "grey"]}}, "required": ["sky"], "additionalProperties": False}}}
+        arguments = dict(tools=[tool], tool_choice="weather", split_answer=True, chat_template=template, max_tokens=80)
+        whole = self.client.generate([{"role": "user", "content": "hello"}], **arguments)
+        self.assertEqual((whole.finish, whole.content, [call.name for call in whole.tool_calls]), ("tool_calls", "", ["weather"]))
+        self.assertIn(json.loads(whole.tool_calls[0].arguments), ({"sky": "clear"}, {"sky": "grey"}))
+        stream = self.client.stream([{"role": "user", "content": "hello"}], **arguments)
+        pieces = [chunk for chunk in stream if chunk.part in ("call", "arguments")]
+        self.assertEqual((pieces[0].part, pieces[0].text, pieces[0].call), ("call", "weather", 0))
+        self.assertEqual("".join(chunk.text for chunk in pieces[1:]), whole.tool_calls[0].arguments)
+
 
 class Models(unittest.TestCase):
     def test_several(self):

@@ -16,7 +16,7 @@ COMPILER = os.environ.get("CC") or shutil.which("cc") or skip("no C compiler")
 HEADER = os.path.join(ROOT, "include", "gllm.h")
 ENUMS = {"GLLM_": _c.STATUS, "GLLM_PRECISION_": _c.PRECISION, "GLLM_KV_CACHE_": _c.KV_CACHE, "GLLM_LOAD_": _c.LOAD, "GLLM_INPUT_": _c.INPUT_TYPE,
          "GLLM_TRUNCATE_": _c.TRUNCATE, "GLLM_NORMALIZE_": _c.NORMALIZE, "GLLM_POOLING_": _c.POOLING, "GLLM_OUTPUT_": _c.OUTPUT, "GLLM_SCORES_": _c.SCORES,
-         "GLLM_LOG_": _c.LOG, "GLLM_MODEL_": _c.STATE, "GLLM_FINISH_": _c.FINISH}
+         "GLLM_LOG_": _c.LOG, "GLLM_MODEL_": _c.STATE, "GLLM_FINISH_": _c.FINISH, "GLLM_PART_": _c.PART, "GLLM_FETCH_": _c.FETCH}
 
 
 def named(values):

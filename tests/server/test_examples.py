@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from serving import GLLM, Server, real
+from serving import GLLM, Server, cli, real
 
 real("sentence-transformers--all-MiniLM-L6-v2")
 real("HuggingFaceTB--SmolLM2-135M-Instruct-GGUF")
@@ -65,7 +65,7 @@ class Examples(unittest.TestCase):
         said = self.run_example("ollama_client.py", "ollama").splitlines()
         self.assertIn("SmolLM2", said[0])
         self.assertGreater(float(said[1]), float(said[2]))
-        self.assertIn("Paris", said[3])
+        self.assertEqual(said[3], cli("run", "SmolLM2-135M-Instruct-GGUF", "What is the capital of France?", "--max-tokens", "12", "--ctx", "1024").strip())
 
     def test_package(self):
         said = self.run_example("python_package.py", "numpy").splitlines()
