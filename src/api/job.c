@@ -222,7 +222,7 @@ static void go_on(gllm_job *j) {
 
 void jobs_loaded(struct slot *s) {
     pthread_mutex_lock(&s->client->lock);
-    while (s->waiting) {
+    while (s->waiting && s->state != GLLM_MODEL_LOADING) { /* those who ask for the next load wait for that */
         gllm_job *j = take_waiting(s, &s->waiting);
         pthread_mutex_unlock(&s->client->lock);
         go_on(j);

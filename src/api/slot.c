@@ -270,9 +270,12 @@ void slot_load(struct slot *s) {
 static void *load(void *arg) {
     struct slot *s = arg;
     gllm_client *c = s->client;
-    slot_load(s);
-    pthread_mutex_lock(&c->lock);
-    s->busy = false;
+    for (bool again = true; again;) {
+        slot_load(s);
+        pthread_mutex_lock(&c->lock);
+        again = s->busy = s->state == GLLM_MODEL_LOADING; /* it was unloaded, or failed, and asked for anew meanwhile */
+        if (again) pthread_mutex_unlock(&c->lock);
+    }
     pthread_cond_broadcast(&c->changed);
     client_let_go(s);
     pthread_mutex_unlock(&c->lock);
@@ -280,9 +283,10 @@ static void *load(void *arg) {
 }
 
 gllm_status slot_start_load(struct slot *s, gllm_error *err) {
-    if (s->has_loader) pthread_join(s->loader, NULL); /* not busy: it needs the lock no more */
     const gllm_model_state before = s->state;
     s->state = GLLM_MODEL_LOADING;
+    if (s->busy) return GLLM_OK; /* the last one is still at its end, and goes on */
+    if (s->has_loader) pthread_join(s->loader, NULL); /* it needs the lock no more */
     client_hold(s);
     const int failed = pthread_create(&s->loader, NULL, load, s);
     s->has_loader = s->busy = !failed;
@@ -300,7 +304,7 @@ gllm_status slot_await(struct slot *s, bool again, gllm_error *err) {
             if (err) *err = s->failure;
             return s->failure.status;
         }
-        if (s->state != GLLM_MODEL_LOADING && !s->busy) TRY(slot_start_load(s, err));
+        if (s->state != GLLM_MODEL_LOADING) TRY(slot_start_load(s, err));
         pthread_cond_wait(&s->client->changed, &s->client->lock);
     }
 }
