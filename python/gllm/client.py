@@ -194,5 +194,5 @@ class Client:
         """What a model runs on."""
         info, error = _c.ClientInfo(struct_size=ctypes.sizeof(_c.ClientInfo)), _c.Error()
         check(_lib.gllm_client_describe(self._open(), model and model.encode(), info, error), error)
-        fields = info._fields_[1:]
-        return ClientInfo(**{name: text(getattr(info, name)) if kind is _c.TEXT else getattr(info, name) for name, kind in fields})
+        values: Dict[str, Any] = {name: text(getattr(info, name)) if kind is _c.TEXT else getattr(info, name) for name, kind in info._fields_[1:]}
+        return ClientInfo(**values)

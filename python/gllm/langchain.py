@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 class GllmEmbeddings(Embeddings):
     """Texts as documents and queries, each with the model's own prompt for it if it has one.
 
-    `model` is what Client takes, or an open Client; `name` chooses one of a client's models."""
+    `model` is what Client takes, with its options, or an open Client, of whose models `name` chooses one."""
 
-    def __init__(self, model: Union[str, Client], *, name: Optional[str] = None, dimensions: Optional[int] = None, **options: Unpack[ModelOptions]) -> None:
+    def __init__(self, model: Union[str, Client], *, dimensions: Optional[int] = None, **options: Unpack[ModelOptions]) -> None:
         self.client = model if isinstance(model, Client) else Client(model, **options)
-        self.name = name
+        self.name = options.get("name")
         self.dimensions = dimensions
         self._async = AsyncClient(self.client)
 

@@ -18,93 +18,93 @@ if TYPE_CHECKING:
 class ModelOptions(TypedDict, total=False):
     """As gllm_options of gllm.h says."""
 
-    name: str
-    home: str
-    backend: str
-    threads: int
-    max_batch_tokens: int
-    max_queue: int
-    precision: Literal["auto", "f32", "bf16", "int8"]
-    exact: bool
-    n_ctx: int
-    kv_cache: Literal["auto", "f16", "f32", "q8_0"]
-    load: Literal["now", "lazy"]
-    pinned: bool
-    idle_seconds: int
-    workers: int
-    cache_tokens: int
-    memory_budget: int
-    adapter: str
-    fetch: Literal["auto", "never"]
+    name: Optional[str]
+    home: Optional[str]
+    backend: Optional[str]
+    threads: Optional[int]
+    max_batch_tokens: Optional[int]
+    max_queue: Optional[int]
+    precision: Optional[Literal["auto", "f32", "bf16", "int8"]]
+    exact: Optional[bool]
+    n_ctx: Optional[int]
+    kv_cache: Optional[Literal["auto", "f16", "f32", "q8_0"]]
+    load: Optional[Literal["now", "lazy"]]
+    pinned: Optional[bool]
+    idle_seconds: Optional[int]
+    workers: Optional[int]
+    cache_tokens: Optional[int]
+    memory_budget: Optional[int]
+    adapter: Optional[str]
+    fetch: Optional[Literal["auto", "never"]]
 
 
 class EmbedOptions(TypedDict, total=False):
     """As gllm_embed_request says; `outputs` is one of "dense", "sparse", "tokens", or several."""
 
-    model: str
-    input_type: Literal["plain", "query", "document"]
-    prompt_name: str
-    prompt: str
-    dimensions: int
-    normalize: Literal["model", "on", "off"]
-    pooling: Literal["model", "cls", "mean", "max", "last", "mean_sqrt_len", "weighted_mean"]
-    truncate: Truncate
-    outputs: Union[str, Sequence[str]]
+    model: Optional[str]
+    input_type: Optional[Literal["plain", "query", "document"]]
+    prompt_name: Optional[str]
+    prompt: Optional[str]
+    dimensions: Optional[int]
+    normalize: Optional[Literal["model", "on", "off"]]
+    pooling: Optional[Literal["model", "cls", "mean", "max", "last", "mean_sqrt_len", "weighted_mean"]]
+    truncate: Optional[Truncate]
+    outputs: Optional[Union[str, Sequence[str]]]
 
 
 class RerankOptions(TypedDict, total=False):
     """As gllm_rerank_request says."""
 
-    model: str
-    top_n: int
-    scores: Scores
-    truncate: Truncate
-    instruction: str
-    as_judge: bool
+    model: Optional[str]
+    top_n: Optional[int]
+    scores: Optional[Scores]
+    truncate: Optional[Truncate]
+    instruction: Optional[str]
+    as_judge: Optional[bool]
 
 
 class ClassifyOptions(TypedDict, total=False):
     """As gllm_classify_request says; `pairs` is the second text of each."""
 
-    model: str
-    pairs: Sequence[str]
-    scores: Scores
-    truncate: Truncate
+    model: Optional[str]
+    pairs: Optional[Sequence[str]]
+    scores: Optional[Scores]
+    truncate: Optional[Truncate]
 
 
 class GenerateOptions(TypedDict, total=False):
     """As gllm_generate_request says. What is JSON there is also taken as Python values."""
 
-    model: str
-    parse_special: bool
-    ignore_eos: bool
-    max_tokens: int
-    temperature: float
-    top_p: float
-    min_p: float
-    typical_p: float
-    top_k: int
-    repetition_penalty: float
-    presence_penalty: float
-    frequency_penalty: float
-    penalty_last_n: int
-    logit_bias: Mapping[int, float]
-    seed: int
-    logprobs: bool
-    n_top: int
-    stop: Union[str, Sequence[str]]
-    tools: Union[str, Sequence[Any]]
-    template_args: Union[str, Mapping[str, Any]]
-    chat_template: str
-    continue_final: bool
-    template_time: int
-    grammar: str
-    json_schema: Union[str, Mapping[str, Any]]
-    json: bool
-    split_answer: bool
-    hold_calls: bool
-    single_call: bool
-    tool_choice: str
+    model: Optional[str]
+    parse_special: Optional[bool]
+    ignore_eos: Optional[bool]
+    max_tokens: Optional[int]
+    temperature: Optional[float]
+    top_p: Optional[float]
+    min_p: Optional[float]
+    typical_p: Optional[float]
+    top_k: Optional[int]
+    repetition_penalty: Optional[float]
+    presence_penalty: Optional[float]
+    frequency_penalty: Optional[float]
+    penalty_last_n: Optional[int]
+    logit_bias: Optional[Mapping[int, float]]
+    seed: Optional[int]
+    logprobs: Optional[bool]
+    n_top: Optional[int]
+    stop: Optional[Union[str, Sequence[str]]]
+    tools: Optional[Union[str, Sequence[Any]]]
+    template_args: Optional[Union[str, Mapping[str, Any]]]
+    chat_template: Optional[str]
+    continue_final: Optional[bool]
+    template_time: Optional[int]
+    grammar: Optional[str]
+    json_schema: Optional[Union[str, Mapping[str, Any]]]
+    json: Optional[bool]
+    split_answer: Optional[bool]
+    hold_calls: Optional[bool]
+    single_call: Optional[bool]
+    tool_choice: Optional[str]
 
 
 CHOICES: Dict[str, Dict[str, int]] = {
@@ -114,7 +114,7 @@ CHOICES: Dict[str, Dict[str, int]] = {
 
 def _address(data: bytes, keep: List[Any]) -> int:
     keep.append(data)
-    return ctypes.cast(data, ctypes.c_void_p).value or 0
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
 
 
 def one(text: str, keep: List[Any]) -> _c.Str:

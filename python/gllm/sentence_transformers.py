@@ -10,7 +10,7 @@ from .client import Client
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .requests import EmbedOptions, ModelOptions
+    from .requests import ModelOptions
 
 
 class SentenceTransformer:
@@ -44,23 +44,22 @@ class SentenceTransformer:
         if arguments.get("prompt") or arguments.get("prompt_name") or input_type in self.prompts:
             arguments.setdefault("prompt_name", None if arguments.get("prompt") else input_type)
             return self.encode(sentences, **arguments)
-        names = ("output_value", "precision", "convert_to_numpy", "convert_to_tensor", "normalize_embeddings", "truncate_dim")
-        defaults = ("sentence_embedding", "float32", True, False, False, None)
-        return self._encode(sentences, {"input_type": input_type}, None, None, *(arguments.get(name, value) for name, value in zip(names, defaults)))
+        accepted = ("batch_size", "show_progress_bar", "device", "prompt", "prompt_name")
+        return self._encode(sentences, {"input_type": input_type}, None, None, **{name: value for name, value in arguments.items() if name not in accepted})
 
-    def _encode(self, sentences: Union[str, Sequence[str]], options: EmbedOptions, prompt_name: Optional[str], prompt: Optional[str], output_value: str,
-                precision: str, convert_to_numpy: bool, convert_to_tensor: bool, normalize: bool, truncate_dim: Optional[int]) -> Any:
+    def _encode(self, sentences: Union[str, Sequence[str]], options: Dict[str, Any], prompt_name: Optional[str], prompt: Optional[str],
+                output_value: str = "sentence_embedding", precision: str = "float32", convert_to_numpy: bool = True, convert_to_tensor: bool = False,
+                normalize_embeddings: bool = False, truncate_dim: Optional[int] = None) -> Any:
         if output_value != "sentence_embedding" or precision != "float32":
             raise ValueError(f"output_value {output_value!r} with precision {precision!r}; expected 'sentence_embedding' with 'float32'")
         if prompt is None and prompt_name in self.prompts:
             prompt, prompt_name = self.prompts[prompt_name], None
         one = isinstance(sentences, str)
         texts: List[str] = [sentences] if isinstance(sentences, str) else list(sentences)
-        if not texts:
-            vectors = np.empty((0, self.get_sentence_embedding_dimension()), dtype=np.float32)
-        else:
-            vectors = self.client.embed(texts, prompt_name=prompt_name, prompt=prompt, normalize="on" if normalize else "model",
-                                        dimensions=truncate_dim or self.truncate_dim, **options).vectors
+        vectors: Any = np.empty((0, self.get_sentence_embedding_dimension()), dtype=np.float32)
+        if texts:
+            options.update(prompt_name=prompt_name, prompt=prompt, normalize="on" if normalize_embeddings else "model", dimensions=truncate_dim or self.truncate_dim)
+            vectors = self.client.embed(texts, **options).vectors
         if convert_to_tensor:
             import torch
 
