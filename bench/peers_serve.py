@@ -60,6 +60,8 @@ def uvicorn(o, reranker):
 
 
 def compare(name, o, servers, load):
+    if not name.startswith(o.only):
+        return None
     rows = {s.name: [] for s in servers}
     for at in range(o.rounds):
         for s in servers[at % len(servers):] + servers[:at % len(servers)]:
@@ -87,6 +89,7 @@ def main():
     a.add_argument("--rounds", type=int, default=5)
     a.add_argument("--seconds", type=float, default=8)
     a.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    a.add_argument("--only", default="", help="work whose name begins so")
     a.add_argument("--json")
     o = a.parse_args()
     o.gllm, report = os.path.abspath(o.gllm), []

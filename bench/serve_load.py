@@ -32,6 +32,16 @@ class Connection:
         self.reader = self.writer = None
 
     async def send(self, path, body, key):
+        kept = self.writer is not None
+        try:
+            return await self.exchange(path, body, key)
+        except (asyncio.IncompleteReadError, ConnectionError) as e:
+            if not kept or getattr(e, "partial", b""):
+                raise
+        self.close()  # a server may close a connection that is kept, without a word
+        return await self.exchange(path, body, key)
+
+    async def exchange(self, path, body, key):
         await self.open()
         head = f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         if key:
