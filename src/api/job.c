@@ -195,6 +195,7 @@ static gllm_status wait_for_load(gllm_job *j, gllm_error *err) {
     if (s->n_waiting >= most) return err_set(err, GLLM_BUSY, "the queue is full: %u jobs wait", most);
     TRY(keeper_start(j->client, err));
     if (s->state != GLLM_MODEL_LOADING) TRY(slot_start_load(s, err));
+    ref(j);
     *s->waiting_last = j;
     s->waiting_last = &j->next;
     s->n_waiting++;
@@ -303,11 +304,10 @@ static gllm_status find_model(gllm_job *j, bool *ready, gllm_error *err) {
     gllm_status status = client_find(c, j->model, &u->slot, err);
     if (status == GLLM_OK) {
         client_hold(u->slot);
+        status = slot_settle(u->slot, err);
         *ready = u->slot->state == GLLM_MODEL_READY;
-        if (!*ready) ref(j);
-        status = *ready ? client_take_engine(u, err) : wait_for_load(j, err);
+        if (status == GLLM_OK) status = *ready ? client_take_engine(u, err) : wait_for_load(j, err);
         if (status != GLLM_OK) client_let_go(u->slot);
-        if (status != GLLM_OK && !*ready) atomic_fetch_sub(&j->refs, 1); /* the handle is left */
     }
     pthread_mutex_unlock(&c->lock);
     return status;

@@ -95,7 +95,8 @@ bool slot_gone(const struct slot *s) { return s->removed || s->client->closing; 
 gllm_status slot_closed(const struct slot *s, gllm_error *err) {
     return s->client->closing ? err_set(err, GLLM_CLOSED, "the client is closing") : err_set(err, GLLM_CLOSED, "model \"%.120s\" was taken out of the client", s->name);
 }
-bool slot_failure_is_fresh(const struct slot *s) { return s->state == GLLM_MODEL_FAILED && (s->busy || clock_ms() - s->failed_at < FRESH_MS); }
+static bool on_loader(const struct slot *s) { return s->busy && pthread_equal(s->loader, pthread_self()); } /* which cannot wait for its own end */
+bool slot_failure_is_fresh(const struct slot *s) { return s->state == GLLM_MODEL_FAILED && (on_loader(s) || clock_ms() - s->failed_at < FRESH_MS); }
 uint32_t slot_requests(const struct slot *s) { return s->users - s->busy; }
 bool slot_is_idle(const struct slot *s) { return s->state == GLLM_MODEL_READY && !slot_requests(s); }
 
@@ -292,15 +293,25 @@ gllm_status slot_start_load(struct slot *s, gllm_error *err) {
     return err_set(err, GLLM_NOMEM, "%.120s: cannot start a thread to load it: %s", s->name, strerror(failed));
 }
 
+gllm_status slot_settle(struct slot *s, gllm_error *err) {
+    while (s->busy && (s->state == GLLM_MODEL_UNLOADED || (s->state == GLLM_MODEL_FAILED && !slot_failure_is_fresh(s)))) {
+        if (on_loader(s)) return err_set(err, GLLM_BUSY, "model \"%.120s\" was unloaded, and its last load ends on this thread", s->name);
+        pthread_cond_wait(&s->client->changed, &s->client->lock);
+    }
+    return slot_gone(s) ? slot_closed(s, err) : GLLM_OK;
+}
+
 gllm_status slot_await(struct slot *s, bool again, gllm_error *err) {
-    for (bool waited = false;; waited = true) {
+    for (bool loading = false;;) {
+        if (!loading) TRY(slot_settle(s, err));
         if (slot_gone(s)) return slot_closed(s, err);
         if (s->state == GLLM_MODEL_READY) return GLLM_OK;
-        if (s->state == GLLM_MODEL_FAILED && (waited || (!again && slot_failure_is_fresh(s)))) {
+        if (s->state == GLLM_MODEL_FAILED && (loading || (!again && slot_failure_is_fresh(s)))) {
             if (err) *err = s->failure;
             return s->failure.status;
         }
         if (s->state != GLLM_MODEL_LOADING && !s->busy) TRY(slot_start_load(s, err));
+        loading |= s->state == GLLM_MODEL_LOADING;
         pthread_cond_wait(&s->client->changed, &s->client->lock);
     }
 }

@@ -46,6 +46,8 @@ void slot_load(struct slot *s); /* on this thread; the state was set to LOADING 
 gllm_status slot_start_load(struct slot *s, gllm_error *err); /* locked: on a thread of its own; the last one is not busy */
 /* Locked, but waits: until the model is there. `again`: also after a failure that is still fresh. GLLM_CLOSED: it is taken out, or the client closes. */
 gllm_status slot_await(struct slot *s, bool again, gllm_error *err);
+/* Locked, but waits: until the last load is done with the jobs that waited for it, where the model is to be loaded again. GLLM_CLOSED: as slot_await. */
+gllm_status slot_settle(struct slot *s, gllm_error *err);
 bool slot_gone(const struct slot *s);         /* locked: taken out, or the client closes */
 gllm_status slot_closed(const struct slot *s, gllm_error *err); /* locked: the error for that */
 bool slot_failure_is_fresh(const struct slot *s); /* locked */
