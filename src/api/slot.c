@@ -95,7 +95,7 @@ bool slot_gone(const struct slot *s) { return s->removed || s->client->closing; 
 gllm_status slot_closed(const struct slot *s, gllm_error *err) {
     return s->client->closing ? err_set(err, GLLM_CLOSED, "the client is closing") : err_set(err, GLLM_CLOSED, "model \"%.120s\" was taken out of the client", s->name);
 }
-bool slot_failure_is_fresh(const struct slot *s) { return s->state == GLLM_MODEL_FAILED && (s->busy || clock_ms() - s->failed_at < FRESH_MS); }
+bool slot_failure_is_fresh(const struct slot *s) { return s->state == GLLM_MODEL_FAILED && clock_ms() - s->failed_at < FRESH_MS; }
 uint32_t slot_requests(const struct slot *s) { return s->users - s->busy; }
 bool slot_is_idle(const struct slot *s) { return s->state == GLLM_MODEL_READY && !slot_requests(s); }
 

@@ -561,8 +561,38 @@ static void test_churn(void **state) {
     gllm_client_close(c);
 }
 
+/* A load begins the moment after the last one was over, whatever became of its model. */
+static void test_at_once(void **state) {
+    (void)state;
+    const uint64_t one = planned_bytes(BERT);
+    gllm_options o = named(BERT, "x", GLLM_LOAD_LAZY);
+    o.memory_budget = one * 3 / 2;
+    gllm_client *c = client_open(&o);
+    gllm_embeddings *e;
+    gllm_error err = {0};
+    for (int i = 0; i < 20; i++) {
+        gllm_options p = named(BERT, "pinned", GLLM_LOAD_NOW);
+        gllm_job *j = wait_for_model(c, "x");
+        assert_int_equal(gllm_job_wait(j, LONG), GLLM_OK);
+        assert_int_equal(gllm_job_take_embeddings(j, &e, NULL), GLLM_OK);
+        gllm_embeddings_free(e);
+        gllm_job_free(j);
+        assert_int_equal(gllm_client_unload(c, "x", NULL), GLLM_OK);
+        if (i % 2) continue;
+        p.pinned = true;
+        add(c, &p);
+        j = wait_for_model(c, "x");
+        assert_int_equal(gllm_job_wait(j, LONG), GLLM_OK);
+        assert_int_equal(gllm_job_take_embeddings(j, &e, &err), GLLM_NOMEM);
+        gllm_job_free(j);
+        assert_int_equal(gllm_client_remove_model(c, "pinned", NULL), GLLM_OK);
+        if (i % 4) ask(c, "x");
+    }
+    gllm_client_close(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_bad_model), cmocka_unit_test(test_one_load), cmocka_unit_test(test_repaired),
-                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_idle), cmocka_unit_test(test_remove), cmocka_unit_test(test_close), cmocka_unit_test(test_callback), cmocka_unit_test(test_churn)};
+                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_idle), cmocka_unit_test(test_remove), cmocka_unit_test(test_close), cmocka_unit_test(test_callback), cmocka_unit_test(test_churn), cmocka_unit_test(test_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
