@@ -304,6 +304,7 @@ gllm_status slot_await(struct slot *s, bool again, gllm_error *err) {
             if (err) *err = s->failure;
             return s->failure.status;
         }
+        if (s->busy && pthread_equal(s->loader, pthread_self())) return err_set(err, GLLM_INVALID, "a callback waits for model \"%.120s\", which its own thread would load", s->name);
         if (s->state != GLLM_MODEL_LOADING) TRY(slot_start_load(s, err));
         pthread_cond_wait(&s->client->changed, &s->client->lock);
     }

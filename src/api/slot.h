@@ -44,7 +44,8 @@ gllm_status slot_open(struct slot **out, gllm_client *c, const gllm_options *o, 
 void slot_free(struct slot *s); /* nobody uses it, and it has no engine; NULL ok */
 void slot_load(struct slot *s); /* on this thread; the state was set to LOADING by the caller, who is one of its users */
 gllm_status slot_start_load(struct slot *s, gllm_error *err); /* locked, not while LOADING: on a thread of its own, or that of the last load when it is still busy */
-/* Locked, but waits: until the model is there. `again`: also after a failure that is still fresh. GLLM_CLOSED: it is taken out, or the client closes. */
+/* Locked, but waits: until the model is there. `again`: also after a failure that is still fresh. GLLM_CLOSED: it is taken out, or the client closes.
+ * GLLM_INVALID: on the thread that would load it. */
 gllm_status slot_await(struct slot *s, bool again, gllm_error *err);
 bool slot_gone(const struct slot *s);         /* locked: taken out, or the client closes */
 gllm_status slot_closed(const struct slot *s, gllm_error *err); /* locked: the error for that */

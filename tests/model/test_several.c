@@ -591,8 +591,40 @@ static void test_at_once(void **state) {
     gllm_client_close(c);
 }
 
+/* Nor is a load waited for where it ended: the thread that tells of it would have to do it. */
+static void tokenize_at_end(void *user, gllm_job *job) {
+    struct holder *h = user;
+    gllm_tokenize_request r;
+    gllm_tokens *t;
+    gllm_tokenize_request_init(&r);
+    r.text = (gllm_str){TEXT, GLLM_NTS};
+    (void)job;
+    h->other = gllm_tokenize(h->client, &r, &t, NULL);
+    gllm_tokens_free(t);
+}
+static void test_end_of_load(void **state) {
+    (void)state;
+    gllm_options o = named(BERT, "x", GLLM_LOAD_LAZY);
+    o.memory_budget = 1000;
+    struct holder h = {.client = client_open(&o)};
+    const gllm_str text = {TEXT, GLLM_NTS};
+    gllm_embed_request r = client_request(&text);
+    gllm_embeddings *e;
+    gllm_submit how;
+    gllm_job *j;
+    gllm_submit_init(&how);
+    how.on_done = tokenize_at_end, how.user = &h;
+    assert_int_equal(gllm_embed_async(h.client, &r, &how, &j, NULL), GLLM_OK);
+    assert_int_equal(gllm_job_wait(j, LONG), GLLM_OK);
+    assert_int_equal(gllm_job_take_embeddings(j, &e, NULL), GLLM_NOMEM);
+    assert_int_equal(h.other, GLLM_INVALID);
+    gllm_job_free(j);
+    gllm_client_close(h.client);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_bad_model), cmocka_unit_test(test_one_load), cmocka_unit_test(test_repaired),
-                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_idle), cmocka_unit_test(test_remove), cmocka_unit_test(test_close), cmocka_unit_test(test_callback), cmocka_unit_test(test_churn), cmocka_unit_test(test_at_once)};
+                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_idle), cmocka_unit_test(test_remove), cmocka_unit_test(test_close), cmocka_unit_test(test_callback), cmocka_unit_test(test_churn), cmocka_unit_test(test_at_once),
+                                       cmocka_unit_test(test_end_of_load)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
