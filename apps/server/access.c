@@ -42,7 +42,8 @@ static void no_route(struct request *q) {
 /* ---- origin: what a page of a browser may call ---- */
 static bool local_name(const char *host) {
     const size_t n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    return (n == 9 && !strncasecmp(host, "localhost", n)) || (n >= 4 && !strncmp(host, "127.", 4)) || (n == 5 && !strncmp(host, "[::1]", n));
+    const bool number = strspn(host, "0123456789.") >= n; /* no name: "127.example.com" may lead anywhere */
+    return (n == 9 && !strncasecmp(host, "localhost", n)) || (number && n >= 4 && !strncmp(host, "127.", 4)) || (n == 5 && !strncmp(host, "[::1]", n));
 }
 /* A page of the server itself, or of the origin that may. A name that someone else's resolver points at this machine is not its own. */
 static bool origin_may(const struct server *s, struct request *q) {

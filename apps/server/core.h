@@ -62,7 +62,8 @@ struct exchange {
     atomic_uint pending;     /* jobs that run, and one more while the handler or `then` does; at zero the connection goes on */
     atomic_uint holds;       /* libmicrohttpd's and one of each running job: at zero it is freed */
     atomic_bool gone;
-    bool read, streaming, counted, watched; /* streaming: the stream is the reply; counted: in server.active */
+    bool read, counted, watched;
+    atomic_bool streaming; /* the stream is the reply; the main thread looks too. counted: in server.active */
     int fd;
     double start_ms;
     char remote[48];
@@ -108,6 +109,7 @@ void http_stop(struct server *s);                                  /* when no re
 int exchange_status(const struct exchange *x);                     /* as it was answered; 499: it was not, the client had gone */
 void exchange_drop(struct exchange *x);                            /* gives up one of `holds` */
 void exchange_wake(struct exchange *x);                            /* gives up one of `pending` */
+void exchange_cancel(struct exchange *x);                          /* its jobs. With the server's lock held */
 void exchange_leave(struct exchange *x);                           /* its client has gone: jobs are canceled. With the server's lock held */
 void reply_finish(struct exchange *x, struct MHD_Response *r);     /* the headers that every reply has */
 struct MHD_Response *stream_response(struct stream *t);

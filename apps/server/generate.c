@@ -160,7 +160,11 @@ static void then(struct request *q) {
     struct generation *g = q->state;
     gllm_error err;
     for (uint32_t i = 0; i < g->n; i++) {
-        const gllm_status status = gllm_job_take_completion(q->jobs[i], &g->choices[i].done, &err);
+        gllm_status status = gllm_job_take_completion(q->jobs[i], &g->choices[i].done, &err);
+        if (status == GLLM_OK && g->choices[i].done->finish == GLLM_FINISH_CANCELED) { /* half an answer is none: the server ends, or nobody reads */
+            status = GLLM_CLOSED;
+            snprintf(err.message, sizeof err.message, "the server is shutting down");
+        }
         if (status == GLLM_OK) continue;
         if (g->stream) stream_failure(q, status, &err);
         else reply_failure(q, status, &err, param_of(g, err.message));

@@ -84,12 +84,12 @@ void exchange_drop(struct exchange *x) {
     free(x);
 }
 
-static void cancel_jobs(struct exchange *x) {
+void exchange_cancel(struct exchange *x) {
     for (size_t i = 0; i < x->q.n_jobs; i++) gllm_job_cancel(x->q.jobs[i]);
 }
 void exchange_leave(struct exchange *x) {
     atomic_store(&x->gone, true);
-    cancel_jobs(x);
+    exchange_cancel(x);
 }
 
 static void completed(void *cls, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode how) {
@@ -102,7 +102,7 @@ static void completed(void *cls, struct MHD_Connection *c, void **context, enum 
     if (x->stream) stream_break(x->stream);
     loop_unwatch(s, x);
     pthread_mutex_lock(&s->lock);
-    cancel_jobs(x);
+    exchange_cancel(x);
     if (x->next) x->next->previous = x->previous;
     *(x->previous ? &x->previous->next : &s->exchanges) = x->next;
     pthread_mutex_unlock(&s->lock);
@@ -191,7 +191,7 @@ static enum MHD_Result settle(struct exchange *x) {
         if (x->reply.set && !jobs) return send_reply(x);
         if (x->reply.set) {
             pthread_mutex_lock(&q->server->lock);
-            cancel_jobs(x);
+            exchange_cancel(x);
             pthread_mutex_unlock(&q->server->lock);
             return rest(x);
         }

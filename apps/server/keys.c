@@ -30,6 +30,8 @@ struct keys *keys_read(const char *path, char *why, size_t size) {
     *why = '\0';
     for (unsigned number = 1; !*why && fgets(line, sizeof line, f); number++) {
         const size_t n = strcspn(line, "\r\n");
+        if (line[0] == '#') /* all of it, however long */
+            for (int c = strchr(line, '\n') ? '\n' : 0; c != '\n' && c != EOF;) c = fgetc(f);
         if (!n || line[0] == '#') continue;
         if (n >= KEY_BYTES || strcspn(line, " \t") < n) snprintf(why, size, "%s, line %u: expected a key of 1 to %d characters without spaces", path, number, KEY_BYTES - 1);
         else {
@@ -38,9 +40,10 @@ struct keys *keys_read(const char *path, char *why, size_t size) {
             else snprintf(why, size, "%s: out of memory", path);
         }
     }
+    if (!*why && ferror(f)) snprintf(why, size, "cannot read the keys of %s", path);
     if (!*why && !k->count) snprintf(why, size, "%s: found no key, expected one a line", path);
     fclose(f);
-    memset(line, 0, sizeof line);
+    explicit_bzero(line, sizeof line);
     if (!*why) return k;
     keys_free(k);
     return NULL;
@@ -61,6 +64,6 @@ int keys_find(const struct keys *k, const char *given, size_t len) {
 
 size_t keys_count(const struct keys *k) { return k ? k->count : 0; }
 void keys_free(struct keys *k) {
-    if (k) memset(k->list, 0, k->count * KEY_BYTES);
+    if (k) explicit_bzero(k->list, k->count * KEY_BYTES);
     free(k);
 }

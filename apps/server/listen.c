@@ -65,7 +65,12 @@ int listen_open(struct server *s, char *why, size_t size) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
     char port[16];
     int fd = handed_over();
-    if (fd >= 0) return fd; /* whoever made it has decided who reaches it */
+    if (fd >= 0) { /* whoever made it has decided who reaches it */
+        struct sockaddr_storage a = {0};
+        socklen_t len = sizeof a;
+        s->loopback = getsockname(fd, (struct sockaddr *)&a, &len) == 0 && (a.ss_family == AF_UNIX || is_loopback((const struct sockaddr *)&a));
+        return fd;
+    }
     if (!strncmp(o->host, "unix:", 5)) {
         s->loopback = true;
         return unix_socket(o->host + 5, why, size);

@@ -94,6 +94,8 @@ static bool turn(struct server *s, int wait_ms) {
     bool on = true;
     const int n = epoll_wait(s->epoll, events, 32, wait_ms);
     for (int i = 0; i < n; i++) {
+        uint64_t woken;
+        if (events[i].data.u64 == WAKEUP && read(s->wakeup, &woken, sizeof woken) < 0) continue;
         if (events[i].data.u64 != SIGNALS && events[i].data.u64 != WAKEUP) hung_up(s, events[i].data.u64);
         while (events[i].data.u64 == SIGNALS && read(s->signals, &signal, sizeof signal) == sizeof signal) {
             if (signal.ssi_signo == SIGHUP) read_keys(s);
@@ -110,7 +112,10 @@ static void drain(struct server *s) {
 }
 static void cancel_all(struct server *s) {
     pthread_mutex_lock(&s->lock);
-    for (struct exchange *x = s->exchanges; x; x = x->next) leave(x);
+    for (struct exchange *x = s->exchanges; x; x = x->next) { /* who waits for a whole answer gets an error instead */
+        if (x->streaming) leave(x);
+        else exchange_cancel(x);
+    }
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -121,7 +121,7 @@ static bool options_read(struct generation *g, const json_t *o) {
     static const char *const REFUSED[][2] = {{"mirostat", "0"}, {"tfs_z", "1"}, {"numa", "false"}};
     const json_t *predict = json_object_get(o, "num_predict");
     uint32_t n_ctx = 0;
-    if (!o || json_is_null(o)) return generation_sampling(g, json_object());
+    if (!o || json_is_null(o)) return generation_sampling(g, NULL);
     for (unsigned i = 0; i < 3; i++)
         if (!field_refuse(g->q, o, REFUSED[i][0], REFUSED[i][1], "this sampler is not built")) return false;
     if (predict && json_integer_value(predict) < 0) predict = NULL; /* -1, -2: until the end */
@@ -161,7 +161,8 @@ static bool common_read(struct generation *g, const json_t *o) {
 /* A request without a prompt loads the model, or unloads it. */
 static void load_only(struct generation *g, bool chat) {
     const json_t *keep = json_object_get(g->q->json, "keep_alive");
-    const bool unload = keep && ((json_is_number(keep) && json_number_value(keep) == 0) || (json_is_string(keep) && strtod(json_string_value(keep), NULL) == 0));
+    const char *text = json_string_value(keep);
+    const bool unload = (json_is_number(keep) && json_number_value(keep) == 0) || (text && *text == '0' && text[1 + strspn(text + 1, "0.smh")] == '\0');
     gllm_error err;
     const gllm_status status = unload ? gllm_client_unload(g->q->client, g->model->name, &err) : GLLM_OK;
     if (status != GLLM_OK) {
@@ -180,8 +181,9 @@ static void chat(struct request *q) {
     struct generation *g = generation_open(q, &SHAPE, "chat-");
     if (!g) return;
     g->r.split_answer = g->r.hold_calls = true;
-    if (!json_array_size(json_object_get(q->json, "messages"))) load_only(g, true);
-    else if (messages_read(g, json_object_get(q->json, "messages"), "messages") && tools_read(g, json_object_get(q->json, "tools"), false) && common_read(g, q->json)) generation_start(g);
+    const json_t *list = json_object_get(q->json, "messages");
+    if (!list || json_is_null(list) || (json_is_array(list) && !json_array_size(list))) load_only(g, true);
+    else if (messages_read(g, list, "messages") && tools_read(g, json_object_get(q->json, "tools"), false) && common_read(g, q->json)) generation_start(g);
 }
 
 static bool refused(struct request *q) {

@@ -20,7 +20,7 @@ void reply_text(struct request *q, int status, const char *type, struct text *bo
         const bool empty = !body->failed && !body->ptr;
         text_free(body);
         if (empty) reply_static(q, status, type, "", 0);
-        else reply_static(q, 500, "application/json", "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\",\"param\":null,\"code\":null}}", 82);
+        else reply_static(q, 500, "application/json", "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\",\"param\":null,\"code\":null}}", 84);
         return;
     }
     set(q, status, type, r, body->len);
@@ -99,7 +99,7 @@ int failure_http(gllm_status status, const char **code) {
     case GLLM_TOO_LONG: *code = "context_length_exceeded"; return 400;
     case GLLM_NOT_FOUND: *code = "model_not_found"; return 404;
     case GLLM_BUSY: *code = "rate_limit_exceeded"; return 429;
-    case GLLM_CANCELED: *code = "canceled"; return 499;
+    case GLLM_CANCELED: *code = "shutting_down"; return 503; /* of a client that has gone the log says 499 */
     case GLLM_TIMEOUT: *code = "timeout"; return 504;
     case GLLM_CLOSED: *code = "shutting_down"; return 503;
     case GLLM_NOMEM: *code = "out_of_memory"; return 503;

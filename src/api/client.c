@@ -196,7 +196,8 @@ gllm_status client_refuse_wait(gllm_client *c, gllm_error *err) {
 
 static gllm_status insert(gllm_client *c, struct slot *s, gllm_error *err) {
     pthread_mutex_lock(&c->lock);
-    gllm_status status = look_up(c, s->name) ? err_set(err, GLLM_INVALID, "model \"%.120s\" is open here already", s->name) : GLLM_OK;
+    gllm_status status = c->closing                 ? err_set(err, GLLM_CLOSED, "the client is closing")
+                         : look_up(c, s->name) ? err_set(err, GLLM_INVALID, "model \"%.120s\" is open here already", s->name) : GLLM_OK;
     if (status == GLLM_OK && s->opt.idle_seconds && !s->opt.pinned) status = keeper_start(c, err);
     if (status == GLLM_OK) {
         struct slot **last = &c->slots;
@@ -218,7 +219,7 @@ static gllm_status load_now(struct slot *s, gllm_error *err) {
     pthread_mutex_lock(&c->lock);
     gllm_status status = slot_gone(s) ? slot_closed(s, err) : s->state == GLLM_MODEL_FAILED ? s->failure.status : GLLM_OK;
     const bool drop = s->state == GLLM_MODEL_FAILED && !s->removed;
-    if (drop && err) *err = s->failure;
+    if (drop && status != GLLM_CLOSED && err) *err = s->failure;
     s->removed |= drop;
     client_let_go(s);
     pthread_mutex_unlock(&c->lock);

@@ -48,6 +48,8 @@ static enum pool_kind pooling_of(gllm_pooling p) {
 
 static gllm_status check(const gllm_embed_request *r, gllm_error *err) {
     if (!r->n_inputs || !(r->inputs || r->ids)) return err_set(err, GLLM_INVALID, "inputs: found none, expected at least one text");
+    for (size_t i = 0; r->ids && i < r->n_inputs; i++)
+        if (!r->ids[i].ptr && r->ids[i].count) return err_set(err, GLLM_INVALID, "ids of input %zu are NULL, their count is %zu", i, r->ids[i].count);
     if (r->inputs && r->ids) return err_set(err, GLLM_INVALID, "inputs and ids: found both, expected one of them");
     if (r->n_inputs > UINT32_MAX) return err_set(err, GLLM_INVALID, "inputs: found %zu, expected at most %u", r->n_inputs, UINT32_MAX);
     if ((unsigned)r->pooling > GLLM_POOLING_WEIGHTED_MEAN || (unsigned)r->truncate > GLLM_TRUNCATE_NONE || (unsigned)r->normalize > GLLM_NORMALIZE_OFF || (unsigned)r->input_type > GLLM_INPUT_DOCUMENT)

@@ -62,6 +62,7 @@ static gllm_status fill_params(const gllm_generate_request *r, struct completion
     struct logit_bias *bias = arena_array(&c->arena, r->n_logit_bias, sizeof *bias);
     if (!bias) return err_nomem(err, "logit_bias");
     for (size_t i = 0; i < r->n_logit_bias; i++) bias[i] = (struct logit_bias){r->logit_bias[i].id, r->logit_bias[i].bias};
+    if (r->n_prompt_ids > UINT32_MAX) return err_set(err, GLLM_TOO_LONG, "prompt_ids: found %zu, expected at most %u", r->n_prompt_ids, UINT32_MAX);
     if (r->n_top && !r->logprobs) return err_set(err, GLLM_INVALID, "n_top is %u without logprobs", r->n_top);
     if (r->n_top > 1000) return err_set(err, GLLM_INVALID, "n_top: found %u, expected at most 1000", r->n_top);
     c->call.sampler = (struct sampler_params){.temperature = r->temperature, .top_p = r->top_p, .min_p = r->min_p, .typical_p = r->typical_p, .top_k = r->top_k, .repetition_penalty = r->repetition_penalty,

@@ -347,11 +347,12 @@ void *gllm_job_user(const gllm_job *j) { return j ? j->how.user : NULL; }
 void gllm_job_free(gllm_job *j) {
     if (!j) return;
     pthread_mutex_lock(&j->client->lock);
+    const bool again = j->freed; /* in on_done, when its owner was faster; the run's reference still holds it */
     j->freed = true;
     if (j->listed) unlist(j);
     cancel(j);
     pthread_mutex_unlock(&j->client->lock);
-    unref(j);
+    if (!again) unref(j);
 }
 
 /* Until it has ended and its on_done has returned; false: `until` came first. */
@@ -364,12 +365,12 @@ static bool wait_until(gllm_job *j, double until) {
 
 gllm_status gllm_job_wait(gllm_job *j, int64_t timeout_ms) {
     if (!j) return GLLM_INVALID;
-    const bool look = timeout_ms == 0, own = !look && client_is_own_thread(j->client);
+    const bool look = timeout_ms == 0, own = client_is_own_thread(j->client);
     const double until = timeout_ms < 0 ? INFINITY : clock_ms() + (double)timeout_ms;
     pthread_mutex_lock(&j->client->lock);
-    const bool ended = look || own ? j->ended : wait_until(j, until);
+    const bool ended = own ? j->ended : look ? j->told : wait_until(j, until);
     pthread_mutex_unlock(&j->client->lock);
-    return ended ? GLLM_OK : own ? GLLM_INVALID : GLLM_TIMEOUT;
+    return ended ? GLLM_OK : own && !look ? GLLM_INVALID : GLLM_TIMEOUT;
 }
 
 static gllm_status take(gllm_job *j, const struct job_kind *kind, void **result, gllm_error *err) {

@@ -74,7 +74,9 @@ gllm_status slot_open(struct slot **out, gllm_client *c, const gllm_options *o, 
     s->last_used = clock_ms();
     TRY_GO(copy_options(s, o, err));
     if (o->log) s->log = (struct log){tell_log, s};
-    TRY_GO(api_locate(&s->opt, &s->path, err));
+    gllm_options where = s->opt; /* a fetch tells the log as everybody does */
+    if (o->log) where.log = tell_log, where.log_user = s;
+    TRY_GO(api_locate(&where, &s->path, err));
     if (o->load == GLLM_LOAD_LAZY || c->memory_budget) TRY_GO(survey(s, err));
 done:
     if (status != GLLM_OK) slot_free(s);

@@ -11,8 +11,8 @@ enum { PREFILL_TOKENS = 512, SCORE_ROWS = 64 };
 uint32_t engine_context(const struct engine *e) { return engine_options_of(e)->n_ctx; }
 
 struct decoder_options engine_decoder_options(const struct engine_options *o) {
-    const uint32_t all = o->cache_tokens ? o->cache_tokens : o->n_ctx, share = all / (o->workers ? o->workers : 1);
-    return (struct decoder_options){.n_ctx = o->n_ctx, .cache_tokens = share > o->n_ctx ? share : o->n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = ENGINE_SEQUENCES, .max_out = SCORE_ROWS, .kv_dtype = o->kv_dtype};
+    const uint32_t all = o->cache_tokens ? o->cache_tokens : o->n_ctx, n_ctx = o->n_ctx < all ? o->n_ctx : all, share = all / (o->workers ? o->workers : 1);
+    return (struct decoder_options){.n_ctx = n_ctx, .cache_tokens = share > n_ctx ? share : n_ctx, .max_tok = PREFILL_TOKENS, .max_seq = ENGINE_SEQUENCES, .max_out = SCORE_ROWS, .kv_dtype = o->kv_dtype};
 }
 
 gllm_status engine_open_decoder(struct model *m, const struct engine *e, gllm_error *err) {

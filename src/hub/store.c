@@ -90,7 +90,12 @@ static gllm_status make_names(struct hub_store *s, const char *home, const char 
 gllm_status hub_store_open(struct hub_store *s, const char *home, const char *name, const struct log *log, fetch_tick_fn tick, void *user, gllm_error *err) {
     *s = (struct hub_store){.lock_fd = -1};
     TRY(make_names(s, home, name, err));
-    TRY(take_lock(s, log, tick, user, err));
+    const gllm_status status = take_lock(s, log, tick, user, err);
+    if (status != GLLM_OK) { /* the file is its holder's: hub_store_close must leave it */
+        if (s->lock_fd >= 0) close(s->lock_fd);
+        s->lock_fd = -1;
+        return status;
+    }
     return tree_remove(s->fresh, NULL, err); /* of a process that was killed */
 }
 

@@ -138,6 +138,7 @@ static inline struct step step_make(struct step_layout layout, const uint32_t *l
         }
         w[l->starts + s + 1] = st.n_tok;
         w[l->pool_from + s] = skip < len[s] ? skip : len[s];
+        w[l->seen + s] = 0;
     }
     w[STEP_N_TOK] = st.n_tok;
     w[STEP_N_SEQ] = n_seq;
