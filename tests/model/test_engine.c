@@ -78,7 +78,7 @@ static struct engine *open_engine(const char *path, const struct backend_ops *op
     struct model_files files;
     struct backend *be;
     struct model *m;
-    struct engine *e;
+    struct engine *e = NULL;
     gllm_error err = {0};
     *lines.text = '\0';
     memset(&wrapped, 0, sizeof wrapped);
