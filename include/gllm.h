@@ -122,7 +122,7 @@ typedef struct gllm_options {
     gllm_kv_cache kv_cache; /* generators */
     const char *name;       /* how requests call the model; NULL: as `model` does */
     gllm_load load;         /* when it is loaded */
-    bool pinned;            /* never unloaded, neither for want of requests nor of memory */
+    bool pinned;            /* unloaded by gllm_client_unload alone, neither for want of requests nor of memory */
     uint32_t idle_seconds;  /* unloaded when nobody asked for so long, loaded again by the next request; 0: never */
     uint32_t workers;       /* threads that each run forwards of this model, over one copy of its weights; 0: 1. `threads` are divided among them */
     uint32_t cache_tokens;  /* generators: tokens that the caches of all answers in flight hold together; 0: n_ctx */
@@ -160,7 +160,7 @@ typedef enum gllm_model_state { GLLM_MODEL_UNLOADED, GLLM_MODEL_LOADING, GLLM_MO
 typedef struct gllm_model_status {
     const char *name, *path, *task; /* task as in gllm_model_info */
     gllm_model_state state;
-    const char *failure;            /* of the last load or of the device, "" when there was none; FAILED answers every request with it */
+    const char *failure;            /* of the last load, "" when there was none; for some seconds FAILED answers requests with it */
     bool pinned;
     uint64_t memory_bytes;          /* weights, activations and caches that are allocated */
     uint32_t waiting, running;      /* jobs */
@@ -484,7 +484,7 @@ GLLM_API void gllm_score_free(gllm_score *s);
  * forwards by a budget of tokens, answers join and leave the running batch at every step, and long prompts are computed in chunks between the
  * steps of the others. The numbers that a job gives do not depend on what runs beside it. */
 typedef struct gllm_job gllm_job;
-/* The job has ended: on a thread of the client (the worker, or the one that loads its model), once. It may take the result and free the job; it must not wait for anything. Of a job
+/* The job has ended: on a thread of the client (its worker, or who loads its model or ends what waits for that), once. It may take the result and free the job; it must not wait for anything. Of a job
  * that was freed before its end `job` is NULL. */
 typedef void (*gllm_done_fn)(void *user, gllm_job *job);
 typedef struct gllm_submit {
