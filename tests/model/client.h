@@ -29,6 +29,11 @@ static inline gllm_client *client_open_with(const char *model, const char *backe
     return client_open(&o);
 }
 
+static inline void *client_close_thread(void *client) { /* closes it, on a thread of its own */
+    gllm_client_close(client);
+    return NULL;
+}
+
 static inline gllm_embed_request client_request(const gllm_str *text) { /* for one text, which is borrowed */
     gllm_embed_request r;
     gllm_embed_request_init(&r);

@@ -474,11 +474,6 @@ static void test_callback(void **state) {
 
 /* ---- closing ---- */
 
-static void *close_client(void *arg) {
-    gllm_client_close(arg);
-    return NULL;
-}
-
 static void test_close(void **state) {
     (void)state;
     gllm_client *c = open_client(EMBEDDER, GLLM_LOAD_NOW);
@@ -504,7 +499,7 @@ static void test_close(void **state) {
     g.model = "lazy";
     assert_int_equal(gllm_generate_async(c, &g, &how, &behind_load, NULL), GLLM_OK); /* loaded or not: it ends */
     gllm_job_free(freed);
-    assert_int_equal(pthread_create(&closer, NULL, close_client, c), 0);
+    assert_int_equal(pthread_create(&closer, NULL, client_close_thread, c), 0);
     usleep(50000);
     gllm_job *late;
     assert_int_equal(gllm_embed_async(c, &r, NULL, &late, NULL), GLLM_CLOSED);

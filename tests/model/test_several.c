@@ -459,10 +459,6 @@ static void test_remove(void **state) {
     gllm_client_close(h.client);
 }
 
-static void *close_client(void *arg) {
-    gllm_client_close(arg);
-    return NULL;
-}
 /* A client that closes ends what waits for any of its models, whatever another one is busy with. */
 static void test_close(void **state) {
     (void)state;
@@ -474,7 +470,7 @@ static void test_close(void **state) {
     o = named(MPNET, "other", GLLM_LOAD_NOW);
     add(h.client, &o);
     gllm_job *first = hold_model(&h, "small"), *second = hold_model(&k, "other"), *waiting = wait_for_model(h.client, "other");
-    assert_int_equal(pthread_create(&closer, NULL, close_client, h.client), 0);
+    assert_int_equal(pthread_create(&closer, NULL, client_close_thread, h.client), 0);
     while (embed(h.client, "unknown", &e, &err) != GLLM_CLOSED) usleep(500);
     atomic_store(&k.let_go, true);
     assert_int_equal(gllm_job_wait(second, LONG), GLLM_OK);

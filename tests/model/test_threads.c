@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gllm.h"
+#include "client.h"
 
 #define EMBEDDER "tests/golden/models/bert-mean"
 #define GENERATOR "tests/golden/decoders/qwen3"
@@ -269,11 +269,6 @@ static void test_own_callback(void **state) {
     gllm_client_close(h.client);
 }
 
-static void *close_client(void *arg) {
-    gllm_client_close(arg);
-    return NULL;
-}
-
 static void test_close(void **state) {
     (void)state;
     enum { CALLERS = 5 };
@@ -286,7 +281,7 @@ static void test_close(void **state) {
     }
     while (atomic_load(&h.waiting) < CALLERS) usleep(500);
     usleep(100000); /* they are in line */
-    assert_int_equal(pthread_create(&closer, NULL, close_client, h.client), 0);
+    assert_int_equal(pthread_create(&closer, NULL, client_close_thread, h.client), 0);
     usleep(50000);
     gllm_client_info info = {.struct_size = sizeof info};
     gllm_tokens *late;
