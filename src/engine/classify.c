@@ -61,5 +61,3 @@ gllm_status engine_classify_submit(struct engine *e, struct classify_call *c, gl
     packed_free(&c->run.packed);
     return status;
 }
-
-gllm_status engine_classify(struct engine *e, struct classify_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_classify_submit, err); }

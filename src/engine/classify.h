@@ -20,7 +20,6 @@ struct classify_call { /* texts are borrowed for the submit alone */
 };
 /* GLLM_UNSUPPORTED: the model has no such head. GLLM_TOO_LONG: truncate is NONE. */
 gllm_status engine_classify_submit(struct engine *e, struct classify_call *c, gllm_error *err);
-gllm_status engine_classify(struct engine *e, struct classify_call *c, gllm_error *err);
 /* values [n] become scores, in place. */
 void score_apply(enum score_act act, float *values, uint32_t n);
 #endif

@@ -188,5 +188,3 @@ gllm_status engine_embed_submit(struct engine *e, struct embed_call *c, gllm_err
     packed_free(&c->run.packed);
     return status;
 }
-
-gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_embed_submit, err); }

@@ -32,5 +32,4 @@ gllm_status embed_outputs(const struct model *m, uint32_t asked, uint32_t *out, 
 /* The texts of c as tokens, after those already in p; c->tokens and full_tokens. */
 gllm_status embed_encode(const struct model *m, struct embed_call *c, struct packed *p, gllm_error *err);
 gllm_status engine_embed_submit(struct engine *e, struct embed_call *c, gllm_error *err);
-gllm_status engine_embed(struct engine *e, struct embed_call *c, gllm_error *err);
 #endif

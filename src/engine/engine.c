@@ -201,31 +201,3 @@ bool task_overdue(struct task *t) {
     else if (t->deadline > 0 && clock_ms() >= t->deadline) t->status = err_set(&t->error, GLLM_TIMEOUT, "timed out %.0f ms after it was asked for%s", clock_ms() - t->submitted, t->started ? "" : ", before it began");
     return t->status != GLLM_OK;
 }
-
-static void wake(struct task *t) {
-    struct task_wait *w = t->user;
-    pthread_mutex_lock(&w->lock);
-    w->done = true;
-    pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-}
-
-gllm_status task_wait_begin(struct task_wait *w, const struct engine *e, struct task *t, gllm_error *err) {
-    if (engine_is_worker(e)) return err_set(err, GLLM_INVALID, "a callback asks its own client, which waits for the callback");
-    w->done = false;
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->changed, NULL);
-    t->done = wake, t->user = w;
-    return GLLM_OK;
-}
-
-gllm_status task_wait_end(struct task_wait *w, struct task *t, gllm_status submitted, gllm_error *err) {
-    pthread_mutex_lock(&w->lock);
-    while (submitted == GLLM_OK && !w->done) pthread_cond_wait(&w->changed, &w->lock);
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_destroy(&w->changed);
-    pthread_mutex_destroy(&w->lock);
-    if (submitted != GLLM_OK) return submitted;
-    if (t->status != GLLM_OK && err) *err = t->error;
-    return t->status;
-}

@@ -71,8 +71,6 @@ gllm_status engine_generate_submit(struct engine *e, struct generate_call *c, gl
     return status;
 }
 
-gllm_status engine_generate(struct engine *e, struct generate_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_generate_submit, err); }
-
 /* ---- scores ---- */
 
 static void score_row(const float *row, uint32_t n, int32_t next, float *logprob, int32_t *best) {
@@ -115,5 +113,3 @@ gllm_status engine_score_submit(struct engine *e, struct score_call *c, gllm_err
     c->task.cached = c->n;
     return engine_submit(e, &c->task, &KIND, c, err);
 }
-
-gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_score_submit, err); }

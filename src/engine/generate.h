@@ -38,7 +38,6 @@ struct generate_call {
 };
 /* On failure, here or in done(), the call has no arrays. A task that is canceled gives GLLM_OK and what it has; its prompt may not have been read at all. */
 gllm_status engine_generate_submit(struct engine *e, struct generate_call *c, gllm_error *err);
-gllm_status engine_generate(struct engine *e, struct generate_call *c, gllm_error *err);
 void generate_call_free(struct generate_call *c);
 
 struct score_call {
@@ -51,7 +50,6 @@ struct score_call {
     struct kv_seq *seq;    /* the engine's */
 };
 gllm_status engine_score_submit(struct engine *e, struct score_call *c, gllm_error *err);
-gllm_status engine_score(struct engine *e, struct score_call *c, gllm_error *err);
 uint32_t engine_context(const struct engine *e); /* tokens of one sequence */
 /* On the worker; nothing where it is open. Where memory does not suffice the cache becomes smaller, which is told; GLLM_NOMEM: not even a small one can be had. */
 gllm_status engine_open_decoder(struct model *m, const struct engine *e, gllm_error *err);

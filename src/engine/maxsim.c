@@ -77,5 +77,3 @@ gllm_status engine_maxsim_submit(struct engine *e, struct maxsim_call *c, gllm_e
     if (status != GLLM_OK) release(c);
     return status;
 }
-
-gllm_status engine_maxsim(struct engine *e, struct maxsim_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_maxsim_submit, err); }

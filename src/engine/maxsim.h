@@ -21,5 +21,4 @@ struct maxsim_call { /* texts are borrowed for the submit alone */
 };
 bool maxsim_has(const struct model *m); /* the model gives token vectors */
 gllm_status engine_maxsim_submit(struct engine *e, struct maxsim_call *c, gllm_error *err);
-gllm_status engine_maxsim(struct engine *e, struct maxsim_call *c, gllm_error *err);
 #endif

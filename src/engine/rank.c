@@ -198,5 +198,3 @@ gllm_status engine_rank_submit(struct engine *e, struct rank_call *c, gllm_error
     c->question.judge &= f->ranker.kind == RANKER_NONE;
     return f->ranker.kind == RANKER_LIST ? rank_list_submit(e, c, err) : rank_pairs(e, c, err);
 }
-
-gllm_status engine_rank(struct engine *e, struct rank_call *c, gllm_error *err) { TASK_WAIT(e, c, engine_rank_submit, err); }

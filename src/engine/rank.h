@@ -27,5 +27,4 @@ struct rank_call { /* texts are borrowed for the submit alone */
 uint32_t rank_limit(const struct engine *e); /* tokens of a prompt: at most 8192, which the model's authors advise */
 /* GLLM_UNSUPPORTED: the model is no reranker and was not asked to judge, or it cannot. GLLM_TOO_LONG: truncate is NONE, or the prompt leaves no room. */
 gllm_status engine_rank_submit(struct engine *e, struct rank_call *c, gllm_error *err);
-gllm_status engine_rank(struct engine *e, struct rank_call *c, gllm_error *err);
 #endif

@@ -1,8 +1,6 @@
 /* tasks.h - what the kinds of calls tell the engine of their tasks. For the files of src/engine alone. */
 #ifndef GLLM_ENGINE_TASKS_H
 #define GLLM_ENGINE_TASKS_H
-#include <pthread.h>
-
 #include "engine/engine.h"
 
 enum task_class { /* how a worker runs a task */
@@ -19,18 +17,4 @@ struct task_kind {
 };
 /* Into the queue. On failure the task is as it was. */
 gllm_status engine_submit(struct engine *e, struct task *t, const struct task_kind *kind, void *work, gllm_error *err);
-
-struct task_wait { /* a thread that waits for its own task */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
-};
-gllm_status task_wait_begin(struct task_wait *w, const struct engine *e, struct task *t, gllm_error *err); /* before the submit. GLLM_INVALID: on a worker; nothing to end */
-gllm_status task_wait_end(struct task_wait *w, struct task *t, gllm_status submitted, gllm_error *err); /* waits when it was submitted; the task's status */
-#define TASK_WAIT(e, call, submit, err)                              \
-    do {                                                             \
-        struct task_wait wait_;                                      \
-        TRY(task_wait_begin(&wait_, (e), &(call)->task, (err)));     \
-        return task_wait_end(&wait_, &(call)->task, submit((e), (call), (err)), (err)); \
-    } while (0)
 #endif

@@ -5,6 +5,8 @@
  * Thread rule: an engine's fields are read and written under its lock, but model, opt and workers, which stay; a worker's belong to its thread. */
 #ifndef GLLM_ENGINE_WORKER_H
 #define GLLM_ENGINE_WORKER_H
+#include <pthread.h>
+
 #include "engine/answers.h"
 #include "engine/pack.h"
 #include "engine/tasks.h"

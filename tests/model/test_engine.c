@@ -6,16 +6,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "engine/classify.h"
-#include "engine/embed.h"
-#include "engine/generate.h"
-#include "engine/rank.h"
+#include "model/engine_wait.h"
 
 #define EMBEDDER "tests/golden/models/bert-mean"
 #define GENERATOR "tests/golden/decoders/qwen3"

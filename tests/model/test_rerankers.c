@@ -13,10 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/generate.h"
-#include "engine/rank.h"
 #include "model/client.h"
 #include "model/decoder.h"
+#include "model/engine_wait.h"
 
 #define GOLDEN "tests/golden/rerankers"
 #define BOUND 1e-4
