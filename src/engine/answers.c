@@ -14,12 +14,11 @@ enum {
 static struct decoder *decoder_of(const struct worker *w) { return w->model->decoder; }
 static struct kv *kv_of(const struct worker *w) { return decoder_kv(decoder_of(w)); }
 static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
-static uint32_t pages_for(uint32_t n_tok) { return n_tok / KV_PAGE + (n_tok % KV_PAGE != 0); }
 static uint32_t pending(const struct answer *a) { return answer_length(a) - a->seq->n_tok; }
 
 /* Pages that answers may take: not those that a task with forwards of its own may need. */
 static uint32_t free_pages(const struct worker *w) {
-    const uint32_t reserved = w->active && w->active->cached ? pages_for(w->active->cached) + 1 : 0, all = kv_free_pages(kv_of(w));
+    const uint32_t reserved = w->active && w->active->cached ? kv_pages_for(w->active->cached) + 1 : 0, all = kv_free_pages(kv_of(w));
     return all > reserved ? all - reserved : 0;
 }
 
@@ -73,7 +72,7 @@ static struct answer *latest(const struct answers *s) {
 
 void answers_make_room(struct worker *w, uint32_t tokens) {
     if (!tokens || !decoder_of(w)) return;
-    while (w->answers.n && kv_free_pages(kv_of(w)) < pages_for(tokens) + 1) put_back(w, latest(&w->answers));
+    while (w->answers.n && kv_free_pages(kv_of(w)) < kv_pages_for(tokens) + 1) put_back(w, latest(&w->answers));
 }
 
 /* A sequence that takes over what the cache has of its tokens. */
@@ -111,9 +110,9 @@ static void join(struct worker *w, struct answer *a) {
 /* Room for it beside what those in flight still need for their prompts, and a page for the next tokens of each. */
 static bool has_room(const struct worker *w, const struct answer *a) {
     const struct answers *s = &w->answers;
-    uint32_t need = pages_for(answer_length(a) + 1) + 1;
+    uint32_t need = kv_pages_for(answer_length(a) + 1) + 1;
     for (uint32_t i = 0; i < s->n; i++) {
-        const uint32_t whole = pages_for(answer_length(s->list[i]) + 1), has = s->list[i]->seq->n_pages;
+        const uint32_t whole = kv_pages_for(answer_length(s->list[i]) + 1), has = s->list[i]->seq->n_pages;
         need += 1 + (whole > has ? whole - has : 0);
     }
     return s->n < ENGINE_SEQUENCES && (need <= free_pages(w) || (!s->n && !w->active));
@@ -182,7 +181,7 @@ struct step {
 static bool add_item(const struct worker *w, struct step *p, struct answer *a, uint32_t n) {
     const int32_t *tokens = answer_tokens(a, a->seq->n_tok, &n);
     while (n && kv_need(kv_of(w), a->seq, n) > p->pages) n = n > KV_PAGE ? n - KV_PAGE : n > 1 ? 1 : 0;
-    const uint32_t table = pages_for(a->seq->n_tok + n);
+    const uint32_t table = kv_pages_for(a->seq->n_tok + n);
     if (!n || table > p->table || p->n == ENGINE_SEQUENCES) return false;
     p->pages -= kv_need(kv_of(w), a->seq, n);
     p->table -= table;

@@ -81,7 +81,6 @@ void kv_close(struct kv *kv) {
     free(kv);
 }
 
-static uint32_t pages_for(uint32_t n_tok) { return n_tok / KV_PAGE + (n_tok % KV_PAGE != 0); }
 
 /* The last page of s is partly full and also another's: it has to be copied before it is written. */
 static bool tail_shared(const struct kv *kv, const struct kv_seq *s) { return s->n_tok % KV_PAGE && kv->refs[s->pages[s->n_pages - 1]] > 1; }
@@ -113,12 +112,12 @@ static bool grow(struct kv_seq *s, uint32_t n_pages, uint32_t n_tok) {
 static gllm_status share(struct kv *kv, const struct kv_seq *from, uint32_t n_tok, struct kv_seq **out, gllm_error *err) {
     struct kv_seq *s = calloc(1, sizeof *s);
     *out = NULL;
-    if (!s || !grow(s, pages_for(n_tok), n_tok)) {
+    if (!s || !grow(s, kv_pages_for(n_tok), n_tok)) {
         if (s) seq_free(kv, s);
         return err_nomem(err, "sequence");
     }
     s->n_tok = s->n_shared = n_tok;
-    s->n_pages = pages_for(n_tok);
+    s->n_pages = kv_pages_for(n_tok);
     for (uint32_t i = 0; i < s->n_pages; i++) hold_page(kv, s->pages[i] = from->pages[i], 1, 0);
     if (n_tok) memcpy(s->tokens, from->tokens, n_tok * sizeof *s->tokens);
     *out = s;
@@ -146,7 +145,7 @@ gllm_status kv_fork(struct kv *kv, const struct kv_seq *from, struct kv_seq **ou
 gllm_status kv_append(struct kv *kv, struct kv_seq *s, const int32_t *tokens, uint32_t n, struct kv_copy *copy, gllm_error *err) {
     *copy = (struct kv_copy){0};
     if (n > UINT32_MAX - s->n_tok) return err_set(err, GLLM_TOO_LONG, "a sequence of more than 2^32 tokens");
-    const uint32_t need = pages_for(s->n_tok + n) - s->n_pages;
+    const uint32_t need = kv_pages_for(s->n_tok + n) - s->n_pages;
     if (!grow(s, s->n_pages + need, s->n_tok + n)) return err_nomem(err, "sequence");
     if (!n) return GLLM_OK;
     if (!make_room(kv, s, need))
@@ -170,7 +169,7 @@ gllm_status kv_append(struct kv *kv, struct kv_seq *s, const int32_t *tokens, ui
 
 void kv_truncate(struct kv *kv, struct kv_seq *s, uint32_t n_tok) {
     if (n_tok >= s->n_tok) return;
-    while (s->n_pages > pages_for(n_tok)) drop_page(kv, s->pages[--s->n_pages]);
+    while (s->n_pages > kv_pages_for(n_tok)) drop_page(kv, s->pages[--s->n_pages]);
     s->n_tok = n_tok;
     if (s->n_shared > n_tok) s->n_shared = n_tok;
 }
@@ -185,6 +184,6 @@ void kv_end(struct kv *kv, struct kv_seq *s, bool keep) {
     link_kept(kv, s);
 }
 
-uint32_t kv_need(const struct kv *kv, const struct kv_seq *s, uint32_t n) { return n ? pages_for(s->n_tok + n) - s->n_pages + tail_shared(kv, s) : 0; }
+uint32_t kv_need(const struct kv *kv, const struct kv_seq *s, uint32_t n) { return n ? kv_pages_for(s->n_tok + n) - s->n_pages + tail_shared(kv, s) : 0; }
 uint32_t kv_free_pages(const struct kv *kv) { return kv->n_free + kv->n_idle; }
 uint32_t kv_pages(const struct kv *kv) { return kv->n_pages; }

@@ -9,6 +9,7 @@
 #include "backend/tape.h"
 
 struct kv;
+static inline uint32_t kv_pages_for(uint32_t n_tok) { return n_tok / KV_PAGE + (n_tok % KV_PAGE != 0); } /* that hold n_tok tokens */
 struct kv_seq { /* read only for others */
     uint32_t *pages, n_pages;
     int32_t *tokens; /* [n_tok] what the pages hold */
