@@ -3,20 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "model/model.h"
 #include "text/chat.h"
 
 static gllm_status grow(struct growing *g, const char *s, size_t n, gllm_error *err) {
-    if (g->len + n + 1 > g->room) {
-        char *more = realloc(g->data, 2 * (g->len + n + 1));
-        if (!more) return err_nomem(err, "answer");
-        g->data = more;
-        g->room = 2 * (g->len + n + 1);
-    }
-    memcpy(g->data + g->len, s, n);
-    g->len += n;
-    g->data[g->len] = '\0';
-    return GLLM_OK;
+    return grow_text(&g->data, &g->len, &g->room, s, n) ? GLLM_OK : err_nomem(err, "answer");
 }
 
 /* ---- chunks ---- */
@@ -64,12 +56,6 @@ bool split_tell(void *user, const char *text, size_t len, int32_t token, const s
 }
 
 /* ---- opening ---- */
-static bool names(const char *text, size_t len, const char *word) {
-    for (size_t i = 0, n = strlen(word); i + n <= len; i++)
-        if (!memcmp(text + i, word, n)) return true;
-    return false;
-}
-
 /* tool_choice as what the answer must be. */
 static gllm_status demand(struct split *s, bool opened, struct generate_call *call, gllm_error *err) {
     const char *choice = s->r->tool_choice;
@@ -90,7 +76,7 @@ gllm_status split_open(struct split *s, const struct model *m, const gllm_genera
     request.tools = s->tools;
     TRY(chat_choose(&m->files.chat, &request, &template, err));
     s->style = reply_style(template.text, template.len);
-    if (s->tools && !names(template.text, template.len, "tools")) return err_set(err, GLLM_UNSUPPORTED, "tools: the model's chat template tells the model of no tools");
+    if (s->tools && !memmem(template.text, template.len, "tools", 5)) return err_set(err, GLLM_UNSUPPORTED, "tools: the model's chat template tells the model of no tools");
     const bool opened = reply_opened(&s->style, prompt->data, prompt->len) && call->constraint.kind == CONSTRAINT_NONE; /* a form holds from the first byte on */
     TRY(demand(s, opened, call, err));
     if (!s->tools) s->style.calls = NULL;

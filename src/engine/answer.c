@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "engine/worker.h"
 #include "text/grammar.h"
 
@@ -56,16 +57,7 @@ const int32_t *answer_tokens(const struct answer *a, uint32_t at, uint32_t *n) {
 
 static gllm_status keep_text(struct answer *a, const char *s, size_t n, gllm_error *err) {
     struct generate_call *c = a->c;
-    if (c->text_len + n + 1 > a->text_room) {
-        char *more = realloc(c->text, 2 * (c->text_len + n + 1));
-        if (!more) return err_nomem(err, "text");
-        c->text = more;
-        a->text_room = 2 * (c->text_len + n + 1);
-    }
-    memcpy(c->text + c->text_len, s, n);
-    c->text_len += n;
-    c->text[c->text_len] = '\0';
-    return GLLM_OK;
+    return grow_text(&c->text, &c->text_len, &a->text_room, s, n) ? GLLM_OK : err_nomem(err, "text");
 }
 
 static gllm_status keep_token(struct answer *a, const struct sampled *s, gllm_error *err) {

@@ -1,27 +1,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/utf8.h"
 #include "text/parts.h"
 
-/* Grows *data to hold `need` items of `size`; false leaves it as it was. */
-static bool reserve(void **data, size_t *capacity, size_t need, size_t size) {
-    if (need <= *capacity) return true;
-    size_t n = *capacity ? *capacity : 64;
-    while (n < need) {
-        if (n > SIZE_MAX / 2 / size) return false;
-        n *= 2;
-    }
-    void *p = realloc(*data, n * size);
-    if (!p) return false;
-    *data = p;
-    *capacity = n;
-    return true;
-}
-
 char *textbuf_room(struct textbuf *b, size_t n) {
     void *data = b->data;
-    if (n > SIZE_MAX - b->len || !reserve(&data, &b->capacity, b->len + n, 1)) {
+    if (n > SIZE_MAX - b->len || !grow_room(&data, &b->capacity, b->len + n, 1)) {
         b->failed = true;
         return NULL;
     }
@@ -48,7 +34,7 @@ void textbuf_free(struct textbuf *b) {
 
 void pieces_add(struct pieces *p, size_t at, size_t len, int32_t id) {
     void *list = p->list;
-    if (!reserve(&list, &p->capacity, p->count + 1, sizeof *p->list)) {
+    if (!grow_room(&list, &p->capacity, p->count + 1, sizeof *p->list)) {
         p->failed = true;
         return;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "text/reply_impl.h"
 
 static bool blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -226,14 +227,7 @@ void reply_close(struct reply *a) {
 
 gllm_status reply_push(struct reply *a, const char *s, size_t n, gllm_error *err) {
     if (a->status != GLLM_OK || !n) return a->status;
-    if (a->len + n > a->room) {
-        char *more = realloc(a->held, 2 * (a->len + n));
-        if (!more) return a->status = err_nomem(err, "answer");
-        a->held = more;
-        a->room = 2 * (a->len + n);
-    }
-    memcpy(a->held + a->len, s, n);
-    a->len += n;
+    if (!grow_text(&a->held, &a->len, &a->room, s, n)) return a->status = err_nomem(err, "answer");
     return run(a, err);
 }
 
@@ -243,4 +237,3 @@ gllm_status reply_end(struct reply *a, gllm_error *err) {
 }
 
 bool reply_thinks(const struct reply *a) { return a->state == REPLY_THINKS; }
-uint32_t reply_calls(const struct reply *a) { return a->n_calls; }

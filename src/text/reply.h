@@ -48,7 +48,6 @@ void reply_close(struct reply *a); /* NULL ok */
 gllm_status reply_push(struct reply *a, const char *s, size_t n, gllm_error *err); /* errors: GLLM_NOMEM, and what fn returns */
 gllm_status reply_end(struct reply *a, gllm_error *err); /* what still waited */
 bool reply_thinks(const struct reply *a); /* in a thought: what comes next belongs to it, or closes it */
-uint32_t reply_calls(const struct reply *a); /* calls that were told */
 
 struct reply_demand { /* an answer that must call; borrowed for the call */
     struct reply_style style;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "text/reply_impl.h"
 
 enum { MAX_NAME = 256 };
@@ -284,14 +285,7 @@ static enum body_result named_body(struct reply *a) {
 /* ---- tags ---- */
 static bool add_text(struct reply *a, const char *s, size_t n) {
     struct call_state *c = &a->call;
-    if (c->text_len + n > c->text_room) {
-        char *more = realloc(c->text, 2 * (c->text_len + n));
-        if (!more) return no_memory(a), false;
-        c->text = more;
-        c->text_room = 2 * (c->text_len + n);
-    }
-    memcpy(c->text + c->text_len, s, n);
-    c->text_len += n;
+    if (!grow_text(&c->text, &c->text_len, &c->text_room, s, n)) return no_memory(a), false;
     return true;
 }
 

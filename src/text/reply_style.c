@@ -58,12 +58,7 @@ static const struct call_style CALLS[] = {
     {.shown = {"<|observation|>"}, .body = CALL_NAMED, .head_end = "\n", .write = {"", "", "\n", "", NULL, ""}},
 };
 
-static bool holds(const char *text, size_t len, const char *what, size_t n) {
-    for (size_t i = 0; i + n <= len; i++)
-        if (text[i] == what[0] && !memcmp(text + i, what, n)) return true;
-    return false;
-}
-static bool shows(const char *template, size_t len, const char *mark) { return holds(template, len, mark, strlen(mark)); }
+static bool shows(const char *template, size_t len, const char *mark) { return memmem(template, len, mark, strlen(mark)) != NULL; }
 
 struct reply_style reply_style(const char *template, size_t len) {
     struct reply_style s = {NULL, NULL};
@@ -80,7 +75,7 @@ bool reply_is_mark(const void *style, const char *text, size_t len) {
     const char *const marks[] = {s->thought ? s->thought->open : NULL, s->thought ? s->thought->close : NULL, c->open, c->item_open, c->item_close, c->close, c->also, c->head_end, c->name_open, c->key_open, c->key_close,
                                  c->value_open, c->value_close, c->end, c->body == CALL_NAMED ? "[ARGS]" : NULL};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-        if (marks[i] && len && holds(marks[i], strlen(marks[i]), text, len)) return true;
+        if (marks[i] && len && memmem(marks[i], strlen(marks[i]), text, len)) return true;
     return false;
 }
 
