@@ -159,8 +159,8 @@ bool body_read(struct request *q) {
 void access_run(struct server *s, struct exchange *x) {
     struct request *q = &x->q;
     q->body = x->body.ptr ? x->body.ptr : "", q->body_len = x->body.len;
-    const bool get = !strcmp(q->route->method, "GET"), optional = !strcmp(q->route->method, "DELETE") && !q->body_len;
-    if (!get && !optional && !body_read(q)) return;
+    const bool get = !strcmp(q->route->method, "GET");
+    if (!get && !body_read(q)) return;
     if (!(q->route->flags & ROUTE_OPEN) && !get && !atomic_load(&s->ready)) {
         if (atomic_load(&s->failed)) reply_error(q, 503, "model_failed", NULL, "a model could not be loaded; see /health");
         else reply_error(q, 503, "model_loading", NULL, "the models are being loaded");

@@ -3,16 +3,10 @@
 
 #include "generate.h"
 
-static void put_head(struct text *t, const struct generation *g, bool chunk) {
-    text_format(t, "{\"id\":\"%s\",\"object\":\"chat.completion%s\",\"created\":%lld,\"model\":", g->id, chunk ? ".chunk" : "", (long long)g->created);
-    text_json_put(t, g->model->name);
-    text_format(t, ",\"system_fingerprint\":\"" FINGERPRINT "%s\",\"choices\":[", gllm_version_string());
-}
-
 /* ---- streamed ---- */
 static bool send_delta(struct choice *c, const struct text *delta, const gllm_chunk *k, const char *finish) {
     struct text t = {0};
-    put_head(&t, c->g, true);
+    generation_head(&t, c->g, "chat.completion.chunk");
     text_format(&t, "{\"index\":%u,\"delta\":{", c->index);
     text_bytes(&t, delta->ptr ? delta->ptr : "", delta->len);
     text_put(&t, "},\"logprobs\":");
@@ -76,7 +70,7 @@ static void end(struct generation *g) {
     }
     if (g->usage) {
         struct text t = {0};
-        put_head(&t, g, true);
+        generation_head(&t, g, "chat.completion.chunk");
         text_put(&t, "],\"usage\":");
         generation_put_usage(&t, g);
         text_put(&t, "}");
@@ -118,7 +112,7 @@ static void put_logprobs(struct text *t, const struct choice *c) {
 
 static void whole(struct generation *g) {
     struct text t = {0};
-    put_head(&t, g, false);
+    generation_head(&t, g, "chat.completion");
     for (uint32_t i = 0; i < g->n; i++) {
         text_format(&t, "%s{\"index\":%u,\"message\":", i ? "," : "", i);
         put_message(&t, &g->choices[i]);

@@ -89,7 +89,7 @@ static bool read_texts(struct request *q, struct ask *a) {
         return false;
     }
     if (!(a->texts = malloc(n * sizeof *a->texts))) {
-        reply_error(q, 503, "out_of_memory", NULL, "out of memory");
+        reply_no_memory(q);
         return false;
     }
     for (a->count = 0; a->count < n; a->count++) {

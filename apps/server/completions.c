@@ -4,12 +4,6 @@
 
 #include "generate.h"
 
-static void put_head(struct text *t, const struct generation *g) {
-    text_format(t, "{\"id\":\"%s\",\"object\":\"text_completion\",\"created\":%lld,\"model\":", g->id, (long long)g->created);
-    text_json_put(t, g->model->name);
-    text_format(t, ",\"system_fingerprint\":\"" FINGERPRINT "%s\",\"choices\":[", gllm_version_string());
-}
-
 /* The prompt's text where it is echoed; owned (gllm_text_free) where it came as tokens. */
 static char *echo_of(const struct choice *c, gllm_str *out) {
     const struct prompt *p = generation_prompt(c);
@@ -22,7 +16,7 @@ static char *echo_of(const struct choice *c, gllm_str *out) {
 
 static bool send_piece(struct choice *c, gllm_str text, const gllm_chunk *k, const char *finish) {
     struct text t = {0};
-    put_head(&t, c->g);
+    generation_head(&t, c->g, "text_completion");
     text_format(&t, "{\"index\":%u,\"text\":", c->index);
     text_json(&t, text.ptr ? text.ptr : "", text.len);
     text_put(&t, ",\"logprobs\":");
@@ -55,7 +49,7 @@ static void end(struct generation *g) {
     }
     if (g->usage) {
         struct text t = {0};
-        put_head(&t, g);
+        generation_head(&t, g, "text_completion");
         text_put(&t, "],\"usage\":");
         generation_put_usage(&t, g);
         text_put(&t, "}");
@@ -78,7 +72,7 @@ static void put_text(struct text *t, const struct choice *c) {
 
 static void whole(struct generation *g) {
     struct text t = {0};
-    put_head(&t, g);
+    generation_head(&t, g, "text_completion");
     for (uint32_t i = 0; i < g->n; i++) {
         const struct choice *c = &g->choices[i];
         const gllm_completion *d = c->done;

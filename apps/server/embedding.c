@@ -16,7 +16,7 @@ static void ask_free(void *state) {
 struct ask *ask_open(struct request *q, const char *task) {
     const struct served *m = request_model(q, task);
     struct ask *a = m ? calloc(1, sizeof *a) : NULL;
-    if (m && !a) reply_error(q, 503, "out_of_memory", NULL, "out of memory");
+    if (m && !a) reply_no_memory(q);
     if (!a) return NULL;
     a->model = m;
     gllm_embed_request_init(&a->embed);
@@ -36,10 +36,8 @@ static size_t count_ids(const json_t *in, bool many) {
 static bool read_id_lists(struct request *q, struct ask *a, const json_t *in, const char *key) {
     const bool many = json_is_array(json_array_get(in, 0));
     const size_t n = many ? json_array_size(in) : 1;
-    const uint32_t most = request_options(q)->max_items;
-    if (n > most) reply_error(q, 413, "too_many_items", key, "%s has %zu items, at most %u are taken (--max-items)", key, n, most);
-    else if (!(a->ids = malloc(n * sizeof *a->ids)) || !(a->id_block = malloc((count_ids(in, many) + 1) * sizeof *a->id_block)))
-        reply_error(q, 503, "out_of_memory", NULL, "out of memory");
+    if (field_items(q, key, n) && (!(a->ids = malloc(n * sizeof *a->ids)) || !(a->id_block = malloc((count_ids(in, many) + 1) * sizeof *a->id_block))))
+        reply_no_memory(q);
     if (replied(q)) return false;
     int32_t *at = a->id_block;
     for (a->count = 0; a->count < n; a->count++) {

@@ -108,16 +108,20 @@ bool field_refuse(struct request *q, const json_t *o, const char *key, const cha
     return fine;
 }
 
+bool field_items(struct request *q, const char *key, size_t n) {
+    const uint32_t most = q->server->options.max_items;
+    if (n > most) reply_error(q, 413, "too_many_items", key, "%s has %zu items, at most %u are taken (--max-items)", key, n, most);
+    return n <= most;
+}
+
 bool field_texts(struct request *q, const json_t *o, const char *key, gllm_str **list, size_t *count) {
     const json_t *v = given(o, key);
     *list = NULL, *count = 0;
     if (!v) return field_missing(q, key, "a string or a list of strings");
     if (!json_is_string(v) && !json_is_array(v)) return wrong(q, key, v, "a string or a list of strings");
     const size_t n = json_is_string(v) ? 1 : json_array_size(v);
-    const uint32_t most = q->server->options.max_items;
     if (!n) reply_error(q, 400, "empty_input", key, "%s is an empty list", key);
-    else if (n > most) reply_error(q, 413, "too_many_items", key, "%s has %zu items, at most %u are taken (--max-items)", key, n, most);
-    else if (!(*list = malloc(n * sizeof **list))) reply_error(q, 503, "overloaded", NULL, "out of memory");
+    else if (field_items(q, key, n) && !(*list = malloc(n * sizeof **list))) reply_error(q, 503, "overloaded", NULL, "out of memory");
     if (!*list) return false;
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_is_string(v) ? v : json_array_get(v, i);

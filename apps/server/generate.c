@@ -135,12 +135,11 @@ static bool on_chunk(void *user, const gllm_chunk *k) {
 }
 
 /* Which field a sentence of the library is about. */
-static const char *param_of(const struct generation *g, const char *message) {
+static const char *param_of(const char *message) {
     static const char *const PARAMS[][2] = {{"tool_choice", "tool_choice"}, {"tools", "tools"}, {"schema", "response_format"}, {"message", "messages"}, {"stop", "stop"}, {"logit_bias", "logit_bias"},
                                             {"top_p", "top_p"}, {"template_args", "chat_template_kwargs"}, {"chat template", "messages"}};
     for (size_t i = 0; i < sizeof PARAMS / sizeof *PARAMS; i++)
         if (!strncmp(message, PARAMS[i][0], strlen(PARAMS[i][0]))) return PARAMS[i][1];
-    (void)g;
     return NULL;
 }
 
@@ -167,7 +166,7 @@ static void then(struct request *q) {
         }
         if (status == GLLM_OK) continue;
         if (g->stream) stream_failure(q, status, &err);
-        else reply_failure(q, status, &err, param_of(g, err.message));
+        else reply_failure(q, status, &err, param_of(err.message));
         return;
     }
     count(g);
@@ -199,7 +198,7 @@ bool generation_start(struct generation *g) {
         job_prepare(q, &how);
         const gllm_status status = gllm_generate_async(q->client, &r, &how, &job, &err);
         if (job_started(q, status, &job, &err)) continue;
-        if (status != GLLM_OK && param_of(g, err.message)) reply_failure(q, status, &err, param_of(g, err.message));
+        if (status != GLLM_OK && param_of(err.message)) reply_failure(q, status, &err, param_of(err.message));
         return false;
     }
     q->then = then;
@@ -213,6 +212,12 @@ const char *generation_finish(const struct choice *c) {
     case GLLM_FINISH_TOOL_CALLS: return "tool_calls";
     default: return "stop";
     }
+}
+
+void generation_head(struct text *t, const struct generation *g, const char *object) {
+    text_format(t, "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", g->id, object, (long long)g->created);
+    text_json_put(t, g->model->name);
+    text_format(t, ",\"system_fingerprint\":\"" FINGERPRINT "%s\",\"choices\":[", gllm_version_string());
 }
 
 void generation_usage(const struct generation *g, uint64_t *prompt, uint64_t *completion, uint64_t *cached, uint64_t *reasoning) {

@@ -66,6 +66,7 @@ const struct prompt *generation_prompt(const struct choice *c); /* NULL: it is n
 bool generation_send(struct generation *g, struct text *event); /* moves; false: stop */
 void generation_put_usage(struct text *t, const struct generation *g); /* OpenAI's object */
 const char *generation_finish(const struct choice *c); /* "stop", "length", "tool_calls" */
+void generation_head(struct text *t, const struct generation *g, const char *object); /* a body's beginning, up to the first choice */
 void generation_usage(const struct generation *g, uint64_t *prompt, uint64_t *completion, uint64_t *cached, uint64_t *reasoning);
 void generation_call_id(const struct choice *c, uint32_t call, char out[CALL_ID_BYTES]);
 

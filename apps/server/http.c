@@ -341,6 +341,5 @@ void http_stop(struct server *s) {
 
 /* ---- what handlers ask ---- */
 const char *request_header(struct request *q, const char *name) { return MHD_lookup_connection_value(q->x->connection, MHD_HEADER_KIND, name); }
-const char *request_query(struct request *q, const char *name) { return MHD_lookup_connection_value(q->x->connection, MHD_GET_ARGUMENT_KIND, name); }
 bool request_gone(struct request *q) { return atomic_load(&q->x->gone); }
 const struct server_options *request_options(const struct request *q) { return &q->server->options; }

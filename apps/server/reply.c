@@ -132,6 +132,8 @@ static const char *input_field(const struct request *q) {
     return NULL;
 }
 
+void reply_no_memory(struct request *q) { reply_error(q, 503, "out_of_memory", NULL, "out of memory"); }
+
 void reply_failure(struct request *q, gllm_status status, const gllm_error *err, const char *param) {
     const char *code;
     const int http = failure_http(status, &code);

@@ -53,12 +53,10 @@ static void answer(struct request *q) {
 static bool read_documents(struct request *q, struct ask *a, const char *key) {
     const json_t *v = json_object_get(q->json, key);
     const size_t n = json_array_size(v);
-    const uint32_t most = request_options(q)->max_items;
     if (!v) return field_missing(q, key, "a list of documents");
     if (!json_is_array(v)) reply_error(q, 400, "invalid_type", key, "%s: expected a list", key);
     else if (!n) reply_error(q, 400, "empty_input", key, "%s is an empty list", key);
-    else if (n > most) reply_error(q, 413, "too_many_items", key, "%s has %zu items, at most %u are taken (--max-items)", key, n, most);
-    else if (!(a->texts = malloc(n * sizeof *a->texts))) reply_error(q, 503, "out_of_memory", NULL, "out of memory");
+    else if (field_items(q, key, n) && !(a->texts = malloc(n * sizeof *a->texts))) reply_no_memory(q);
     if (!a->texts) return false;
     for (a->count = 0; a->count < n; a->count++) {
         const json_t *d = json_array_get(v, a->count), *s = json_is_object(d) ? json_object_get(d, "text") : d;

@@ -118,7 +118,6 @@ static void close_item(struct choice *c) {
     }
     send(g, "response.output_item.done", json_pack("{s:i, s:o}", "output_index", (int)c->items, "item", item_json(c, c->part, c->items, c->name, c->call, s, n, true)));
     text_free(&c->text);
-    c->text = (struct text){0};
     c->part = -1;
     c->items++;
 }

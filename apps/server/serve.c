@@ -8,10 +8,7 @@
 
 enum { BODIES = 8 }; /* bodies of the largest size that may be in memory at once */
 
-static void tell_error(const struct server *s, const char *what) {
-    (void)s;
-    fprintf(stderr, "gllm: %s\n", what);
-}
+static void tell_error(const char *what) { fprintf(stderr, "gllm: %s\n", what); }
 
 /* Loads the models while the server already tells that they are coming. */
 static void *load_models(void *cls) {
@@ -23,7 +20,7 @@ static void *load_models(void *cls) {
         if (gllm_client_load(s->client, s->models[i].name, &err) == GLLM_OK) continue;
         if (atomic_load(&s->draining)) return NULL;
         snprintf(line, sizeof line, "%s: %s", s->models[i].name, err.message);
-        tell_error(s, line);
+        tell_error(line);
         atomic_store(&s->failed, true);
         loop_wakeup(s);
         return NULL;
@@ -40,7 +37,7 @@ static void run(struct server *s, int fd) {
     listen_name(s, fd, name, sizeof name);
     server_log(s, "listening on %s", name);
     if (pthread_create(&loader, NULL, load_models, s) != 0) {
-        tell_error(s, "cannot start a thread");
+        tell_error("cannot start a thread");
         atomic_store(&s->failed, true);
         loop_run(s);
         return;
@@ -64,7 +61,7 @@ static bool start(struct server *s, int *fd, char *why, size_t size) {
     if (room < s->options.max_connections) server_log(s, "at most %u connections: this process may open no more files", room);
     s->options.max_connections = room;
     if (!http_start(s, *fd, why, size)) return false;
-    *fd = s->listening = *fd;
+    s->listening = *fd;
     return true;
 }
 
@@ -83,7 +80,7 @@ int server_run(const struct server_options *o) {
         ok = start(s, &fd, why, sizeof why);
     }
     if (ok) run(s, fd);
-    else tell_error(s, why);
+    else tell_error(why);
     if (!s) return 1;
     ok = ok && !atomic_load(&s->failed);
     http_stop(s);

@@ -32,7 +32,7 @@ enum {
     ROUTE_TAIL = 2  /* the path is a beginning: what follows is q->tail */
 };
 struct route {
-    const char *method; /* "GET" (answers HEAD too), "POST" (its body is a JSON object) or "DELETE" (an object or nothing) */
+    const char *method; /* "GET" (answers HEAD too) or "POST" (its body is a JSON object) */
     const char *path;
     void (*run)(struct request *q);
     enum family family;
@@ -77,13 +77,13 @@ struct request {
     struct exchange *x; /* http.c's own */
 };
 const char *request_header(struct request *q, const char *name); /* NULL: absent; borrowed */
-const char *request_query(struct request *q, const char *name);  /* ?name=… */
 bool request_gone(struct request *q);                            /* the client has hung up: the answer is for nobody */
 const struct server_options *request_options(const struct request *q);
 
 /* ---- fields of a JSON object: absent and null leave *out as it is; of the wrong kind or out of range: 400 with `param`, and false ---- */
 bool field_string(struct request *q, const json_t *o, const char *key, const char **out); /* without NUL bytes */
 bool field_text(struct request *q, const json_t *o, const char *key, gllm_str *out);
+bool field_items(struct request *q, const char *key, size_t n); /* a list of n items is not above --max-items; else 413 */
 bool field_bool(struct request *q, const json_t *o, const char *key, bool *out);
 bool field_u32(struct request *q, const json_t *o, const char *key, uint32_t low, uint32_t high, uint32_t *out);
 bool field_real(struct request *q, const json_t *o, const char *key, double low, double high, double *out);
@@ -104,6 +104,7 @@ void reply_header(struct request *q, const char *name, const char *value); /* co
 bool replied(const struct request *q);
 /* An error in the family's shape. `code` as OpenAI's: "model_not_found" …, NULL: none; `param`: the field at fault, NULL: none. 429 and 503 get Retry-After. */
 void reply_error(struct request *q, int status, const char *code, const char *param, const char *format, ...) __attribute__((format(printf, 5, 6)));
+void reply_no_memory(struct request *q); /* 503 out_of_memory */
 void reply_failure(struct request *q, gllm_status status, const gllm_error *err, const char *param); /* what the library said */
 /* The body alone, for a stream's error event; owned (json_decref). */
 json_t *error_body(enum family family, int status, const char *code, const char *param, const char *message);

@@ -86,7 +86,7 @@ static bool read_sentences(struct request *q, struct ask *a, const json_t *in) {
         a->texts[0] = source;
         memcpy(a->texts + 1, others, n * sizeof *others);
         a->count = n + 1;
-    } else reply_error(q, 503, "out_of_memory", NULL, "out of memory");
+    } else reply_no_memory(q);
     free(others);
     return a->texts != NULL;
 }
@@ -159,8 +159,7 @@ static bool read_predict(struct request *q, struct ask *a) {
     size_t pairs = 0;
     if (!in) return field_missing(q, "inputs", "a string, a pair or a list of them");
     if (json_is_array(in) && !json_array_size(in)) reply_error(q, 400, "empty_input", "inputs", "inputs is an empty list");
-    else if (n > request_options(q)->max_items) reply_error(q, 413, "too_many_items", "inputs", "inputs has %zu items, at most %u are taken (--max-items)", n, request_options(q)->max_items);
-    else if (!(a->texts = malloc(n * sizeof *a->texts)) || !(a->pairs = malloc(n * sizeof *a->pairs))) reply_error(q, 503, "out_of_memory", NULL, "out of memory");
+    else if (field_items(q, "inputs", n) && (!(a->texts = malloc(n * sizeof *a->texts)) || !(a->pairs = malloc(n * sizeof *a->pairs)))) reply_no_memory(q);
     if (replied(q)) return false;
     a->single = !many;
     for (a->count = 0; a->count < n; a->count++) {
