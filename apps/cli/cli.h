@@ -112,7 +112,6 @@ enum cli_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD, STYLE_DIM };
 /* The escape sequence that starts a style, "" when f is no terminal, TERM is dumb or NO_COLOR is set. Static. */
 const char *cli_style(FILE *f, enum cli_style style);
 double cli_now_ms(void);
-size_t cli_utf8_length(const unsigned char *s, size_t len); /* of the character at s[0..len), Unicode 15 table 3-7; 0: there is none */
 void cli_json_text(FILE *f, const char *s); /* a JSON string with its quotes */
 void cli_json_bytes(FILE *f, const char *s, size_t len);
 void cli_float(char buf[32], float v); /* the shortest text that reads back as v; never a comma */

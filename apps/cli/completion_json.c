@@ -1,36 +1,11 @@
-/* completion_json.c - an answer as OpenAI's routes give it: chat.completion, and text_completion for a raw prompt.
- *
- * The text of a token is what it adds behind the token before it, since some decoders treat the first token of a text apart. */
+/* completion_json.c - an answer as OpenAI's routes give it: chat.completion, and text_completion for a raw prompt. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/token_text.h"
 #include "cli.h"
-
-static char *text_of(gllm_client *client, const int32_t *ids, size_t n) {
-    char *text = NULL;
-    gllm_error err;
-    return gllm_detokenize(client, NULL, ids, n, true, &text, &err) == GLLM_OK ? text : NULL;
-}
-
-/* What `id` adds behind `before` (-1: none); owned (gllm_text_free). NULL: no memory. */
-static char *token_text(gllm_client *client, int32_t before, int32_t id) {
-    const int32_t pair[2] = {before, id};
-    char *alone = text_of(client, &id, 1);
-    if (before < 0 || !alone) return alone;
-    char *first = text_of(client, pair, 1), *both = text_of(client, pair, 2);
-    const size_t n = first ? strlen(first) : 0;
-    if (first && both && !strncmp(first, both, n)) {
-        gllm_text_free(alone);
-        alone = both;
-        memmove(alone, alone + n, strlen(alone + n) + 1);
-        both = NULL;
-    }
-    gllm_text_free(first);
-    gllm_text_free(both);
-    return alone;
-}
 
 static void print_number(double v) {
     char text[32];
@@ -40,7 +15,7 @@ static void print_number(double v) {
 
 /* "token":"…","logprob":-0.1,"bytes":[…]; bytes are null where the token is a part of a character. */
 static int print_token(gllm_client *client, int32_t before, int32_t id, float logprob) {
-    char *text = token_text(client, before, id);
+    char *text = token_text(client, NULL, before, id);
     if (!text) return cli_no_memory();
     fputs("{\"token\":", stdout);
     cli_json_text(stdout, text);
@@ -81,7 +56,7 @@ enum column { TOKENS, TOKEN_LOGPROBS, TOP_LOGPROBS, TEXT_OFFSET };
 
 static int print_cell(gllm_client *client, const gllm_completion *c, enum column column, size_t i, size_t *offset) {
     const int32_t before = i ? c->tokens[i - 1] : -1;
-    char *text = token_text(client, before, c->tokens[i]);
+    char *text = token_text(client, NULL, before, c->tokens[i]);
     int status = text ? EXIT_OK : cli_no_memory();
     if (status) return status;
     if (column == TOKENS) cli_json_text(stdout, text);
@@ -93,7 +68,7 @@ static int print_cell(gllm_client *client, const gllm_completion *c, enum column
         putchar('{');
         for (size_t k = 0; !status && k < c->n_top; k++) {
             const gllm_token_logprob *t = &c->top[i * c->n_top + k];
-            char *other = token_text(client, before, t->id);
+            char *other = token_text(client, NULL, before, t->id);
             if (k) putchar(',');
             if (other) cli_json_text(stdout, other);
             else status = cli_no_memory();

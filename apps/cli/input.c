@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../common/utf8_length.h"
 #include "cli.h"
 
 enum { BATCH_BYTES = 4 << 20 }; /* a batch of long texts ends here, so that memory stays flat */
@@ -62,7 +63,7 @@ static int add(struct cli_texts *t, const char *s, size_t len) {
 /* `what` and `number` say where the text stands: "line" 3, "text" 2. */
 static int check_utf8(const char *what, size_t number, const char *s, size_t len) {
     for (size_t i = 0, n; i < len; i += n) {
-        n = cli_utf8_length((const unsigned char *)s + i, len - i);
+        n = utf8_length((const unsigned char *)s + i, len - i);
         if (!n) return cli_error("input %s %zu, byte %zu: not UTF-8 (found 0x%02x)", what, number, i + 1, (unsigned char)s[i]);
     }
     return EXIT_OK;

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/utf8_length.h"
 #include "cli.h"
 
 static volatile sig_atomic_t caught; /* set by the handler; a program has one set of signals */
@@ -41,23 +42,10 @@ const char *cli_style(FILE *f, enum cli_style style) {
     return plain ? "" : START[style];
 }
 
-size_t cli_utf8_length(const unsigned char *s, size_t len) {
-    unsigned char c = s[0], low = 0x80, high = 0xbf;
-    size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (n > len) return 0;
-    if (c == 0xe0) low = 0xa0;  /* overlong */
-    if (c == 0xed) high = 0x9f; /* surrogates */
-    if (c == 0xf0) low = 0x90;
-    if (c == 0xf4) high = 0x8f; /* above U+10FFFF */
-    for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
-        if (s[i] < low || s[i] > high) return 0;
-    return n;
-}
-
 /* What a user typed may hold control characters or be no UTF-8: a message shows them as \xNN, as the library's do. */
 static void put_printable(const char *s) {
     for (size_t left = strlen(s), n; left; s += n, left -= n) {
-        n = cli_utf8_length((const unsigned char *)s, left);
+        n = utf8_length((const unsigned char *)s, left);
         if (n && (unsigned char)*s >= 0x20 && *s != 0x7f) fwrite(s, 1, n, stderr);
         else fprintf(stderr, "\\x%02x", (unsigned char)*s), n = 1;
     }

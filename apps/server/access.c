@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../common/utf8_length.h"
 #include "core.h"
 
 enum { DEPTH = 64, VALUES = 2000000 }; /* of a body's JSON: beyond them it would take a thousand times its size, or the stack */
@@ -106,23 +107,8 @@ void access_admit(struct server *s, struct exchange *x) {
 /* ---- body ---- */
 size_t utf8_invalid(const char *text, size_t len) {
     const unsigned char *s = (const unsigned char *)text;
-    for (size_t i = 0; i < len;) {
-        const unsigned char c = s[i];
-        if (c < 0x80) {
-            i++;
-            continue;
-        }
-        unsigned char low = 0x80, high = 0xbf; /* of the second byte: no overlong forms, surrogates, or more than U+10FFFF */
-        const size_t n = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-        if (c == 0xe0) low = 0xa0;
-        if (c == 0xed) high = 0x9f;
-        if (c == 0xf0) low = 0x90;
-        if (c == 0xf4) high = 0x8f;
-        if (!n || len - i < n) return i;
-        for (size_t k = 1; k < n; k++, low = 0x80, high = 0xbf)
-            if (s[i + k] < low || s[i + k] > high) return i;
-        i += n;
-    }
+    for (size_t i = 0, n; i < len; i += n)
+        if (!(n = s[i] < 0x80 ? 1 : utf8_length(s + i, len - i))) return i;
     return len;
 }
 

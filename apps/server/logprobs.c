@@ -1,36 +1,12 @@
-/* logprobs.c - tokens with their log-probabilities, in the shapes of chat and of text completions.
- *
- * The text of a token is what it adds behind the token before it, since some decoders treat the first token of a text apart. */
+/* logprobs.c - tokens with their log-probabilities, in the shapes of chat and of text completions. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/token_text.h"
 #include "generate.h"
 
-static char *text_of(const struct generation *g, const int32_t *ids, size_t n) {
-    char *text = NULL;
-    return gllm_detokenize(g->q->client, g->model->name, ids, n, true, &text, NULL) == GLLM_OK ? text : NULL;
-}
-
-/* Owned (gllm_text_free); NULL: no memory. */
-static char *token_text(const struct generation *g, int32_t before, int32_t id) {
-    const int32_t pair[2] = {before, id};
-    char *alone = text_of(g, &id, 1);
-    if (before < 0 || !alone) return alone;
-    char *first = text_of(g, pair, 1), *both = text_of(g, pair, 2);
-    const size_t n = first ? strlen(first) : 0;
-    if (first && both && !strncmp(first, both, n)) {
-        gllm_text_free(alone);
-        alone = both;
-        memmove(alone, alone + n, strlen(alone + n) + 1);
-        both = NULL;
-    }
-    gllm_text_free(first);
-    gllm_text_free(both);
-    return alone;
-}
-
 static void one(struct text *t, const struct generation *g, int32_t before, int32_t id, float logprob) {
-    char *text = token_text(g, before, id);
+    char *text = token_text(g->q->client, g->model->name, before, id);
     text_put(t, "{\"token\":");
     text_json_put(t, text ? text : "");
     text_put(t, ",\"logprob\":");
@@ -57,7 +33,7 @@ void logprob_entry(struct text *t, const struct generation *g, int32_t before, i
 }
 
 static void put_token(struct text *t, const struct generation *g, int32_t before, int32_t id) {
-    char *text = token_text(g, before, id);
+    char *text = token_text(g->q->client, g->model->name, before, id);
     text_json_put(t, text ? text : "");
     gllm_text_free(text);
 }
@@ -84,7 +60,7 @@ void logprob_lists(struct text *t, const struct generation *g, size_t n, int32_t
     if (n_top) text_put(t, n ? "]" : "[]");
     text_put(t, ",\"text_offset\":[");
     for (size_t i = 0; i < n; i++) {
-        char *text = token_text(g, i ? ids[i - 1] : before, ids[i]);
+        char *text = token_text(g->q->client, g->model->name, i ? ids[i - 1] : before, ids[i]);
         text_format(t, "%s%zu", i ? "," : "", *offset);
         for (const char *s = text ? text : ""; *s; s++) *offset += ((unsigned char)*s & 0xc0) != 0x80;
         gllm_text_free(text);
